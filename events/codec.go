@@ -1,0 +1,144 @@
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// TimeLayout is how a timestamp is written: RFC 3339, UTC, milliseconds.
+const TimeLayout = "2006-01-02T15:04:05.000Z"
+
+// Encode writes the body of a message: JSON with exactly id, type, timestamp and
+// data. Everything else in the header travels beside the body.
+func Encode(e Envelope) []byte {
+	out := make([]byte, 0, len(e.Data)+len(e.ID)+len(e.Type)+80)
+	out = append(out, `{"id":`...)
+	out = appendString(out, e.ID)
+	out = append(out, `,"type":`...)
+	out = appendString(out, e.Type)
+	out = append(out, `,"timestamp":"`...)
+	out = e.Timestamp.UTC().AppendFormat(out, TimeLayout)
+	out = append(out, `","data":`...)
+	if len(e.Data) == 0 {
+		out = append(out, "null"...)
+	} else {
+		out = append(out, e.Data...)
+	}
+	return append(out, '}')
+}
+
+// appendString appends s as a JSON string. Ids and type names are plain ASCII
+// as a rule, which needs no escaping.
+func appendString(out []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			quoted, _ := json.Marshal(s) // A string always marshals.
+			return append(out, quoted...)
+		}
+	}
+	out = append(out, '"')
+	out = append(out, s...)
+	return append(out, '"')
+}
+
+// Decode reads a body that any producer may have written. Around it, the
+// transport knows a few things from properties and headers; they are given as
+// beside, and fill in what the body leaves out. The body wins where both speak.
+//
+// A body without an id gets one derived from its content, so that a redelivery
+// has the same one. An error has the code UNDECODABLE: trying again cannot help.
+func Decode(body []byte, beside Header) (Envelope, error) {
+	var wire struct {
+		ID        json.RawMessage `json:"id"`
+		Type      json.RawMessage `json:"type"`
+		Timestamp json.RawMessage `json:"timestamp"`
+		Data      json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(body, &wire); err != nil {
+		return Envelope{}, Errorf(CodeUndecodable, "the body is no JSON object of the form {id,type,timestamp,data}: %w", err)
+	}
+	e := Envelope{Header: beside, Data: wire.Data}
+	if err := text(wire.Type, "type", &e.Type); err != nil {
+		return Envelope{}, err
+	}
+	if e.Type == "" {
+		return Envelope{}, Errorf(CodeUndecodable, `the message has no type: neither "type" in the body nor a property or routing key says it`)
+	}
+	if len(e.Data) == 0 || bytes.Equal(e.Data, []byte("null")) {
+		return Envelope{}, Errorf(CodeUndecodable, `the body of %s has no "data"`, e.Type)
+	}
+	if err := text(wire.ID, "id", &e.ID); err != nil {
+		return Envelope{}, err
+	}
+	switch {
+	case e.ID == "":
+		e.ID = DeriveID("content", e.Type, string(body))
+	case !IsID(e.ID):
+		e.ID = NormalizeID(e.ID)
+	}
+	if err := timestamp(wire.Timestamp, &e.Timestamp); err != nil {
+		return Envelope{}, err
+	}
+	if e.SchemaVersion == 0 {
+		e.SchemaVersion = 1
+	}
+	return e, nil
+}
+
+// text reads a JSON string, or a number as its digits, into out. Absent and
+// null leave out as it is.
+func text(raw json.RawMessage, field string, out *string) error {
+	switch {
+	case len(raw) == 0 || string(raw) == "null":
+		return nil
+	case raw[0] == '"':
+		if plain(raw) {
+			*out = string(raw[1 : len(raw)-1])
+			return nil
+		}
+		return json.Unmarshal(raw, out)
+	case raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9':
+		*out = string(raw)
+		return nil
+	}
+	return Errorf(CodeUndecodable, "%q in the body is neither a string nor a number but %.40s", field, raw)
+}
+
+// plain tells whether a valid JSON string has nothing in it to unescape or mend.
+func plain(raw json.RawMessage) bool {
+	for _, c := range raw[1 : len(raw)-1] {
+		if c == '\\' || c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// timestamp reads an RFC 3339 text, or a number of milliseconds since 1970 as
+// JavaScript's Date.now() gives it.
+func timestamp(raw json.RawMessage, out *time.Time) error {
+	var s string
+	if err := text(raw, "timestamp", &s); err != nil {
+		return err
+	}
+	if s == "" {
+		return nil
+	}
+	if raw[0] != '"' {
+		ms, err := strconv.ParseFloat(s, 64)
+		// The bound keeps the year within the four digits of RFC 3339.
+		if err != nil || ms < 0 || ms > 253402300799999 {
+			return Errorf(CodeUndecodable, `"timestamp" in the body is no number of milliseconds since 1970: %.40s`, raw)
+		}
+		*out = time.UnixMilli(int64(ms)).UTC()
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil || t.UTC().Year() < 0 || t.UTC().Year() > 9999 {
+		return Errorf(CodeUndecodable, `"timestamp" in the body is no RFC 3339 time: %.40s`, raw)
+	}
+	*out = t.UTC().Truncate(time.Millisecond)
+	return nil
+}

@@ -1,0 +1,114 @@
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+)
+
+// Field describes one field of a type's data, for help texts and checks.
+type Field struct {
+	Name     string `json:"name"`
+	Kind     string `json:"kind"` // string, number, boolean, object or array
+	Required bool   `json:"required"`
+	Doc      string `json:"doc,omitempty"` // from the struct tag `doc`
+}
+
+// Fields returns the fields of the data in the order of the Go struct. A field
+// is required unless its JSON tag says omitempty.
+func (t *Type) Fields() []Field {
+	var out []Field
+	if t.Go.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.Go.NumField() {
+		f := t.Go.Field(i)
+		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if !f.IsExported() || name == "-" {
+			continue
+		}
+		if name == "" {
+			name = f.Name
+		}
+		out = append(out, Field{
+			Name: name, Kind: kind(f.Type), Doc: f.Tag.Get("doc"),
+			Required: !strings.Contains(opts, "omitempty") && !strings.Contains(opts, "omitzero"),
+		})
+	}
+	return out
+}
+
+func kind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
+		reflect.Float32, reflect.Float64:
+		return "number"
+	case reflect.Slice, reflect.Array:
+		return "array"
+	case reflect.Pointer:
+		return kind(t.Elem())
+	case reflect.Struct, reflect.Map:
+		if t.String() == "time.Time" {
+			return "string"
+		}
+		return "object"
+	default:
+		return "string"
+	}
+}
+
+// ParseCommand reads the data of a command where it enters: strictly, so that a
+// misspelt or missing field is told to the sender instead of being lost. What is
+// wrong with the data is a rejection with the code INVALID and the field's name;
+// an unknown type is an [Error] with the code UNKNOWN_TYPE.
+func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, error) {
+	t, ok := c.types[name]
+	if !ok || !t.Command {
+		return nil, Errorf(CodeUnknownType, "nobody handles the command %q", name).
+			WithHint("known commands: %s", strings.Join(c.Commands(), ", "))
+	}
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(data, &given); err != nil || given == nil {
+		return nil, Reject(CodeInvalid, "the data of %s is no JSON object: it must hold %s", name, t.fieldNames())
+	}
+	for _, f := range t.Fields() {
+		v, ok := given[f.Name]
+		delete(given, f.Name)
+		if f.Required && (!ok || bytes.Equal(v, []byte("null"))) {
+			return nil, Invalid(f.Name, "is missing; %s has the fields %s", name, t.fieldNames())
+		}
+	}
+	for extra := range given {
+		return nil, Invalid(extra, "is no field of %s; it has %s", name, t.fieldNames())
+	}
+	v, err := t.decode(data)
+	if err != nil {
+		if wrong, ok := err.(*json.UnmarshalTypeError); ok {
+			return nil, Invalid(wrong.Field, "must be a %s, not a %s", kind(wrong.Type), wrong.Value)
+		}
+		return nil, Reject(CodeInvalid, "the data of %s does not fit: %s", name, err)
+	}
+	cmd := v.(Command) // CommandOf accepts nothing else.
+	if v, ok := cmd.(Validator); ok {
+		if err := v.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	return cmd, nil
+}
+
+func (t *Type) fieldNames() string {
+	var names []string
+	for _, f := range t.Fields() {
+		if f.Required {
+			names = append(names, f.Name)
+		} else {
+			names = append(names, f.Name+" (optional)")
+		}
+	}
+	return strings.Join(names, ", ")
+}

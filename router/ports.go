@@ -1,0 +1,121 @@
+package router
+
+import (
+	"context"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// Log is where events are remembered, and the only place they leave from.
+// Implementations are safe for concurrent use.
+type Log interface {
+	// Load returns the history of an aggregate. An aggregate that does not exist
+	// has an empty one. A snapshot whose schema differs from the given one is not
+	// returned.
+	Load(ctx context.Context, aggregate, id, snapshotSchema string) (events.History, error)
+	// Append stores events and outcome in one write. If an outcome is stored
+	// already under the same command id, that one is returned and nothing is
+	// written. If the aggregate's version is not the expected one, the error has
+	// the code VERSION_CONFLICT.
+	Append(ctx context.Context, a events.Append) (events.Outcome, error)
+	// Outcome returns the stored outcome of a command, and whether there is one.
+	Outcome(ctx context.Context, aggregate, id, commandID string) (events.Outcome, bool, error)
+	// SaveSnapshot keeps a state; an older one than the stored is dropped.
+	SaveSnapshot(ctx context.Context, aggregate, id string, s events.Snapshot) error
+}
+
+// LogReader reads the log across all aggregates.
+type LogReader interface {
+	// Partitions is how many partitions the log has; fixed when the store was made.
+	Partitions() int
+	// Read returns events after a cursor, at most limit from each partition; those
+	// of one partition are together and in order. If there are none it waits up to
+	// wait for one, and then returns none.
+	Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error)
+	// End returns the position of the last event of each partition.
+	End(ctx context.Context) (events.Cursor, error)
+}
+
+// Checkpoints keep how far a role has read the log.
+type Checkpoints interface {
+	Checkpoint(ctx context.Context, role string) (events.Cursor, error)
+	// SaveCheckpoint never moves a partition's position back.
+	SaveCheckpoint(ctx context.Context, role string, c events.Cursor) error
+}
+
+// Views hold the rows of projections.
+type Views interface {
+	// ViewCursor returns how far a projection has read the log.
+	ViewCursor(ctx context.Context, projection string) (events.Cursor, error)
+	// Rows returns the rows of the given keys, in their order; nil for a missing one.
+	Rows(ctx context.Context, projection string, keys []string) ([][]byte, error)
+	// Commit writes one step of a projection. If the stored cursor is not the one
+	// the step started from, the error has the code CURSOR_MOVED and nothing is written.
+	Commit(ctx context.Context, c events.ViewCommit) error
+	// List returns up to limit rows whose keys come after the given one, sorted by key.
+	List(ctx context.Context, projection, after string, limit int) ([]events.Row, error)
+}
+
+// Inbox remembers which handler has handled which message.
+type Inbox interface {
+	// Seen tells whether the handler has handled the message before.
+	Seen(ctx context.Context, handler, id string) (bool, error)
+	// Record remembers that the handler has handled the message.
+	Record(ctx context.Context, handler, id string) error
+}
+
+// Elector picks one of several instances for a role.
+type Elector interface {
+	// Lead runs f whenever this instance holds the role, until ctx is over or f
+	// returns an error. The context given to f ends when the role is lost.
+	// Holding a role only saves work: what f writes must be safe when two
+	// instances believe they hold it.
+	Lead(ctx context.Context, role string, f func(context.Context) error) error
+}
+
+// Transport carries messages between processes. A topic is the name of an
+// exchange or stream without its namespace, such as user.commands; the metadata
+// "type" of a message is its routing key.
+type Transport interface {
+	// Publisher publishes to topics. It returns when the broker has confirmed all
+	// messages. A command (topic {aggregate}.commands) that no queue is bound for
+	// is an error with the code UNHANDLED. It honours each message's context.
+	Publisher() message.Publisher
+	// QueuePublisher publishes straight into queues: its topic is a queue's name.
+	QueuePublisher() message.Publisher
+	// Subscriber prepares consuming. Nothing is consumed before Subscribe is called.
+	Subscriber(Subscription) (Subscriber, error)
+}
+
+// Subscription is what one handler wants to receive.
+type Subscription struct {
+	// Handler is the handler's name, for logs.
+	Handler string
+	// Topic is what the queue is bound to, and Types are the binding keys.
+	Topic string
+	Types []string
+	// Queue is the name of the queue, shared by all instances of the handler.
+	Queue string
+	// Concurrency is how many messages, all of different keys, are handled at once.
+	Concurrency int
+	// Ordered asks for the order of a key across instances.
+	Ordered bool
+	// Key returns what a message is ordered by; messages without key ("") are not
+	// ordered. It is called once for each message.
+	Key func(*message.Message) string
+}
+
+// Subscriber is Watermill's subscriber with a gentle end and a pulse.
+type Subscriber interface {
+	message.Subscriber
+	// Drain stops taking in messages at once, waits until every message handed out
+	// is settled and its acknowledgement is sent, and then ends the subscription.
+	// When ctx is over it gives up what is left, which the broker hands out again,
+	// and returns ctx's error.
+	Drain(ctx context.Context) error
+	// Ready returns nil while the subscription is consuming, else why it is not.
+	Ready() error
+}
