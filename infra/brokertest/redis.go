@@ -1,0 +1,142 @@
+package brokertest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Redis returns the URL of a real Redis: that of PITWHEEL_TEST_REDIS_URL, else
+// the one on 127.0.0.1:6379, else one started for this test. Without any of them
+// the test is skipped, or fails if PITWHEEL_TEST_NO_SKIP is set.
+//
+// The server may be shared: a test keeps to its own [Namespace] and removes it
+// with [CleanRedis].
+func Redis(t testing.TB) string {
+	t.Helper()
+	if url := os.Getenv("PITWHEEL_TEST_REDIS_URL"); url != "" {
+		return url
+	}
+	const local = "redis://127.0.0.1:6379/0"
+	if answers(local) {
+		return local
+	}
+	return StartRedis(t).URL()
+}
+
+// CleanRedis removes every key of a namespace when the test is over.
+func CleanRedis(t testing.TB, url, namespace string) {
+	t.Helper()
+	opts, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatalf("the Redis URL of the tests does not parse: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		c := redis.NewClient(opts)
+		defer func() { _ = c.Close() }()
+		keys := c.Scan(ctx, 0, namespace+":*", 1000).Iterator()
+		for keys.Next(ctx) {
+			c.Unlink(ctx, keys.Val())
+		}
+		if err := keys.Err(); err != nil {
+			t.Logf("keys of %s are left in Redis: %v", namespace, err)
+		}
+	})
+}
+
+// RedisServer is a Redis of the test's own, which it may kill and start again.
+type RedisServer struct {
+	t    testing.TB
+	addr string
+	dir  string
+	args []string
+	cmd  *exec.Cmd
+}
+
+// StartRedis starts a redis-server on a free port, with its files in a directory
+// of the test. It writes an append-only file, synced at every write, so that
+// what was confirmed survives [RedisServer.Kill]; args are added to its command
+// line and win over that. Without redis-server the test is skipped.
+func StartRedis(t testing.TB, args ...string) *RedisServer {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		skipRedis(t, "this test needs a Redis of its own: put redis-server on the PATH")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("no free port for redis-server: %v", err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	s := &RedisServer{t: t, addr: addr, dir: t.TempDir(), args: args}
+	s.Start()
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// Addr is host and port of the server.
+func (s *RedisServer) Addr() string { return s.addr }
+
+// URL is the server's URL.
+func (s *RedisServer) URL() string { return "redis://" + s.addr + "/0" }
+
+// Start starts the server on its old port and files, and waits until it answers.
+func (s *RedisServer) Start() {
+	s.t.Helper()
+	_, port, _ := net.SplitHostPort(s.addr)
+	args := append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir,
+		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--loglevel", "warning"}, s.args...)
+	cmd := exec.Command("redis-server", args...)
+	if err := cmd.Start(); err != nil {
+		s.t.Fatalf("redis-server did not start: %v", err)
+	}
+	s.cmd = cmd
+	for deadline := time.Now().Add(10 * time.Second); !answers(s.URL()); {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("redis-server on %s did not answer within 10 s", s.addr)
+		}
+	}
+}
+
+// Kill ends the server at once, as a crash would.
+func (s *RedisServer) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// skipRedis skips the test with a line that says how to get what is missing, or fails
+// it if PITWHEEL_TEST_NO_SKIP is set.
+func skipRedis(t testing.TB, format string, args ...any) {
+	t.Helper()
+	text := fmt.Sprintf(format, args...)
+	if no, _ := strconv.ParseBool(os.Getenv("PITWHEEL_TEST_NO_SKIP")); no {
+		t.Fatal(text)
+	}
+	t.Skip(text)
+}
+
+func answers(url string) bool {
+	opts, err := redis.ParseURL(url)
+	if err != nil {
+		return false
+	}
+	opts.DialTimeout, opts.ReadTimeout, opts.MaxRetries, opts.DialerRetries = time.Second, time.Second, -1, 1
+	c := redis.NewClient(opts)
+	defer func() { _ = c.Close() }()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return c.Ping(ctx).Err() == nil
+}

@@ -1,0 +1,68 @@
+package embedded
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"syscall"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// DefaultAddr is where the in-process Redis listens unless told otherwise.
+const DefaultAddr = "127.0.0.1:6389"
+
+// Config says how the in-process Redis is served. The zero value is the default.
+type Config struct {
+	// Addr is host and port to listen on. Empty: [DefaultAddr]. Port 0: any free one.
+	Addr string
+	// Logger is told where the server listens. Nil: nobody is.
+	Logger *slog.Logger
+}
+
+// Server is a running in-process Redis.
+type Server struct {
+	redis *miniredis.Miniredis
+	addr  string
+}
+
+// Start serves an empty Redis until Close is called. An address that cannot be
+// listened on is an error with the code CONFIG that names the setting.
+func Start(cfg Config) (*Server, error) {
+	addr := cfg.Addr
+	if addr == "" {
+		addr = DefaultAddr
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return nil, events.Errorf(events.CodeConfig, "PITWHEEL_DEV_REDIS_ADDR is %q; it must be host:port, such as %s", addr, DefaultAddr)
+	}
+	m := miniredis.NewMiniRedis()
+	if err := m.StartAddr(addr); err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, events.Errorf(events.CodeConfig, "the address %s of PITWHEEL_DEV_REDIS_ADDR is in use", addr).
+				WithHint("another `pitwheel dev` may be running: stop it, or set PITWHEEL_DEV_REDIS_ADDR to a free address such as 127.0.0.1:6390")
+		}
+		return nil, events.Errorf(events.CodeConfig, "cannot listen on %s, the address of PITWHEEL_DEV_REDIS_ADDR: %w", addr, err)
+	}
+	// Left to itself, its clock for expiring keys stands still.
+	m.ClockTTL(true)
+	s := &Server{redis: m, addr: m.Addr()}
+	if cfg.Logger != nil {
+		cfg.Logger.Info("in-process Redis is listening; nothing in it is durable", "addr", s.addr)
+	}
+	return s, nil
+}
+
+// Addr is the address that the server listens on.
+func (s *Server) Addr() string { return s.addr }
+
+// URL is what a client connects to.
+func (s *Server) URL() string { return "redis://" + s.addr + "/0" }
+
+// Close ends the server and forgets its data. Closing again does nothing.
+func (s *Server) Close() error {
+	s.redis.Close()
+	return nil
+}
