@@ -1,0 +1,91 @@
+package router
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// delivery is one message on its way through the pipeline. It is the message's
+// context at the same time, so that carrying it costs no allocation of its own.
+type delivery struct {
+	context.Context
+	handler  *consumer
+	envelope events.Envelope
+	// unreadable is why the message could not be decoded; nil if it could.
+	unreadable error
+	// attempts is how often the handler was called.
+	attempts int
+	// firstFailed is when the first attempt failed; zero if none has.
+	firstFailed time.Time
+	// stack is where the handler panicked, bounded; empty if it did not.
+	stack   string
+	verdict verdict
+	// sent counts the commands that the handler sent, by their content, so that
+	// two equal ones get two ids and a retried handler gets the same ones again.
+	sent    map[string]int
+	sending sync.Mutex
+}
+
+// verdict is how a delivery ended; the values are those of the metric's label.
+type verdict string
+
+const (
+	verdictHandled   verdict = "handled"
+	verdictDuplicate verdict = "duplicate"
+	verdictRetried   verdict = "retried"
+	verdictPoisoned  verdict = "poisoned"
+	// verdictAborted is a delivery that was given back: the process is stopping,
+	// or the store is away. It is no failure of the handler and not counted.
+	verdictAborted verdict = "aborted"
+)
+
+type deliveryKey struct{}
+
+// Value answers with the delivery itself, or asks the message's own context.
+func (d *delivery) Value(key any) any {
+	if _, ok := key.(deliveryKey); ok {
+		return d
+	}
+	return d.Context.Value(key)
+}
+
+// deliveryOf returns the delivery that a context belongs to, or nil.
+func deliveryOf(ctx context.Context) *delivery {
+	if d, ok := ctx.(*delivery); ok {
+		return d
+	}
+	d, _ := ctx.Value(deliveryKey{}).(*delivery)
+	return d
+}
+
+// aborted marks an error that is not the handler's: the message is given back,
+// is never poisoned, and the attempt does not count.
+type aborted struct{ error }
+
+func (a aborted) Unwrap() error { return a.error }
+
+// consumer is one handler that receives messages, with all it works with.
+type consumer struct {
+	plan    *plan
+	handle  func(context.Context, events.Envelope) error
+	sub     Subscriber
+	letters message.Publisher
+	inbox   Inbox
+	metrics *handlerMetrics
+	logger  *slog.Logger
+}
+
+// pass is the handler at the end of the pipeline.
+func (c *consumer) pass(msg *message.Message) ([]*message.Message, error) {
+	d := deliveryOf(msg.Context())
+	if d.unreadable != nil {
+		return nil, d.unreadable
+	}
+	return nil, c.handle(msg.Context(), d.envelope)
+}

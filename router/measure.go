@@ -1,0 +1,42 @@
+package router
+
+import (
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// measure counts every message by how it ended, and times it.
+func (c *consumer) measure(next message.HandlerFunc) message.HandlerFunc {
+	m := c.metrics
+	return func(msg *message.Message) ([]*message.Message, error) {
+		d := deliveryOf(msg.Context())
+		started := time.Now()
+		m.inFlight.Inc()
+		out, err := next(msg)
+		m.inFlight.Dec()
+		spent := time.Since(started)
+		switch d.verdict {
+		case verdictHandled:
+			m.handled.Inc()
+			m.succeeded.Observe(spent.Seconds())
+			if at := d.envelope.Timestamp; !at.IsZero() {
+				m.age.Observe(max(0, started.Add(spent).Sub(at).Seconds()))
+			}
+		case verdictDuplicate:
+			m.duplicate.Inc()
+			m.succeeded.Observe(spent.Seconds())
+		case verdictPoisoned:
+			m.poisoned.Inc()
+			m.failed.Observe(spent.Seconds())
+		case verdictAborted:
+			m.failed.Observe(spent.Seconds())
+		}
+		if err == nil {
+			m.acked.Inc()
+		} else {
+			m.nacked.Inc()
+		}
+		return out, err
+	}
+}

@@ -1,0 +1,120 @@
+package router
+
+import (
+	"errors"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are all collectors of the router. Their names are part of the contract
+// with dashboards; labels come from closed sets only.
+type Metrics struct {
+	execution   *prometheus.HistogramVec
+	publish     *prometheus.HistogramVec
+	received    *prometheus.CounterVec
+	messages    *prometheus.CounterVec
+	inFlight    *prometheus.GaugeVec
+	attempt     *prometheus.HistogramVec
+	age         *prometheus.HistogramVec
+	paused      *prometheus.GaugeVec
+	commands    *prometheus.CounterVec
+	append      prometheus.Histogram
+	conflicts   prometheus.Counter
+	relayLag    prometheus.Gauge
+	projections *prometheus.GaugeVec
+}
+
+// handlerMetrics are the handles of one handler, resolved once.
+type handlerMetrics struct {
+	succeeded, failed                     prometheus.Observer
+	acked, nacked                         prometheus.Counter
+	handled, duplicate, retried, poisoned prometheus.Counter
+	inFlight                              prometheus.Gauge
+	attempt, age                          prometheus.Observer
+}
+
+// latency covers 0.1 ms to 100 s: from an in-memory handler to a slow partner.
+func latency() []float64 { return prometheus.ExponentialBucketsRange(0.0001, 100, 19) }
+
+// NewMetrics makes the collectors and registers them. A nil registerer keeps them
+// to themselves. The same metrics are given to [New] and to [NewCommands].
+func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
+	if reg == nil {
+		reg = prometheus.NewRegistry()
+	}
+	const handler = "handler_name"
+	m := &Metrics{
+		execution: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "handler_execution_time_seconds",
+			Help: "Time a message spent in the pipeline, all attempts and pauses included.", Buckets: latency()}, []string{handler, "success"}),
+		publish: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "publish_time_seconds",
+			Help: "Time until the broker confirmed a publish.", Buckets: latency()}, []string{handler, "publisher_name", "success"}),
+		received: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "subscriber_messages_received_total",
+			Help: "Messages received, by whether they were acknowledged."}, []string{"subscriber_name", handler, "acked"}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pitwheel_handler_messages_total",
+			Help: "Messages by how they ended; retried counts failed attempts that another one followed."}, []string{handler, "outcome"}),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_in_flight",
+			Help: "Messages in the pipeline now."}, []string{handler}),
+		attempt: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "pitwheel_handler_attempt_seconds",
+			Help: "Time of one attempt.", Buckets: latency()}, []string{handler}),
+		age: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "pitwheel_message_age_seconds",
+			Help: "From the event's own time to handled.", Buckets: prometheus.ExponentialBucketsRange(0.001, 86400, 19)}, []string{handler}),
+		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_paused",
+			Help: "1 while the handler is paused."}, []string{handler}),
+		commands: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pitwheel_commands_total",
+			Help: "Commands decided, by result."}, []string{"command", "result"}),
+		append: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "pitwheel_append_seconds",
+			Help: "Time of one append to the log.", Buckets: latency()}),
+		conflicts: prometheus.NewCounter(prometheus.CounterOpts{Name: "pitwheel_append_conflicts_total",
+			Help: "Appends refused because the aggregate had moved on; the command was decided again."}),
+		relayLag: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pitwheel_relay_lag_events",
+			Help: "Events in the log that the relay has not published yet."}),
+		projections: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_projection_lag_events",
+			Help: "Events in the log that the projection has not applied yet."}, []string{"projection"}),
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.execution, m.publish, m.received, m.messages, m.inFlight, m.attempt, m.age,
+		m.paused, m.commands, m.append, m.conflicts, m.relayLag, m.projections} {
+		errs = append(errs, reg.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *Metrics) handler(name string) *handlerMetrics {
+	return &handlerMetrics{
+		succeeded: m.execution.WithLabelValues(name, "true"),
+		failed:    m.execution.WithLabelValues(name, "false"),
+		acked:     m.received.WithLabelValues("pitwheel", name, "acked"),
+		nacked:    m.received.WithLabelValues("pitwheel", name, "nacked"),
+		handled:   m.messages.WithLabelValues(name, string(verdictHandled)),
+		duplicate: m.messages.WithLabelValues(name, string(verdictDuplicate)),
+		retried:   m.messages.WithLabelValues(name, string(verdictRetried)),
+		poisoned:  m.messages.WithLabelValues(name, string(verdictPoisoned)),
+		inFlight:  m.inFlight.WithLabelValues(name),
+		attempt:   m.attempt.WithLabelValues(name),
+		age:       m.age.WithLabelValues(name),
+	}
+}
+
+// measuredPublisher times every publish of one role. A failed publish is timed,
+// too: a slow failure is what an operator looks for.
+type measuredPublisher struct {
+	message.Publisher
+	succeeded, failed prometheus.Observer
+}
+
+func (m *Metrics) publisher(role string, p message.Publisher) message.Publisher {
+	return measuredPublisher{p, m.publish.WithLabelValues("", role, "true"), m.publish.WithLabelValues("", role, "false")}
+}
+
+func (p measuredPublisher) Publish(topic string, msgs ...*message.Message) error {
+	started := time.Now()
+	err := p.Publisher.Publish(topic, msgs...)
+	if err == nil {
+		p.succeeded.Observe(time.Since(started).Seconds())
+	} else {
+		p.failed.Observe(time.Since(started).Seconds())
+	}
+	return err
+}

@@ -1,0 +1,17 @@
+package router
+
+import "github.com/ThreeDotsLabs/watermill/message"
+
+// pipeline is what every message goes through, from the outside in. The order
+// matters, and this is the one place that says it.
+func (c *consumer) pipeline() []message.HandlerMiddleware {
+	return []message.HandlerMiddleware{
+		c.correlate, // reads the message; everything inside knows who it is and what it belongs to
+		c.measure,   // sees how it ended, whatever happens inside
+		c.poison,    // what failed for good is set aside whole, and acknowledged
+		c.dedupe,    // what was handled before is not handled again
+		c.retry,     // a failed attempt is followed by another, after a pause
+		c.timeout,   // bounds one attempt
+		c.recover,   // a panic is a failed attempt
+	}
+}

@@ -1,0 +1,127 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// Names of what a poison letter carries beside the message itself.
+const (
+	PoisonHandler     = "poison_handler"
+	PoisonQueue       = "poison_queue"
+	PoisonTopic       = "poison_topic"
+	PoisonCode        = "poison_code"
+	PoisonReason      = "poison_reason"
+	PoisonStack       = "poison_stack"
+	PoisonAttempts    = "poison_attempts"
+	PoisonFirstFailed = "poison_first_failed_at"
+	PoisonLastFailed  = "poison_last_failed_at"
+)
+
+const (
+	// A header travels in one AMQP frame, of 128 KiB by default, with all others.
+	maxReason = 2 << 10
+	maxStack  = 4 << 10
+	// publishing a letter is waited for no longer than this; then the message is
+	// given back and tried again.
+	letterTimeout = 15 * time.Second
+)
+
+// poison sets a message aside whole that failed for good. Only when the letter is
+// safe is the message acknowledged.
+func (c *consumer) poison(next message.HandlerFunc) message.HandlerFunc {
+	return func(msg *message.Message) ([]*message.Message, error) {
+		out, err := next(msg)
+		if err == nil {
+			return out, nil
+		}
+		d := deliveryOf(msg.Context())
+		var given aborted
+		if errors.As(err, &given) {
+			return nil, err
+		}
+		if perr := c.setAside(d, msg, err); perr != nil {
+			c.logger.ErrorContext(d, "poison letter not published, the message is kept and tried again", c.attrs(d, slog.Any("error", perr))...)
+			return nil, aborted{perr}
+		}
+		d.verdict = verdictPoisoned
+		c.logger.ErrorContext(d, "message poisoned", c.attrs(d,
+			slog.String("queue", poisonQueue(c.plan.policy.Queue)), slog.Int("attempts", d.attempts),
+			slog.String("code", codeOf(err)), slog.String("error", bounded(err.Error(), maxReason)))...)
+		return nil, nil
+	}
+}
+
+func (c *consumer) setAside(d *delivery, msg *message.Message, cause error) error {
+	letter := msg.Copy()
+	now := time.Now()
+	if d.firstFailed.IsZero() {
+		d.firstFailed = now
+	}
+	for key, value := range map[string]string{
+		PoisonHandler:     c.plan.name,
+		PoisonQueue:       c.plan.policy.Queue,
+		PoisonTopic:       c.plan.topic,
+		PoisonCode:        codeOf(cause),
+		PoisonReason:      bounded(cause.Error(), maxReason),
+		PoisonStack:       d.stack,
+		PoisonAttempts:    strconv.Itoa(d.attempts),
+		PoisonFirstFailed: d.firstFailed.UTC().Format(events.TimeLayout),
+		PoisonLastFailed:  now.UTC().Format(events.TimeLayout),
+	} {
+		if value != "" {
+			letter.Metadata[key] = value
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.Context), letterTimeout)
+	defer cancel()
+	letter.SetContext(ctx)
+	return c.letters.Publish(poisonQueue(c.plan.policy.Queue), letter)
+}
+
+// codeOf is the code of a failure, for people who search and group.
+func codeOf(err error) string {
+	if r, ok := events.AsRejection(err); ok {
+		return r.Code
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return events.CodeTimeout
+	}
+	return events.CodeOf(err)
+}
+
+// bounded cuts a text to at most n bytes of valid UTF-8.
+func bounded(s string, n int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+// attrs are what every log line about a delivery says.
+func (c *consumer) attrs(d *delivery, more ...slog.Attr) []any {
+	out := make([]any, 0, 4+len(more))
+	out = append(out,
+		slog.String("handler", c.plan.name),
+		slog.String("type", d.envelope.Type),
+		slog.String("message_id", d.envelope.ID),
+		slog.String("correlation_id", d.envelope.CorrelationID),
+	)
+	for _, a := range more {
+		out = append(out, a)
+	}
+	return out
+}

@@ -1,0 +1,126 @@
+package router
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// Policy says how a handler is treated. The zero value is right for most; a
+// field that is zero takes the default named beside it.
+type Policy struct {
+	// Queue is the queue's name. Default: the handler's name.
+	Queue string
+	// Concurrency is how many messages, all of different keys, are handled at
+	// once by one instance: 1 to 10,000. Default: 64.
+	Concurrency int
+	// Attempts is how often a message is tried before it is poisoned: 1 to 100.
+	// Default: 5.
+	Attempts int
+	// Backoff is the pause before the second attempt; it doubles with every
+	// further one up to MaxBackoff, and is spread by half to either side so that
+	// failures do not come in waves. Default: 100 ms, at most 10 s.
+	Backoff    time.Duration
+	MaxBackoff time.Duration
+	// Timeout bounds one attempt: 1 ms to 25 min, below the broker's own limit of
+	// 30 min. Default: 30 s.
+	Timeout time.Duration
+	// Ordered keeps the order of each key across instances too, by letting one
+	// instance consume at a time.
+	Ordered bool
+	// Paused starts the handler without consuming. What arrives waits in its queue.
+	Paused bool
+}
+
+// Tuning is what an operator sets for one handler, over what its declaration
+// says. A nil field leaves the declaration in force.
+type Tuning struct {
+	Concurrency *int
+	Attempts    *int
+	Backoff     *time.Duration
+	MaxBackoff  *time.Duration
+	Timeout     *time.Duration
+	Paused      *bool
+}
+
+// Where the value of a setting came from.
+const (
+	SourceDefault     = "default"
+	SourceDeclaration = "declaration"
+	SourceOperator    = "file"
+)
+
+// Setting is one effective setting of a handler.
+type Setting struct {
+	Name   string
+	Value  string
+	Source string
+}
+
+const (
+	defaultConcurrency = 64
+	defaultAttempts    = 5
+	defaultBackoff     = 100 * time.Millisecond
+	defaultMaxBackoff  = 10 * time.Second
+	defaultTimeout     = 30 * time.Second
+	// The broker cuts a consumer off that holds a message for 30 minutes.
+	maxTimeout = 25 * time.Minute
+)
+
+// queueName is what both brokers and every dashboard take as a name.
+var queueName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,199}$`)
+
+// effective lays tuning over a declaration over the defaults and tells for every
+// setting where it came from.
+func effective(handler string, declared Policy, tuning Tuning) (Policy, []Setting, error) {
+	p := declared
+	var settings []Setting
+	queueSource := SourceDeclaration
+	if p.Queue == "" {
+		p.Queue, queueSource = handler, SourceDefault
+	}
+	settings = append(settings, Setting{"queue", p.Queue, queueSource})
+	settings = append(settings,
+		settle("concurrency", &p.Concurrency, tuning.Concurrency, defaultConcurrency),
+		settle("attempts", &p.Attempts, tuning.Attempts, defaultAttempts),
+		settle("backoff", &p.Backoff, tuning.Backoff, defaultBackoff),
+		settle("max_backoff", &p.MaxBackoff, tuning.MaxBackoff, max(defaultMaxBackoff, p.Backoff)),
+		settle("timeout", &p.Timeout, tuning.Timeout, defaultTimeout),
+		settle("ordered", &p.Ordered, nil, false),
+		settle("paused", &p.Paused, tuning.Paused, false),
+	)
+	return p, settings, p.validate()
+}
+
+// settle fills one setting in and tells where it came from.
+func settle[T comparable](name string, value *T, tuned *T, fallback T) Setting {
+	var zero T
+	source := SourceDeclaration
+	switch {
+	case tuned != nil:
+		*value, source = *tuned, SourceOperator
+	case *value == zero:
+		*value, source = fallback, SourceDefault
+	}
+	return Setting{name, fmt.Sprint(*value), source}
+}
+
+func (p Policy) validate() error {
+	switch {
+	case !queueName.MatchString(p.Queue):
+		return events.Errorf(events.CodeConfig, "queue is %q; use letters, digits, '.', '_' and '-', at most 200", p.Queue)
+	case p.Concurrency < 1 || p.Concurrency > 10_000:
+		return events.Errorf(events.CodeConfig, "concurrency is %d; it must be 1 to 10000", p.Concurrency)
+	case p.Attempts < 1 || p.Attempts > 100:
+		return events.Errorf(events.CodeConfig, "attempts is %d; it must be 1 to 100", p.Attempts)
+	case p.Backoff < time.Millisecond || p.Backoff > time.Hour:
+		return events.Errorf(events.CodeConfig, "backoff is %s; it must be 1ms to 1h", p.Backoff)
+	case p.MaxBackoff < p.Backoff || p.MaxBackoff > time.Hour:
+		return events.Errorf(events.CodeConfig, "max_backoff is %s; it must be at least backoff (%s) and at most 1h", p.MaxBackoff, p.Backoff)
+	case p.Timeout < time.Millisecond || p.Timeout > maxTimeout:
+		return events.Errorf(events.CodeConfig, "timeout is %s; it must be 1ms to %s", p.Timeout, maxTimeout)
+	}
+	return nil
+}

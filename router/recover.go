@@ -1,0 +1,22 @@
+package router
+
+import (
+	"runtime/debug"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// recover turns a panic into a failed attempt that remembers where it happened.
+func (c *consumer) recover(next message.HandlerFunc) message.HandlerFunc {
+	return func(msg *message.Message) (out []*message.Message, err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				deliveryOf(msg.Context()).stack = bounded(string(debug.Stack()), maxStack)
+				out, err = nil, events.Errorf(events.CodePanic, "handler %s panicked: %v", c.plan.name, r)
+			}
+		}()
+		return next(msg)
+	}
+}

@@ -1,0 +1,173 @@
+package router
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// Config is what a router is made of. Everything without a remark is needed.
+type Config struct {
+	Catalogue *events.Catalogue
+	Handlers  []Handler
+	// Tuning is what operators set, by handler name. Optional.
+	Tuning map[string]Tuning
+	// Only names the handlers to run; empty means all. Queues are declared for all
+	// handlers all the same, so that no event passes one by that starts later.
+	Only []string
+
+	Transport   Transport
+	Log         Log
+	Reader      LogReader
+	Checkpoints Checkpoints
+	Views       Views
+	Elector     Elector
+	// Inbox is optional: without one, reactions are not deduplicated.
+	Inbox Inbox
+
+	// Logger is optional, and so is WatermillLogger, which gets what Watermill's
+	// own router has to say.
+	Logger          *slog.Logger
+	WatermillLogger watermill.LoggerAdapter
+	// Metrics are optional.
+	Metrics *Metrics
+	// DrainTimeout bounds a stop: what is running then is given back. Default: 25 s,
+	// below the 30 s that Kubernetes grants.
+	DrainTimeout time.Duration
+}
+
+// Router runs handlers. Make it with [New].
+type Router struct {
+	config     Config
+	plans      []*plan
+	metrics    *Metrics
+	logger     *slog.Logger
+	consumers  []*consumer
+	bystanders []declared
+	projectors []*projector
+	relay      *relay
+	running    chan struct{}
+}
+
+// declared is a queue to declare: its topic and who declares it.
+type declared struct {
+	topic string
+	sub   Subscriber
+}
+
+// New checks all declarations and prepares to run them. Whatever is wrong is an
+// error with the code CONFIG that names the handler; nothing is started.
+func New(c Config) (*Router, error) {
+	switch {
+	case c.Catalogue == nil, c.Transport == nil, c.Log == nil, c.Reader == nil, c.Checkpoints == nil, c.Views == nil, c.Elector == nil:
+		return nil, events.Errorf(events.CodeConfig, "a router needs a catalogue, a transport, a log with reader and checkpoints, views and an elector")
+	case c.DrainTimeout < 0:
+		return nil, events.Errorf(events.CodeConfig, "the drain timeout is %s; it must not be negative", c.DrainTimeout)
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = 25 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.WatermillLogger == nil {
+		c.WatermillLogger = watermill.NopLogger{}
+	}
+	if c.Metrics == nil {
+		var err error
+		if c.Metrics, err = NewMetrics(nil); err != nil {
+			return nil, err
+		}
+	}
+	plans, err := check(c.Catalogue, c.Handlers, c.Tuning)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := only(plans, c.Only)
+	if err != nil {
+		return nil, err
+	}
+	r := &Router{config: c, plans: chosen, metrics: c.Metrics, logger: c.Logger, running: make(chan struct{})}
+	letters := c.Metrics.publisher("poison", c.Transport.QueuePublisher())
+	isChosen := map[string]bool{}
+	for _, p := range chosen {
+		isChosen[p.name] = true
+	}
+	for _, p := range plans {
+		if err := r.add(p, isChosen[p.name], letters); err != nil {
+			return nil, err
+		}
+	}
+	r.relay, err = newRelay(c.Reader, c.Checkpoints, c.Metrics.publisher("relay", c.Transport.Publisher()), c.Logger)
+	return r, err
+}
+
+// add prepares one handler.
+func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
+	if p.kind == KindProjection {
+		if chosen && !p.policy.Paused {
+			r.projectors = append(r.projectors, &projector{plan: p, reader: r.config.Reader, views: r.config.Views,
+				letters: letters, pulse: newPulse(), logger: r.logger})
+		}
+		return nil
+	}
+	sub, err := r.config.Transport.Subscriber(Subscription{
+		Handler: p.name, Topic: p.topic, Types: p.types, Queue: p.policy.Queue,
+		Concurrency: p.policy.Concurrency, Ordered: p.policy.Ordered, Key: keyOf(r.config.Catalogue),
+	})
+	if err != nil {
+		return events.Errorf(events.CodeOf(err), "handler %q: %w", p.name, err)
+	}
+	if chosen {
+		r.metrics.paused.WithLabelValues(p.name).Set(0)
+	}
+	if !chosen || p.policy.Paused {
+		if chosen {
+			r.metrics.paused.WithLabelValues(p.name).Set(1)
+		}
+		r.bystanders = append(r.bystanders, declared{p.topic, sub})
+		return nil
+	}
+	c := &consumer{plan: p, sub: sub, letters: letters, inbox: r.config.Inbox, metrics: r.metrics.handler(p.name), logger: r.logger}
+	if p.kind == KindCommand {
+		d := &decider{plan: p, catalogue: r.config.Catalogue, log: r.config.Log, metrics: r.metrics, logger: r.logger}
+		c.handle = d.handle
+	} else {
+		c.handle = func(ctx context.Context, e events.Envelope) error {
+			t, ok := p.byName[e.Type]
+			if !ok {
+				return events.Errorf(events.CodeUnknownType, "the handler %s reacts to %v, not to %q", p.name, p.types, e.Type)
+			}
+			return p.react(ctx, e, t)
+		}
+	}
+	r.consumers = append(r.consumers, c)
+	return nil
+}
+
+// keyOf returns what messages are ordered by: the aggregate's id. Producers of
+// ours say it beside the body; for a foreign message the data is asked.
+func keyOf(c *events.Catalogue) func(*message.Message) string {
+	return func(msg *message.Message) string {
+		if id := msg.Metadata[events.MetaAggregateID]; id != "" {
+			return id
+		}
+		e, err := events.Decode(msg.Payload, readHeader(msg))
+		if err != nil {
+			return ""
+		}
+		v, err := c.DecodeData(e)
+		if err != nil {
+			return ""
+		}
+		if k, ok := v.(events.Keyed); ok {
+			return k.AggregateID()
+		}
+		return ""
+	}
+}

@@ -1,0 +1,237 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// Run consumes until ctx ends, then drains: intake ends at once, running handlers
+// finish, their acknowledgements and the batches of relay and projections get
+// out. It returns nil after a clean drain, and an error if something had to be
+// given up at the deadline; what was given up is handed out again elsewhere.
+func (r *Router) Run(ctx context.Context) error {
+	shaft, err := message.NewRouter(message.RouterConfig{CloseTimeout: r.config.DrainTimeout}, quietWhile(ctx, r.config.WatermillLogger))
+	if err != nil {
+		return err
+	}
+	for _, c := range r.consumers {
+		h := shaft.AddConsumerHandler(c.plan.name, c.plan.topic, undrained{c.sub}, noMessages(c.pass))
+		h.AddMiddleware(c.pipeline()...)
+	}
+
+	// What runs in the background outlives ctx: it is stopped in its own order.
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	var roles, shafts sync.WaitGroup
+	shaftErr := make(chan error, 1)
+	shafts.Go(func() { shaftErr <- shaft.Run(context.WithoutCancel(ctx)) })
+	for _, p := range r.projectors {
+		roles.Go(func() { r.lead(background, p.role(), p.run) })
+	}
+	roles.Go(func() { r.watchLag(background) })
+	roles.Go(func() {
+		// No event may pass a queue by, so all of them stand before the relay starts.
+		if r.declareQueues(background) {
+			r.lead(background, relayRole, r.relay.run)
+		}
+	})
+	roles.Go(func() { r.announce(background) })
+
+	select {
+	case <-ctx.Done():
+	case err := <-shaftErr:
+		// Watermill ends by itself only if it could not start.
+		stopBackground()
+		roles.Wait()
+		return fmt.Errorf("the router stopped by itself: %w", err)
+	}
+	err = r.drain(ctx)
+	stopBackground()
+	roles.Wait()
+	return errors.Join(err, shaft.Close(), r.closeAll(), waited(&shafts))
+}
+
+func waited(wg *sync.WaitGroup) error {
+	wg.Wait()
+	return nil
+}
+
+// Running is closed when every handler consumes for the first time.
+func (r *Router) Running() <-chan struct{} { return r.running }
+
+// Ready tells for each handler or role that is not getting on why; it is empty
+// when all is well. Paused handlers are well.
+func (r *Router) Ready() map[string]error {
+	out := map[string]error{}
+	for _, c := range r.consumers {
+		if err := c.sub.Ready(); err != nil {
+			out[c.plan.name] = err
+		}
+	}
+	for _, p := range r.projectors {
+		if err := p.pulse.ailing(); err != nil {
+			out[p.plan.name] = err
+		}
+	}
+	if err := r.relay.pulse.ailing(); err != nil {
+		out[relayRole] = err
+	}
+	return out
+}
+
+// drain ends intake everywhere at once and waits for what is running.
+func (r *Router) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.DrainTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	errs := make([]error, len(r.consumers))
+	for i, c := range r.consumers {
+		wg.Go(func() {
+			if err := c.sub.Drain(ctx); err != nil {
+				errs[i] = events.Errorf(events.CodeTimeout, "handler %s did not finish within %s, what it had in hand is handed out again: %w", c.plan.name, r.config.DrainTimeout, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (r *Router) closeAll() error {
+	var errs []error
+	for _, c := range r.consumers {
+		errs = append(errs, c.sub.Close())
+	}
+	for _, b := range r.bystanders {
+		errs = append(errs, b.sub.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// lead takes part in the election for a role until ctx ends.
+func (r *Router) lead(ctx context.Context, role string, f func(context.Context) error) {
+	for failures := 1; ctx.Err() == nil; failures++ {
+		err := r.config.Elector.Lead(ctx, role, f)
+		if ctx.Err() != nil {
+			return
+		}
+		r.logger.WarnContext(ctx, "election failed, trying again", slog.String("role", role), slog.Any("error", err))
+		select {
+		case <-time.After(backoff(100*time.Millisecond, 5*time.Second, failures)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// declareQueues declares the queues of all handlers, run here or not. It tells
+// whether it got through before ctx ended.
+func (r *Router) declareQueues(ctx context.Context) bool {
+	all := r.bystanders
+	for _, c := range r.consumers {
+		all = append(all[:len(all):len(all)], declared{c.plan.topic, c.sub})
+	}
+	for _, d := range all {
+		i, ok := d.sub.(message.SubscribeInitializer)
+		if !ok {
+			continue
+		}
+		for failures := 1; ; failures++ {
+			err := i.SubscribeInitialize(d.topic)
+			if err == nil {
+				break
+			}
+			r.relay.pulse.set(err)
+			select {
+			case <-time.After(backoff(100*time.Millisecond, 2*time.Second, failures)):
+			case <-ctx.Done():
+				return false
+			}
+		}
+	}
+	r.relay.pulse.ok()
+	return true
+}
+
+// announce closes the running channel once every handler consumes.
+func (r *Router) announce(ctx context.Context) {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for len(r.Ready()) > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	close(r.running)
+}
+
+// watchLag keeps the lag of relay and projections in the metrics.
+func (r *Router) watchLag(ctx context.Context) {
+	ticker := time.NewTicker(2 * time.Second)
+	defer ticker.Stop()
+	for {
+		if end, err := r.config.Reader.End(ctx); err == nil {
+			if at, err := r.config.Checkpoints.Checkpoint(ctx, relayRole); err == nil {
+				r.metrics.relayLag.Set(float64(at.Behind(end)))
+			}
+			for _, p := range r.projectors {
+				if at, err := r.config.Views.ViewCursor(ctx, p.plan.name); err == nil {
+					r.metrics.projections.WithLabelValues(p.plan.name).Set(float64(at.Behind(end)))
+				}
+			}
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// undrained keeps Watermill's router from closing a subscriber while it drains:
+// the router would cancel what is running.
+type undrained struct{ Subscriber }
+
+// Close does nothing; Run closes the subscriber after the drain.
+func (undrained) Close() error { return nil }
+
+// noMessages adapts the end of the pipeline, which never returns messages: facts
+// leave only through the log.
+func noMessages(f message.HandlerFunc) message.NoPublishHandlerFunc {
+	return func(msg *message.Message) error {
+		_, err := f(msg)
+		return err
+	}
+}
+
+// quietWhile silences what Watermill's router reports as errors once ctx has
+// ended: subscriptions that end in a drain are no failure.
+func quietWhile(ctx context.Context, logger watermill.LoggerAdapter) watermill.LoggerAdapter {
+	return drainLogger{logger, ctx}
+}
+
+type drainLogger struct {
+	watermill.LoggerAdapter
+	serving context.Context //nolint:containedctx // Only asked whether the drain has begun.
+}
+
+func (l drainLogger) Error(msg string, err error, fields watermill.LogFields) {
+	if l.serving.Err() != nil {
+		l.Debug(msg, fields)
+		return
+	}
+	l.LoggerAdapter.Error(msg, err, fields)
+}
+
+func (l drainLogger) With(fields watermill.LogFields) watermill.LoggerAdapter {
+	return drainLogger{l.LoggerAdapter.With(fields), l.serving}
+}
