@@ -2,6 +2,7 @@ package lanes_test
 
 import (
 	"context"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -41,6 +42,7 @@ func (s *source) Subscribe(context.Context, string) (<-chan *message.Message, er
 				_ = l.Push(context.Background(), keys[i%len(keys)], message.NewMessage("id", nil), i)
 			}
 			for l.InFlight() > 0 {
+				runtime.Gosched()
 			}
 			_ = l.Drain(context.Background())
 		}

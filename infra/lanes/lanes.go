@@ -27,6 +27,11 @@ type Config[D any] struct {
 	// once, for one key in order, and holds up a worker, so it must not block long.
 	// It must not call Push or Drain. Nil: nobody is told.
 	Settle func(d D, handled bool)
+	// Stale is asked before a delivery is handed out. It answers true if the delivery
+	// is no longer the consumer's, because the connection it came by has ended: then
+	// the message is settled with false and not handed out, as the broker hands it
+	// out anew. It must not block. Nil: none ever is.
+	Stale func(d D) bool
 	// MinBackoff and MaxBackoff bound the pause after a Nack, which doubles from
 	// one to the other. 0 or less: 50 ms and 5 s.
 	MinBackoff, MaxBackoff time.Duration
@@ -81,6 +86,9 @@ func New[D any](cfg Config[D], out chan<- *message.Message) *Lanes[D] {
 	cfg.MaxBackoff = max(cfg.MaxBackoff, cfg.MinBackoff)
 	if cfg.Settle == nil {
 		cfg.Settle = func(D, bool) {}
+	}
+	if cfg.Stale == nil {
+		cfg.Stale = func(D) bool { return false }
 	}
 	l := &Lanes[D]{
 		cfg:      cfg,

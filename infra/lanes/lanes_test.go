@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -236,6 +237,34 @@ func TestDrainGivesUp(t *testing.T) {
 	if n := l.InFlight(); n != 0 {
 		t.Errorf("%d in flight after a drain, want 0", n)
 	}
+}
+
+func TestStaleIsNotHandedOut(t *testing.T) {
+	t.Parallel()
+	var s settled
+	var lost atomic.Bool
+	out := make(chan *message.Message)
+	l := lanes.New(lanes.Config[string]{
+		Settle: s.settle,
+		Stale:  func(id string) bool { return lost.Load() && id != "new" },
+	}, out)
+	push(t, l, "a", "old")
+	push(t, l, "a", "behind")
+	old := receive(t, out)
+	push(t, l, "a", "new")
+	lost.Store(true)
+	old.Ack()
+	got := receive(t, out)
+	if got.UUID != "new" {
+		t.Fatalf("got %s, want new", got.UUID)
+	}
+	got.Ack()
+	if err := l.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.want(t, "old", true)
+	s.want(t, "behind", false)
+	s.want(t, "new", true)
 }
 
 // One key that never finishes delays no other, whatever the keys hash to.

@@ -42,6 +42,9 @@ const (
 
 // handOut gives the message to the router and waits for its verdict.
 func (l *Lanes[D]) handOut(ctx context.Context, it *item[D]) verdict {
+	if l.cfg.Stale(it.delivery) {
+		return givenUp
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	it.msg.SetContext(ctx)
