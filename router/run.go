@@ -46,23 +46,24 @@ func (r *Router) Run(ctx context.Context) error {
 	})
 	roles.Go(func() { r.announce(background) })
 
-	select {
-	case <-ctx.Done():
-	case err := <-shaftErr:
-		// Watermill ends by itself only if it could not start.
-		stopBackground()
-		roles.Wait()
-		return fmt.Errorf("the router stopped by itself: %w", err)
+	// A stop that comes early waits for the start first: nothing can be drained
+	// that is about to subscribe, and subscribing waits for no broker.
+	for _, next := range []<-chan struct{}{shaft.Running(), ctx.Done()} {
+		select {
+		case <-next:
+		case err := <-shaftErr:
+			// Watermill ends by itself only if it could not start.
+			stopBackground()
+			roles.Wait()
+			return fmt.Errorf("the router stopped by itself: %w", err)
+		}
 	}
 	err = r.drain(ctx)
 	stopBackground()
 	roles.Wait()
-	return errors.Join(err, shaft.Close(), r.closeAll(), waited(&shafts))
-}
-
-func waited(wg *sync.WaitGroup) error {
-	wg.Wait()
-	return nil
+	err = errors.Join(err, shaft.Close(), r.closeAll())
+	shafts.Wait()
+	return err
 }
 
 // Running is closed when every handler consumes for the first time.

@@ -1,0 +1,20 @@
+// Package routertest tests handlers without any broker: everything runs in
+// memory, through the real pipeline.
+//
+// A decision is tested as a story:
+//
+//	kit := routertest.Start(t, catalogue, handlers...)
+//	kit.Given(users.Created{…}).When(users.ChangeEmail{…}).Then(users.EmailChanged{…})
+//	kit.Given().When(users.ChangeEmail{…}).Rejected("USER_NOT_FOUND")
+//
+// A reaction or a projection is tested by what it did:
+//
+//	kit.Record(users.Created{…})   // store an event and let everything react to it
+//	kit.Handled("send-welcome")    // the ids of the events that a reaction handled
+//	kit.Poisoned("send-welcome")   // the letters that it could not handle
+//	kit.Published("user.events")   // what other services would see
+//	kit.Row("user-directory", id, &row)
+//
+// [Store] and [Transport] can also be used on their own, wherever a program wants
+// the framework's ports without a broker.
+package routertest

@@ -1,0 +1,272 @@
+package routertest
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// patience bounds every wait of the kit. What is waited for takes milliseconds;
+// the rest is for machines that are busy.
+const patience = 10 * time.Second
+
+// Kit is a running application in memory.
+type Kit struct {
+	t         testing.TB
+	catalogue *events.Catalogue
+	commands  *router.Commands
+	store     *Store
+	transport *Transport
+	handled   handledLog
+	views     []string
+}
+
+// Letter is a message that a handler could not handle.
+type Letter struct {
+	events.Envelope
+	Handler  string
+	Code     string
+	Reason   string
+	Attempts string
+	// Body is the message as it came, byte for byte.
+	Body []byte
+}
+
+// Start runs handlers in memory until the test ends. Pauses between attempts are
+// shortened to a millisecond.
+func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler) *Kit {
+	t.Helper()
+	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}}
+	short := time.Millisecond
+	tuning := map[string]router.Tuning{}
+	for _, h := range handlers {
+		tuning[h.Name()] = router.Tuning{Backoff: &short, MaxBackoff: &short}
+		if h.Kind() == router.KindProjection {
+			k.views = append(k.views, h.Name())
+		}
+	}
+	var err error
+	k.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: catalogue, Publisher: k.transport.Publisher(), Log: k.store})
+	k.must(err)
+	r, err := router.New(router.Config{
+		Catalogue: catalogue, Handlers: handlers, Tuning: tuning, Transport: k.transport,
+		Log: k.store, Reader: k.store, Checkpoints: k.store, Views: k.store, Elector: k.store,
+		Inbox: &watchedInbox{k.store, &k.handled},
+	})
+	k.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-stopped; err != nil {
+			t.Errorf("routertest: the router did not stop cleanly: %v", err)
+		}
+	})
+	select {
+	case <-r.Running():
+	case err := <-stopped:
+		stopped <- err
+		t.Fatalf("routertest: the router did not start: %v", err)
+	case <-time.After(patience):
+		t.Fatalf("routertest: the router is not ready after %s: %v", patience, r.Ready())
+	}
+	return k
+}
+
+// Commands sends commands as HTTP and the CLI do.
+func (k *Kit) Commands() *router.Commands { return k.commands }
+
+// Store is what the application remembers.
+func (k *Kit) Store() *Store { return k.store }
+
+// Transport is what its messages travel on.
+func (k *Kit) Transport() *Transport { return k.transport }
+
+// Record stores events as if commands had led to them, and returns when
+// everything has reacted. Each goes to the aggregate it names.
+func (k *Kit) Record(data ...events.Data) {
+	k.t.Helper()
+	k.record(data)
+	k.Settle()
+}
+
+// Deliver puts a raw message on a topic, as a foreign producer would, and returns
+// when everything has reacted.
+func (k *Kit) Deliver(topic, eventType string, body []byte) {
+	k.t.Helper()
+	m := message.NewMessage("", body)
+	if eventType != "" {
+		m.Metadata[events.MetaType] = eventType
+	}
+	k.must(k.transport.publish(topic, m))
+	k.Settle()
+}
+
+func (k *Kit) record(data []events.Data) {
+	k.t.Helper()
+	for _, d := range data {
+		t, ok := k.catalogue.Lookup(d.EventType())
+		keyed, isKeyed := d.(events.Keyed)
+		if !ok || !isKeyed {
+			k.t.Fatalf("routertest: %T must be in the catalogue and have an AggregateID method", d)
+		}
+		body, err := json.Marshal(d)
+		k.must(err)
+		h, err := k.store.Load(context.Background(), t.Aggregate, keyed.AggregateID(), "")
+		k.must(err)
+		id := events.NewID()
+		_, err = k.store.Append(context.Background(), events.Append{
+			Aggregate: t.Aggregate, AggregateID: keyed.AggregateID(), ExpectedVersion: h.Version(),
+			Events: []events.Envelope{{Data: body, Header: events.Header{
+				ID: id, Type: t.Name, Timestamp: time.Now().UTC().Truncate(time.Millisecond), Aggregate: t.Aggregate,
+				AggregateID: keyed.AggregateID(), Version: h.Version() + 1, CorrelationID: id, SchemaVersion: t.Schema,
+			}}},
+			Outcome: events.Outcome{Status: events.StatusAccepted, CommandID: id},
+		})
+		k.must(err)
+	}
+}
+
+// Settle waits until nothing is left to do: every event is relayed and projected,
+// and every queue that a handler consumes is empty.
+func (k *Kit) Settle() {
+	k.t.Helper()
+	if !poll(k.settled) {
+		k.t.Fatalf("routertest: still busy after %s; is a projection held up by a failing case?", patience)
+	}
+}
+
+func (k *Kit) settled() bool {
+	ctx := context.Background()
+	end, _ := k.store.End(ctx)
+	relayed, _ := k.store.Checkpoint(ctx, "relay")
+	if relayed.Behind(end) > 0 {
+		return false
+	}
+	for _, v := range k.views {
+		if at, _ := k.store.ViewCursor(ctx, v); at.Behind(end) > 0 {
+			return false
+		}
+	}
+	if !k.transport.idle() {
+		return false
+	}
+	after, _ := k.store.End(ctx) // A reaction may have sent a command meanwhile.
+	return end.Behind(after) == 0
+}
+
+// Handled returns the ids of the events that a reaction has handled, in order.
+func (k *Kit) Handled(handler string) []string { return k.handled.of(handler) }
+
+// Published returns what has been published on a topic, in order.
+func (k *Kit) Published(topic string) []events.Envelope {
+	k.t.Helper()
+	k.transport.mu.Lock()
+	defer k.transport.mu.Unlock()
+	var out []events.Envelope
+	for _, m := range k.transport.published[topic] {
+		out = append(out, k.envelope(m))
+	}
+	return out
+}
+
+// Poisoned returns the letters of a queue or, where the queue has its handler's
+// name, of a handler.
+func (k *Kit) Poisoned(queue string) []Letter {
+	k.t.Helper()
+	k.transport.mu.Lock()
+	q := k.transport.queue(queue + ".poison")
+	k.transport.mu.Unlock()
+	var out []Letter
+	for _, m := range q.all() {
+		l := Letter{
+			Handler: m.Metadata[router.PoisonHandler], Code: m.Metadata[router.PoisonCode], Reason: m.Metadata[router.PoisonReason],
+			Attempts: m.Metadata[router.PoisonAttempts], Body: m.Payload,
+		}
+		l.Envelope, _ = events.Decode(m.Payload, events.Header{ID: m.UUID, Type: m.Metadata[events.MetaType]})
+		out = append(out, l)
+	}
+	return out
+}
+
+// Row reads a projection's row into out and tells whether there is one.
+func (k *Kit) Row(projection, key string, out any) bool {
+	k.t.Helper()
+	rows, err := k.store.Rows(context.Background(), projection, []string{key})
+	k.must(err)
+	if rows[0] == nil {
+		return false
+	}
+	k.must(json.Unmarshal(rows[0], out))
+	return true
+}
+
+func (k *Kit) envelope(m *message.Message) events.Envelope {
+	k.t.Helper()
+	e, err := events.Decode(m.Payload, events.Header{
+		ID: m.UUID, Type: m.Metadata[events.MetaType], Aggregate: m.Metadata[events.MetaAggregate],
+		AggregateID: m.Metadata[events.MetaAggregateID], CorrelationID: m.Metadata[events.MetaCorrelationID],
+		CausationID: m.Metadata[events.MetaCausationID],
+	})
+	k.must(err)
+	return e
+}
+
+func (k *Kit) must(err error) {
+	k.t.Helper()
+	if err != nil {
+		k.t.Fatalf("routertest: %v", err)
+	}
+}
+
+// poll asks until the answer is yes, with a deadline.
+func poll(done func() bool) bool {
+	ticker := time.NewTicker(200 * time.Microsecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-ticker.C {
+		if done() {
+			return true
+		}
+	}
+	return done()
+}
+
+// handledLog remembers which handler handled which event.
+type handledLog struct {
+	mu  sync.Mutex
+	ids map[string][]string
+}
+
+func (h *handledLog) add(handler, id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ids == nil {
+		h.ids = map[string][]string{}
+	}
+	h.ids[handler] = append(h.ids[handler], id)
+}
+
+func (h *handledLog) of(handler string) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]string(nil), h.ids[handler]...)
+}
+
+// watchedInbox sees every event that a reaction has handled.
+type watchedInbox struct {
+	router.Inbox
+	handled *handledLog
+}
+
+func (i *watchedInbox) Record(ctx context.Context, handler, id string) error {
+	i.handled.add(handler, id)
+	return i.Inbox.Record(ctx, handler, id)
+}

@@ -1,0 +1,111 @@
+package routertest
+
+import (
+	"context"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// Scenario is a story about one decision: given events, when a command, then events.
+type Scenario struct {
+	kit *Kit
+	err error // the refusal at the door
+	out events.Outcome
+	new []any
+}
+
+// Given begins a story with events that have happened.
+func (k *Kit) Given(data ...events.Data) *Given {
+	k.t.Helper()
+	k.record(data)
+	return &Given{k}
+}
+
+// Given is the beginning of a story.
+type Given struct{ kit *Kit }
+
+// When sends a command and waits for its outcome.
+func (g *Given) When(cmd events.Command) *Scenario {
+	k := g.kit
+	k.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s := &Scenario{kit: k}
+	before, err := k.store.End(ctx)
+	k.must(err)
+	receipt, err := k.commands.Send(ctx, cmd, events.SendOptions{})
+	if err != nil {
+		s.err = err
+		return s
+	}
+	if s.out, err = k.commands.Await(ctx, receipt); err != nil {
+		k.t.Fatalf("routertest: %s has no outcome; letters: %+v", cmd.CommandType(), k.letters())
+	}
+	k.store.mu.Lock()
+	fresh := append([]events.Recorded(nil), k.store.log[before.At(0):]...)
+	k.store.mu.Unlock()
+	for _, e := range fresh {
+		if e.CausationID != receipt.CommandID {
+			continue
+		}
+		v, err := k.catalogue.DecodeData(e.Envelope)
+		k.must(err)
+		s.new = append(s.new, v)
+	}
+	return s
+}
+
+// Then says that the command was accepted and led to exactly these events.
+func (s *Scenario) Then(want ...events.Data) {
+	k := s.kit
+	k.t.Helper()
+	if s.err != nil {
+		k.t.Fatalf("the command was refused at the door: %v", s.err)
+	}
+	if s.out.Status != events.StatusAccepted {
+		k.t.Fatalf("the command was %s: %s: %s", s.out.Status, s.out.Code, s.out.Message)
+	}
+	var wanted []any
+	for _, w := range want {
+		wanted = append(wanted, w)
+	}
+	if diff := cmp.Diff(wanted, s.new); diff != "" {
+		k.t.Fatalf("other events than wanted (-want +got):\n%s", diff)
+	}
+}
+
+// Rejected says that the command was refused with this code, and led to no event.
+func (s *Scenario) Rejected(code string) {
+	k := s.kit
+	k.t.Helper()
+	got := s.out.Code
+	if r, ok := events.AsRejection(s.err); ok {
+		got = r.Code
+	} else if s.err != nil {
+		k.t.Fatalf("the command could not be sent: %v", s.err)
+	} else if s.out.Status != events.StatusRejected {
+		k.t.Fatalf("the command was %s with %d events; it should have been rejected with %s", s.out.Status, len(s.new), code)
+	}
+	if got != code {
+		k.t.Fatalf("rejected with %s (%s), not with %s", got, s.out.Message, code)
+	}
+	if len(s.new) > 0 {
+		k.t.Fatalf("rejected, and yet there are events: %+v", s.new)
+	}
+}
+
+func (k *Kit) letters() []Letter {
+	k.transport.mu.Lock()
+	var names []string
+	for name := range k.transport.queues {
+		names = append(names, name)
+	}
+	k.transport.mu.Unlock()
+	var out []Letter
+	for _, n := range names {
+		out = append(out, k.Poisoned(n)...)
+	}
+	return out
+}

@@ -1,0 +1,264 @@
+package routertest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// Transport carries messages in memory, with the routing of a topic exchange. Its
+// zero value is ready. Each queue hands out one message at a time, in order; a
+// message that is not acknowledged is handed out again.
+type Transport struct {
+	mu        sync.Mutex
+	queues    map[string]*queue
+	published map[string][]*message.Message
+}
+
+// Publisher publishes to topics.
+func (t *Transport) Publisher() message.Publisher { return publisher{t.publish} }
+
+// QueuePublisher publishes straight into queues.
+func (t *Transport) QueuePublisher() message.Publisher { return publisher{t.deposit} }
+
+// Subscriber prepares consuming, and declares the queue.
+func (t *Transport) Subscriber(s router.Subscription) (router.Subscriber, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	q := t.queue(s.Queue)
+	q.topic, q.types = s.Topic, s.Types
+	return &subscriber{queue: q, done: make(chan struct{})}, nil
+}
+
+// queue returns a queue, made if need be. The caller holds the lock.
+func (t *Transport) queue(name string) *queue {
+	if t.queues == nil {
+		t.queues = map[string]*queue{}
+	}
+	if t.queues[name] == nil {
+		t.queues[name] = &queue{news: make(chan struct{}, 1)}
+	}
+	return t.queues[name]
+}
+
+func (t *Transport) publish(topic string, msgs ...*message.Message) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.published == nil {
+		t.published = map[string][]*message.Message{}
+	}
+	for _, m := range msgs {
+		taken := false
+		for _, q := range t.queues {
+			if q.topic == topic && (len(q.types) == 0 || slices.Contains(q.types, m.Metadata[events.MetaType])) {
+				taken = true
+				q.add(m.Copy())
+			}
+		}
+		if !taken && strings.HasSuffix(topic, ".commands") {
+			return events.Errorf(events.CodeUnhandled, "nobody handles the command %s on %s", m.Metadata[events.MetaType], topic)
+		}
+		t.published[topic] = append(t.published[topic], m.Copy())
+	}
+	return nil
+}
+
+func (t *Transport) deposit(name string, msgs ...*message.Message) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, m := range msgs {
+		t.queue(name).add(m.Copy())
+	}
+	return nil
+}
+
+// idle tells whether no queue that is consumed has anything left.
+func (t *Transport) idle() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, q := range t.queues {
+		if q.consumed() && q.size() > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+type publisher struct {
+	publish func(string, ...*message.Message) error
+}
+
+func (p publisher) Publish(topic string, msgs ...*message.Message) error {
+	return p.publish(topic, msgs...)
+}
+
+func (publisher) Close() error { return nil }
+
+// queue holds messages until they are acknowledged.
+type queue struct {
+	topic string
+	types []string
+	news  chan struct{}
+
+	mu        sync.Mutex
+	messages  []*message.Message
+	consumers int
+}
+
+func (q *queue) add(m *message.Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.messages = append(q.messages, m)
+	select {
+	case q.news <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) head() *message.Message {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.messages) == 0 {
+		return nil
+	}
+	return q.messages[0]
+}
+
+func (q *queue) drop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.messages = q.messages[1:]
+}
+
+func (q *queue) size() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.messages)
+}
+
+func (q *queue) consumed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.consumers > 0
+}
+
+func (q *queue) all() []*message.Message {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.messages)
+}
+
+// subscriber hands out one queue's messages.
+type subscriber struct {
+	queue *queue
+	once  sync.Once
+	done  chan struct{}
+	wg    sync.WaitGroup
+}
+
+// SubscribeInitialize has nothing to do: the queue stands already.
+func (s *subscriber) SubscribeInitialize(string) error { return nil }
+
+// Subscribe starts handing out messages.
+func (s *subscriber) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
+	out := make(chan *message.Message)
+	s.queue.mu.Lock()
+	s.queue.consumers++
+	s.queue.mu.Unlock()
+	s.wg.Go(func() {
+		defer close(out)
+		defer func() {
+			s.queue.mu.Lock()
+			s.queue.consumers--
+			s.queue.mu.Unlock()
+		}()
+		for s.next(ctx, out) {
+		}
+	})
+	return out, nil
+}
+
+// next hands out the queue's head until it is acknowledged. It returns false
+// when the subscription has ended.
+func (s *subscriber) next(ctx context.Context, out chan<- *message.Message) bool {
+	stopped := func() bool {
+		select {
+		case <-s.done:
+			return true
+		default:
+			return ctx.Err() != nil
+		}
+	}
+	if stopped() {
+		return false
+	}
+	head := s.queue.head()
+	if head == nil {
+		select {
+		case <-s.queue.news:
+		case <-s.done:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+		return true
+	}
+	m := head.Copy()
+	m.SetContext(context.WithoutCancel(ctx))
+	select {
+	case out <- m:
+	case <-s.done:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-m.Acked():
+		s.queue.drop()
+		return true
+	case <-m.Nacked():
+	}
+	select {
+	case <-time.After(time.Millisecond): // A message given back comes again soon, but not in a hot loop.
+	case <-s.done:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+// Drain ends intake and waits for the message in hand.
+func (s *subscriber) Drain(ctx context.Context) error {
+	_ = s.Close()
+	finished := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Ready is nil once somebody has subscribed.
+func (s *subscriber) Ready() error {
+	if !s.queue.consumed() {
+		return events.Errorf(events.CodeUnavailable, "nobody has subscribed yet")
+	}
+	return nil
+}
+
+// Close ends the subscription.
+func (s *subscriber) Close() error {
+	s.once.Do(func() { close(s.done) })
+	return nil
+}
