@@ -1,0 +1,136 @@
+package redisdb
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+const (
+	callsInFlight = 2   // pipelines under way at once
+	callsAtOnce   = 256 // commands in one pipeline
+)
+
+// coalescer lets calls that wait at the same time share one flush. A call that
+// comes alone is flushed at once.
+type coalescer[T any] struct {
+	in      chan T
+	stop    chan struct{}
+	workers sync.WaitGroup
+}
+
+// newCoalescer starts workers that each flush up to size calls at a time; close
+// ends them.
+func newCoalescer[T any](workers, size int, flush func([]T)) *coalescer[T] {
+	c := &coalescer[T]{in: make(chan T), stop: make(chan struct{})}
+	for range workers {
+		c.workers.Go(func() { c.work(size, flush) })
+	}
+	return c
+}
+
+func (c *coalescer[T]) work(size int, flush func([]T)) {
+	batch := make([]T, 0, size)
+	for {
+		select {
+		case <-c.stop:
+			return
+		case first := <-c.in:
+			batch = append(batch, first)
+		}
+		// Whoever the last flush has woken gets a chance to be in this one.
+		runtime.Gosched()
+		for more := true; more && len(batch) < size; {
+			select {
+			case next := <-c.in:
+				batch = append(batch, next)
+			default:
+				more = false
+			}
+		}
+		flush(batch)
+		clear(batch)
+		batch = batch[:0]
+	}
+}
+
+// add hands a call to the next flush. It returns an error if ctx is over or the
+// coalescer closed before a worker has taken it.
+func (c *coalescer[T]) add(ctx context.Context, call T) error {
+	select {
+	case c.in <- call:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.stop:
+		return events.Errorf(events.CodeShuttingDown, "the store is closed")
+	}
+}
+
+func (c *coalescer[T]) close() {
+	close(c.stop)
+	c.workers.Wait()
+}
+
+// call is one command on its way to Redis and back.
+type call struct {
+	cmd  *redis.Cmd
+	done chan struct{}
+}
+
+// do sends one command in the company of others and returns its reply, or
+// redis.Nil. If ctx ends first, the command may still be carried out.
+func (s *Store) do(ctx context.Context, args ...any) (any, error) {
+	c := &call{cmd: redis.NewCmd(ctx, args...), done: make(chan struct{})}
+	if err := s.calls.add(ctx, c); err != nil {
+		return nil, err
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	reply, err := c.cmd.Result()
+	if err == redis.Nil {
+		return nil, err
+	}
+	return reply, s.link.explain(err)
+}
+
+// flush sends what has gathered as one pipeline. A server that has forgotten its
+// scripts, as it does at a restart, is told them again.
+func (s *Store) flush(calls []*call) {
+	// Each caller watches its own context; the pipeline ends by the client's
+	// time-outs.
+	ctx := context.Background()
+	s.pipeline(ctx, calls)
+	var forgotten []*call
+	for _, c := range calls {
+		if redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT") {
+			forgotten = append(forgotten, c)
+		}
+	}
+	if len(forgotten) > 0 && s.loadScripts(ctx) == nil {
+		s.pipeline(ctx, forgotten)
+	}
+	for _, c := range calls {
+		close(c.done)
+	}
+}
+
+func (s *Store) pipeline(ctx context.Context, calls []*call) {
+	if len(calls) == 1 {
+		_ = s.client.Process(ctx, calls[0].cmd) // The command holds its error.
+		return
+	}
+	pipe := s.client.Pipeline()
+	for _, c := range calls {
+		c.cmd.SetErr(nil)
+		_ = pipe.Process(ctx, c.cmd)
+	}
+	_, _ = pipe.Exec(ctx) // Each command holds its own error.
+}

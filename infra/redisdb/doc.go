@@ -1,0 +1,25 @@
+// Package redisdb keeps everything that must be remembered in Redis: the
+// partitioned log with the outcomes of commands, checkpoints, the rows of
+// projections, the inbox, leases, and messages on streams. It needs Redis 7 and
+// also works on the in-process one of the package embedded.
+//
+// # Keys
+//
+// Every key starts with "{namespace}:" if there is a namespace. {p3} and the like
+// are hash tags: the keys of one script always share one, so that a Redis Cluster
+// keeps them together.
+//
+//	store                          hash: how the store was made
+//	{p3}:log                       stream: the events of partition 3; entry ids are 1-0, 2-0, … without gap
+//	{p3}:end                       the position of the last event
+//	{p3}:index:user:ID             list: the positions of one aggregate's events; its length is the version
+//	{p3}:outcome:ID                the outcome of a command, for a while
+//	{p3}:snapshot:user:ID          hash: a state at a version
+//	{view:NAME}:rows, :keys        hash and sorted set: the rows of a projection and their order
+//	{view:NAME}:cursor             hash: how far the projection has read each partition
+//	checkpoint:ROLE                hash: how far a role has read each partition
+//	inbox:HANDLER:ID               exists for a while once the handler has handled the message
+//	lease:ROLE                     who holds a role
+//
+// Start reading at [Open], then at Append in log.go with append.lua beside it.
+package redisdb

@@ -1,0 +1,35 @@
+package redisdb
+
+import "hash/fnv"
+
+// partition returns the partition of an aggregate. It must never change: it says
+// where the aggregate's events are.
+func (s *Store) partition(aggregateID string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(aggregateID)) // It never fails.
+	return int(h.Sum32() % uint32(len(s.parts)))
+}
+
+func (s *Store) logKey(p int) string { return s.parts[p] + "log" }
+func (s *Store) endKey(p int) string { return s.parts[p] + "end" }
+
+func (s *Store) indexKey(p int, aggregate, id string) string {
+	return s.parts[p] + "index:" + aggregate + ":" + id
+}
+
+func (s *Store) snapshotKey(p int, aggregate, id string) string {
+	return s.parts[p] + "snapshot:" + aggregate + ":" + id
+}
+
+func (s *Store) outcomeKey(p int, commandID string) string {
+	return s.parts[p] + "outcome:" + commandID
+}
+
+func (s *Store) checkpointKey(role string) string   { return s.prefix + "checkpoint:" + role }
+func (s *Store) leaseKey(role string) string        { return s.prefix + "lease:" + role }
+func (s *Store) inboxKey(handler, id string) string { return s.prefix + "inbox:" + handler + ":" + id }
+
+// viewKey names a key of a projection; all of them are in one slot.
+func (s *Store) viewKey(projection, name string) string {
+	return s.prefix + "{view:" + projection + "}:" + name
+}

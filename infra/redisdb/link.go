@@ -1,0 +1,178 @@
+package redisdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// link knows whether Redis answers. It learns so from every command that is
+// sent, and asks by itself once a second.
+type link struct {
+	client  redis.UniversalClient
+	addrs   string
+	log     *slog.Logger
+	onState func(bool)
+
+	up     atomic.Bool // whether broken is nil, to be read on every command
+	mu     sync.Mutex
+	broken error // why Redis does not answer; nil while it does
+	stop   context.CancelFunc
+	done   chan struct{}
+}
+
+const (
+	pulse      = time.Second      // how often a quiet connection is tried
+	longestGap = 2 * time.Second  // between two attempts to connect at start
+	sayAgain   = 10 * time.Second // between two log lines while waiting
+)
+
+func newLink(client redis.UniversalClient, addrs string, log *slog.Logger, onState func(bool)) *link {
+	if onState == nil {
+		onState = func(bool) {}
+	}
+	return &link{client: client, addrs: addrs, log: log, onState: onState}
+}
+
+// await returns when Redis answers, or when ctx is over. A Redis that answers
+// that we may not enter is not waited for.
+func (l *link) await(ctx context.Context) error {
+	gap, said := 50*time.Millisecond, time.Time{}
+	for {
+		err := l.client.Ping(ctx).Err()
+		if err == nil {
+			return nil
+		}
+		if reply, ok := replyError(err); ok && refused(reply) {
+			return events.Errorf(events.CodeConfig, "Redis at %s refuses the user or password in PITWHEEL_REDIS_URL: %s", l.addrs, firstWord(reply))
+		}
+		if time.Since(said) > sayAgain {
+			said = time.Now()
+			l.log.WarnContext(ctx, "waiting for Redis", "addr", l.addrs, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return events.Errorf(events.CodeUnavailable, "Redis at %s does not answer: %w", l.addrs, err).MayRetry().
+				WithHint("check that it runs and that PITWHEEL_REDIS_URL names it")
+		case <-time.After(gap):
+		}
+		gap = min(2*gap, longestGap)
+	}
+}
+
+// watch starts to listen to every command and to feel the pulse; close ends it.
+func (l *link) watch() {
+	ctx, stop := context.WithCancel(context.Background())
+	l.stop, l.done = stop, make(chan struct{})
+	l.up.Store(true)
+	l.onState(true)
+	l.client.AddHook(pulseHook{l})
+	go func() {
+		defer close(l.done)
+		for t := time.NewTicker(pulse); ; {
+			select {
+			case <-ctx.Done():
+				t.Stop()
+				return
+			case <-t.C:
+			}
+			ping, cancel := context.WithTimeout(ctx, 2*pulse)
+			_ = l.client.Ping(ping).Err() // The hook has seen it.
+			cancel()
+		}
+	}()
+}
+
+func (l *link) close() {
+	if l.stop != nil {
+		l.stop()
+		<-l.done
+	}
+}
+
+// saw notes whether Redis has just answered.
+func (l *link) saw(err error) {
+	l.mu.Lock()
+	was := l.broken
+	l.broken = err
+	l.up.Store(err == nil)
+	changed := (was == nil) != (err == nil)
+	if changed {
+		l.onState(err == nil)
+	}
+	l.mu.Unlock()
+	switch {
+	case changed && err != nil:
+		l.log.Warn("Redis does not answer", "addr", l.addrs, "error", err)
+	case changed:
+		l.log.Info("Redis answers again", "addr", l.addrs)
+	}
+}
+
+func (l *link) ready() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken == nil {
+		return nil
+	}
+	return events.Errorf(events.CodeUnavailable, "Redis at %s does not answer: %w", l.addrs, l.broken).MayRetry()
+}
+
+// explain turns an error of the client into one of ours. Errors of contexts pass
+// as they are; a Redis that cannot serve now gives the code UNAVAILABLE.
+func (l *link) explain(err error) error {
+	var ours *events.Error
+	switch {
+	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ours):
+		return err
+	case errors.Is(err, redis.ErrClosed):
+		return events.Errorf(events.CodeShuttingDown, "the connection to Redis is closed: %w", err)
+	}
+	if reply, ok := replyError(err); ok && !passing(reply) {
+		return fmt.Errorf("Redis at %s refuses: %w", l.addrs, err)
+	}
+	return events.Errorf(events.CodeUnavailable, "Redis at %s does not answer: %w", l.addrs, err).MayRetry()
+}
+
+// replyError returns the text of an error that Redis itself gave.
+func replyError(err error) (string, bool) {
+	var reply redis.Error
+	var network net.Error
+	if errors.As(err, &network) || !errors.As(err, &reply) {
+		return "", false
+	}
+	return reply.Error(), true
+}
+
+// passing tells whether an error reply is about the state that the server is in,
+// and not about what was asked.
+func passing(reply string) bool {
+	switch firstWord(reply) {
+	case "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "OOM", "NOREPLICAS", "UNBLOCKED":
+		return true
+	}
+	return strings.Contains(reply, "max number of clients")
+}
+
+func refused(reply string) bool {
+	switch firstWord(reply) {
+	case "NOAUTH", "WRONGPASS", "NOPERM":
+		return true
+	}
+	return strings.Contains(reply, "invalid password") || strings.Contains(reply, "AUTH")
+}
+
+func firstWord(s string) string {
+	word, _, _ := strings.Cut(s, " ")
+	return word
+}

@@ -1,0 +1,41 @@
+-- load returns the history of one aggregate from its snapshot on, or one page of
+-- it. All keys belong to one partition.
+--
+-- KEYS[1] index     list: the positions of the aggregate's events
+-- KEYS[2] snapshot  hash: version, schema, state
+-- KEYS[3] log       stream: the events of the partition
+-- ARGV[1] schema    of the snapshots that are of use; '' for none
+-- ARGV[2] after     the version to go on after
+-- ARGV[3] limit     of the events in one reply
+--
+-- Reply: the aggregate's version, the snapshot's version (0 for none), its state,
+-- and a flat list of position, type, head and data of each event. An event that
+-- the index knows and the log does not ends the list.
+
+local version = redis.call('LLEN', KEYS[1])
+local after = tonumber(ARGV[2])
+local taken, state = 0, ''
+
+if ARGV[1] ~= '' then
+  local snapshot = redis.call('HMGET', KEYS[2], 'version', 'schema', 'state')
+  local at = tonumber(snapshot[1] or 0)
+  if snapshot[2] == ARGV[1] and snapshot[3] and at and at > after and at <= version then
+    taken, state, after = at, snapshot[3], at
+  end
+end
+
+local events, n = {}, 0
+if version > after then
+  local positions = redis.call('LRANGE', KEYS[1], after, after + tonumber(ARGV[3]) - 1)
+  for i = 1, #positions do
+    local id = positions[i] .. '-0'
+    local entry = redis.call('XRANGE', KEYS[3], id, id)[1]
+    if not entry then
+      break
+    end
+    local fields = entry[2]
+    events[n + 1], events[n + 2], events[n + 3], events[n + 4] = positions[i], fields[2], fields[4], fields[6]
+    n = n + 4
+  end
+end
+return { version, taken, state, events }

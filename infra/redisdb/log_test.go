@@ -1,0 +1,278 @@
+package redisdb_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+func TestAppendAndLoad(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx, id := open(t, url), t.Context(), events.NewID()
+
+		if h := must[events.History](t)(s.Load(ctx, "user", id, "x")); h.Version() != 0 || len(h.Events) != 0 {
+			t.Fatalf("a new aggregate has the history %+v", h)
+		}
+		a := decision(id, events.NewID(), 0, 3)
+		a.Events[1].Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+		a.Events[2].CausationID = "NOT-A-UUID"
+		if got := must[events.Outcome](t)(s.Append(ctx, a)); !cmp.Equal(got, a.Outcome) {
+			t.Errorf("outcome: %s", cmp.Diff(a.Outcome, got))
+		}
+		h := must[events.History](t)(s.Load(ctx, "user", id, "x"))
+		var got []events.Envelope
+		for i, e := range h.Events {
+			got = append(got, e.Envelope)
+			if e.Position != uint64(i+1) {
+				t.Errorf("event %d is at position %d", i, e.Position)
+			}
+		}
+		if diff := cmp.Diff(a.Events, got); diff != "" {
+			t.Errorf("events: %s", diff)
+		}
+
+		again := decision(id, a.Outcome.CommandID, 0, 1)
+		if got := must[events.Outcome](t)(s.Append(ctx, again)); !cmp.Equal(got, a.Outcome) {
+			t.Errorf("the outcome of a repeated command: %s", cmp.Diff(a.Outcome, got))
+		}
+		o, ok, err := s.Outcome(ctx, "user", id, a.Outcome.CommandID)
+		if err != nil || !ok || !cmp.Equal(o, a.Outcome) {
+			t.Errorf("stored outcome: %v %v %s", ok, err, cmp.Diff(a.Outcome, o))
+		}
+		if _, ok, err := s.Outcome(ctx, "user", id, events.NewID()); ok || err != nil {
+			t.Errorf("outcome of an unknown command: %v, %v", ok, err)
+		}
+
+		if _, err := s.Append(ctx, decision(id, events.NewID(), 2, 1)); events.CodeOf(err) != events.CodeConflict {
+			t.Errorf("an append on an old version: %v", err)
+		}
+		reject := events.Append{Aggregate: "user", AggregateID: id, ExpectedVersion: 99, Outcome: events.Outcome{
+			Status: events.StatusRejected, CommandID: events.NewID(), Code: "USER_EXISTS", Message: "it exists", Aggregate: "user", AggregateID: id}}
+		if got := must[events.Outcome](t)(s.Append(ctx, reject)); !cmp.Equal(got, reject.Outcome) {
+			t.Errorf("rejection: %s", cmp.Diff(reject.Outcome, got))
+		}
+		if v := must[events.History](t)(s.Load(ctx, "user", id, "")).Version(); v != 3 {
+			t.Errorf("the version is %d after a conflict, a repeat and a rejection; want 3", v)
+		}
+	})
+}
+
+func TestAppendRefusesWhatWouldLeaveAHole(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, id := open(t, url), events.NewID()
+		gap := decision(id, events.NewID(), 0, 2)
+		gap.Events[1].Version = 3
+		anonymous := decision(id, "", 0, 1)
+		for _, a := range []events.Append{gap, anonymous} {
+			if _, err := s.Append(t.Context(), a); err == nil {
+				t.Errorf("%+v is accepted", a)
+			}
+		}
+		if v := must[events.History](t)(s.Load(t.Context(), "user", id, "")).Version(); v != 0 {
+			t.Errorf("version %d is stored", v)
+		}
+	})
+}
+
+func TestLoadFromSnapshot(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx, id := open(t, url), t.Context(), events.NewID()
+		for v := range uint64(5) {
+			must[events.Outcome](t)(s.Append(ctx, decision(id, events.NewID(), v, 1)))
+		}
+		save := func(version uint64, schema, state string) {
+			t.Helper()
+			if err := s.SaveSnapshot(ctx, "user", id, events.Snapshot{Version: version, Schema: schema, State: json.RawMessage(state)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check := func(schema string, snapshot uint64, n int) {
+			t.Helper()
+			h := must[events.History](t)(s.Load(ctx, "user", id, schema))
+			if h.Snapshot.Version != snapshot || len(h.Events) != n || h.Version() != 5 {
+				t.Errorf("schema %q: snapshot %d and %d events to version %d; want %d and %d", schema, h.Snapshot.Version, len(h.Events), h.Version(), snapshot, n)
+			}
+		}
+		save(4, "a", `{"n":4}`)
+		check("a", 4, 1)
+		check("b", 0, 5)
+		save(3, "a", `{"n":3}`)
+		check("a", 4, 1)
+		save(5, "b", `{"n":5}`)
+		check("b", 5, 0)
+		save(5, "b", `{"n":`)
+		check("b", 0, 5)
+		save(9, "b", `{"n":9}`)
+		check("b", 0, 5)
+	})
+}
+
+func TestLoadOfALongHistoryTakesPages(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx, id := open(t, url), t.Context(), events.NewID()
+		for v := uint64(0); v < 2500; v += 500 {
+			must[events.Outcome](t)(s.Append(ctx, decision(id, events.NewID(), v, 500)))
+		}
+		h := must[events.History](t)(s.Load(ctx, "user", id, "x"))
+		if len(h.Events) != 2500 || h.Version() != 2500 {
+			t.Errorf("%d events to version %d; want 2500", len(h.Events), h.Version())
+		}
+		if err := s.SaveSnapshot(ctx, "user", id, events.Snapshot{Version: 1200, Schema: "x", State: json.RawMessage(`{}`)}); err != nil {
+			t.Fatal(err)
+		}
+		h = must[events.History](t)(s.Load(ctx, "user", id, "x"))
+		if len(h.Events) != 1300 || h.Snapshot.Version != 1200 || h.Version() != 2500 {
+			t.Errorf("%d events after snapshot %d to version %d; want 1300, 1200, 2500", len(h.Events), h.Snapshot.Version, h.Version())
+		}
+	})
+}
+
+// Concurrent decisions on one aggregate each see a version of their own.
+func TestConcurrentAppendsLeaveNoGap(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx, id := open(t, url), t.Context(), events.NewID()
+		var writers sync.WaitGroup
+		for range 20 {
+			writers.Go(func() {
+				for command := events.NewID(); ; {
+					h, err := s.Load(ctx, "user", id, "")
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if _, err = s.Append(ctx, decision(id, command, h.Version(), 1)); err == nil {
+						return
+					} else if events.CodeOf(err) != events.CodeConflict {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		writers.Wait()
+		h := must[events.History](t)(s.Load(ctx, "user", id, ""))
+		for i, e := range h.Events {
+			if e.Version != uint64(i+1) || e.Position != uint64(i+1) {
+				t.Errorf("event %d has version %d at position %d", i, e.Version, e.Position)
+			}
+		}
+		if len(h.Events) != 20 {
+			t.Errorf("%d events; want 20", len(h.Events))
+		}
+	})
+}
+
+func TestRead(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx := open(t, url), t.Context()
+		begin := time.Now()
+		if got := must[[]events.Recorded](t)(s.Read(ctx, nil, 10, 50*time.Millisecond)); len(got) != 0 {
+			t.Fatalf("an empty log gives %d events", len(got))
+		}
+		if waited := time.Since(begin); waited < 40*time.Millisecond {
+			t.Errorf("it waited only %s", waited)
+		}
+		const total = 200
+		for i := range total {
+			must[events.Outcome](t)(s.Append(ctx, decision(fmt.Sprint("u", i%50), events.NewID(), uint64(i/50), 1)))
+		}
+		end := must[events.Cursor](t)(s.End(ctx))
+		if n := events.Cursor(nil).Behind(end); n != total {
+			t.Errorf("the end is %v, which makes %d events; want %d", end, n, total)
+		}
+		cursor, seen := events.Cursor(nil).Clone(s.Partitions()), 0
+		for cursor.Behind(end) > 0 {
+			got := must[[]events.Recorded](t)(s.Read(ctx, cursor, 3, 0))
+			if len(got) == 0 || len(got) > 3*s.Partitions() {
+				t.Fatalf("%d events in one read", len(got))
+			}
+			last := -1
+			closed := map[int]bool{}
+			for _, e := range got {
+				if e.Partition != last && closed[e.Partition] {
+					t.Errorf("the events of partition %d are not together", e.Partition)
+				}
+				last, closed[e.Partition] = e.Partition, true
+				if e.Position != cursor[e.Partition]+1 {
+					t.Errorf("partition %d: position %d after %d", e.Partition, e.Position, cursor[e.Partition])
+				}
+				cursor[e.Partition] = e.Position
+				seen++
+			}
+		}
+		if seen != total {
+			t.Errorf("%d events read; want %d", seen, total)
+		}
+
+		woken := make(chan int, 1)
+		go func() {
+			got, _ := s.Read(ctx, end, 10, 20*time.Second)
+			woken <- len(got)
+		}()
+		must[events.Outcome](t)(s.Append(ctx, decision("late", events.NewID(), 0, 1)))
+		if n := <-woken; n != 1 {
+			t.Errorf("a waiting reader got %d events; want 1", n)
+		}
+	})
+}
+
+func TestReadHonoursItsContext(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		begin := time.Now()
+		if _, err := s.Read(ctx, nil, 10, time.Minute); err == nil {
+			t.Error("no error at the end of the context")
+		}
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("it took %s to notice the end of the context", took)
+		}
+	})
+}
+
+func TestHistoryByTime(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx := open(t, url), t.Context()
+		start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		for i := range 100 {
+			a := decision(fmt.Sprint("u", i%10), events.NewID(), uint64(i/10), 1)
+			a.Events[0].Timestamp = start.Add(time.Duration(i) * time.Second)
+			must[events.Outcome](t)(s.Append(ctx, a))
+		}
+		for _, after := range []int{-5, 0, 1, 37, 99, 100, 200} {
+			at := start.Add(time.Duration(after) * time.Second)
+			c := must[events.Cursor](t)(s.FindTime(ctx, at))
+			n := 0
+			for p := range s.Partitions() {
+				for _, e := range must[[]events.Recorded](t)(s.ReadRange(ctx, p, c.At(p)+1, 0)) {
+					if e.Timestamp.Before(at) {
+						t.Errorf("after %d s: an event of %s", after, e.Timestamp)
+					}
+					n++
+				}
+			}
+			if want := 100 - min(max(after, 0), 100); n != want {
+				t.Errorf("after %d s: %d events; want %d", after, n, want)
+			}
+		}
+		if _, err := s.ReadRange(ctx, 99, 0, 1); events.CodeOf(err) != events.CodeNotFound {
+			t.Errorf("a partition that is not there: %v", err)
+		}
+	})
+}

@@ -1,0 +1,151 @@
+package redisdb_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+func TestCheckpointNeverMovesBack(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx := open(t, url), t.Context()
+		for _, c := range []events.Cursor{{3, 0, 7}, {2, 5, 9}, nil, {0, 4, 8}} {
+			if err := s.SaveCheckpoint(ctx, "relay", c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := must[events.Cursor](t)(s.Checkpoint(ctx, "relay"))
+		if want := (events.Cursor{3, 5, 9}).Clone(s.Partitions()); !cmp.Equal(got, want) {
+			t.Errorf("checkpoint %v; want %v", got, want)
+		}
+		if got := must[events.Cursor](t)(s.Checkpoint(ctx, "other")); got.At(0) != 0 {
+			t.Errorf("the checkpoint of another role is %v", got)
+		}
+	})
+}
+
+func TestViewCommit(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx := open(t, url), t.Context()
+		put := func(n int) (rows []events.Row) {
+			for i := range n {
+				rows = append(rows, events.Row{Key: fmt.Sprintf("k%05d", i), Data: json.RawMessage(fmt.Sprintf(`{"n":%d}`, i))})
+			}
+			return rows
+		}
+		if err := s.Commit(ctx, events.ViewCommit{Projection: "dir", To: events.Cursor{0, 10}, Put: put(2500)}); err != nil {
+			t.Fatal(err)
+		}
+		got := must[events.Cursor](t)(s.ViewCursor(ctx, "dir"))
+		if !cmp.Equal(got, events.Cursor{0, 10}.Clone(s.Partitions())) {
+			t.Errorf("cursor %v", got)
+		}
+		stale := events.ViewCommit{Projection: "dir", To: events.Cursor{0, 11}, Put: []events.Row{{Key: "k00000", Data: json.RawMessage(`"stale"`)}}}
+		if err := s.Commit(ctx, stale); events.CodeOf(err) != events.CodeCursorMoved {
+			t.Errorf("a step from an old cursor: %v", err)
+		}
+		// A partition that the step does not move may have moved meanwhile.
+		other := events.ViewCommit{Projection: "dir", From: events.Cursor{0, 3}, To: events.Cursor{4, 3}, Delete: []string{"k00001", "k00002"}}
+		if err := s.Commit(ctx, other); err != nil {
+			t.Fatal(err)
+		}
+		rows := must[[][]byte](t)(s.Rows(ctx, "dir", []string{"k02499", "k00001", "k00000"}))
+		if want := [][]byte{[]byte(`{"n":2499}`), nil, []byte(`{"n":0}`)}; !cmp.Equal(rows, want) {
+			t.Errorf("rows %q", rows)
+		}
+		var keys []string
+		for after := ""; ; {
+			page := must[[]events.Row](t)(s.List(ctx, "dir", after, 900))
+			if len(page) == 0 {
+				break
+			}
+			for _, r := range page {
+				keys = append(keys, r.Key)
+			}
+			after = keys[len(keys)-1]
+		}
+		if len(keys) != 2498 || keys[0] != "k00000" || keys[1] != "k00003" || keys[2497] != "k02499" {
+			t.Errorf("%d keys listed", len(keys))
+		}
+		if err := s.DropView(ctx, "dir"); err != nil {
+			t.Fatal(err)
+		}
+		if got := must[events.Cursor](t)(s.ViewCursor(ctx, "dir")); got.At(1) != 0 {
+			t.Errorf("the cursor of a dropped view is %v", got)
+		}
+		if rows := must[[]events.Row](t)(s.List(ctx, "dir", "", 0)); len(rows) != 0 {
+			t.Errorf("a dropped view has %d rows", len(rows))
+		}
+	})
+}
+
+// Two instances that project the same events apply each of them once.
+func TestTwoInstancesNeverApplyAnEventTwice(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx := open(t, url), t.Context()
+		const events1 = 100
+		var both sync.WaitGroup
+		for range 2 {
+			both.Go(func() {
+				for {
+					cursor, err := s.ViewCursor(ctx, "sum")
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if cursor.At(0) == events1 {
+						return
+					}
+					rows, err := s.Rows(ctx, "sum", []string{"total"})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					var total int
+					_ = json.Unmarshal(rows[0], &total) // Missing at first.
+					to := cursor.Clone(1)
+					to[0]++
+					err = s.Commit(ctx, events.ViewCommit{Projection: "sum", From: cursor, To: to,
+						Put: []events.Row{{Key: "total", Data: json.RawMessage(fmt.Sprint(total + 1))}}})
+					if err != nil && events.CodeOf(err) != events.CodeCursorMoved {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		both.Wait()
+		if rows := must[[][]byte](t)(s.Rows(ctx, "sum", []string{"total"})); string(rows[0]) != fmt.Sprint(events1) {
+			t.Errorf("the total is %s; want %d", rows[0], events1)
+		}
+	})
+}
+
+func TestInbox(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx, id := open(t, url), t.Context(), events.NewID()
+		if must[bool](t)(s.Seen(ctx, "h", id)) {
+			t.Error("seen before it was recorded")
+		}
+		for range 2 {
+			if err := s.Record(ctx, "h", id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !must[bool](t)(s.Seen(ctx, "h", id)) {
+			t.Error("not seen after it was recorded")
+		}
+		if must[bool](t)(s.Seen(ctx, "other", id)) {
+			t.Error("seen by a handler that has not handled it")
+		}
+	})
+}
