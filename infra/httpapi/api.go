@@ -1,0 +1,138 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// Commands sends commands and waits for their outcomes.
+type Commands interface {
+	// Send returns when the command is on its way.
+	Send(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Receipt, error)
+	// Await returns the outcome of a sent command. When ctx ends first, it returns
+	// an error and the outcome is unknown.
+	Await(ctx context.Context, r events.Receipt) (events.Outcome, error)
+}
+
+// Views reads the rows of projections.
+type Views interface {
+	// Rows returns the rows of the given keys, in their order; nil for a missing one.
+	Rows(ctx context.Context, projection string, keys []string) ([][]byte, error)
+	// List returns up to limit rows whose keys come after the given one, sorted by key.
+	List(ctx context.Context, projection, after string, limit int) ([]events.Row, error)
+}
+
+// Config of the HTTP interface. Catalogue, Commands and Views are required.
+type Config struct {
+	Catalogue *events.Catalogue
+	Commands  Commands
+	Views     Views
+	// Projections are the names that may be asked for.
+	Projections []string
+	// Ready returns each handler that is not consuming, and why. nil or empty: ready.
+	Ready func() map[string]error
+	// Metrics serves /metrics. nil: there is no such page.
+	Metrics http.Handler
+	// Extra are further pages by their http.ServeMux pattern, such as "GET /mail";
+	// "/", without a method, takes all paths that nothing else does.
+	Extra map[string]http.Handler
+	// MaxBody bounds a request's body, in bytes. 0: 1 MiB.
+	MaxBody int64
+	// Logger may be nil. It gets an access line at Debug, without payloads, and
+	// what went wrong inside at Error.
+	Logger *slog.Logger
+}
+
+// New returns the handler of all routes. An error has the code CONFIG.
+func New(c Config) (http.Handler, error) {
+	switch {
+	case c.Catalogue == nil || c.Commands == nil || c.Views == nil:
+		return nil, events.Errorf(events.CodeConfig, "httpapi: Catalogue, Commands and Views must be given")
+	case c.MaxBody < 0:
+		return nil, events.Errorf(events.CodeConfig, "httpapi: a body of at most %d bytes makes no sense", c.MaxBody)
+	}
+	a := &api{Config: c, mux: http.NewServeMux()}
+	a.Projections = slices.Sorted(slices.Values(c.Projections))
+	if a.MaxBody == 0 {
+		a.MaxBody = 1 << 20
+	}
+	if a.Logger == nil {
+		a.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := a.routes(); err != nil {
+		return nil, err
+	}
+	// A page in somebody's browser must not send commands to a service that only
+	// this machine can reach. Clients that are no browsers do not notice.
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.fail(w, r, http.StatusForbidden, events.Errorf(events.CodeInvalid, "a page of another origin may not send commands"))
+	}))
+	return a.logged(a.recovered(guard.Handler(a.mux))), nil
+}
+
+type api struct {
+	Config
+	mux *http.ServeMux
+}
+
+// routes is the table of contents. A method that a path does not have is answered
+// in JSON, too, which http.ServeMux by itself would not do.
+func (a *api) routes() error {
+	routes := []struct {
+		method, path string
+		handler      http.Handler
+	}{
+		{http.MethodPost, "/v1/commands/{type}", http.HandlerFunc(a.command)},
+		{http.MethodGet, "/v1/projections/{name}", http.HandlerFunc(a.rows)},
+		{http.MethodGet, "/v1/projections/{name}/{key}", http.HandlerFunc(a.row)},
+		{http.MethodGet, "/livez", http.HandlerFunc(live)},
+		{http.MethodGet, "/readyz", http.HandlerFunc(a.ready)},
+		{http.MethodGet, "/metrics", a.Metrics},
+	}
+	for _, r := range routes {
+		if r.handler == nil {
+			continue
+		}
+		a.mux.Handle(r.method+" "+r.path, r.handler)
+		a.mux.HandleFunc(r.path, a.methodNotAllowed(r.method))
+	}
+	for pattern, h := range a.Extra {
+		if err := handle(a.mux, pattern, h); err != nil {
+			return err
+		}
+	}
+	if _, taken := a.Extra["/"]; !taken {
+		a.mux.HandleFunc("/", a.notFound)
+	}
+	return nil
+}
+
+// handle registers a page of somebody else's; http.ServeMux panics over a pattern
+// that is wrong or taken.
+func handle(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = events.Errorf(events.CodeConfig, "httpapi: the page %q cannot be added: %w", pattern, fmt.Errorf("%v", p))
+		}
+	}()
+	mux.Handle(pattern, h)
+	return nil
+}
+
+func (a *api) notFound(w http.ResponseWriter, r *http.Request) {
+	a.fail(w, r, http.StatusNotFound, events.Errorf(events.CodeNotFound, "there is nothing at this path").
+		WithHint("POST /v1/commands/{TYPE}, GET /v1/projections/{name} and /v1/projections/{name}/{key}, /livez, /readyz, /metrics"))
+}
+
+func (a *api) methodNotAllowed(allowed string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allowed)
+		a.fail(w, r, http.StatusMethodNotAllowed, events.Errorf(events.CodeInvalid, "the method %s is not for this path", r.Method).WithHint("use %s", allowed))
+	}
+}

@@ -1,0 +1,421 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/infra/httpapi"
+)
+
+const (
+	ada    = `{"email":"ada@example.com","name":"Ada"}`
+	userID = "6b1cf0ab-8a0f-4a53-9d55-3b7e7d9d3c0e"
+)
+
+// bus is a command bus of which every answer can be set.
+type bus struct {
+	sent    []events.SendOptions
+	command events.Command
+	sendErr error
+	outcome events.Outcome
+	await   func(context.Context) error
+	waited  time.Duration
+}
+
+func (b *bus) Send(_ context.Context, c events.Command, o events.SendOptions) (events.Receipt, error) {
+	if b.sendErr != nil {
+		return events.Receipt{}, b.sendErr
+	}
+	b.sent, b.command = append(b.sent, o), c
+	return events.Receipt{CommandID: o.ID, CorrelationID: o.CorrelationID, Aggregate: "user", AggregateID: userID}, nil
+}
+
+func (b *bus) Await(ctx context.Context, r events.Receipt) (events.Outcome, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		b.waited = time.Until(deadline)
+	}
+	if b.await != nil {
+		if err := b.await(ctx); err != nil {
+			return events.Outcome{}, err
+		}
+	}
+	o := b.outcome
+	o.CommandID = r.CommandID
+	return o, nil
+}
+
+// views hold rows k000, k001, …
+type views struct {
+	rows int
+	err  error
+}
+
+func (v views) Rows(_ context.Context, _ string, keys []string) ([][]byte, error) {
+	var out [][]byte
+	for _, k := range keys {
+		var row []byte
+		var i int
+		if n, _ := fmt.Sscanf(k, "k%d", &i); n == 1 && i < v.rows {
+			row = fmt.Appendf(nil, `{"id":%q}`, k)
+		}
+		out = append(out, row)
+	}
+	return out, v.err
+}
+
+func (v views) List(_ context.Context, _, after string, limit int) ([]events.Row, error) {
+	var out []events.Row
+	for i := range v.rows {
+		if k := fmt.Sprintf("k%03d", i); k > after && len(out) < limit {
+			out = append(out, events.Row{Key: k, Data: fmt.Appendf(nil, `{"id":%q}`, k)})
+		}
+	}
+	return out, v.err
+}
+
+func handler(t *testing.T, change func(*httpapi.Config)) http.Handler {
+	t.Helper()
+	catalogue := events.NewCatalogue()
+	if err := catalogue.Aggregate("user", events.StateOf[users.User](), events.CommandOf[users.Create](), events.CommandOf[users.ChangeEmail](), events.EventOf[users.Created]()); err != nil {
+		t.Fatal(err)
+	}
+	c := httpapi.Config{Catalogue: catalogue, Commands: &bus{}, Views: views{}, Projections: []string{"user-directory", "a"}}
+	if change != nil {
+		change(&c)
+	}
+	h, err := httpapi.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func call(h http.Handler, method, target, body string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func decode(t *testing.T, w *httptest.ResponseRecorder) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &m); err != nil {
+		t.Fatalf("the answer %d %q is no JSON object: %v", w.Code, w.Body, err)
+	}
+	if ct := w.Header().Get("Content-Type"); ct != "application/json" {
+		t.Errorf("Content-Type is %q", ct)
+	}
+	return m
+}
+
+func TestCommandStatuses(t *testing.T) {
+	t.Parallel()
+	never := func(ctx context.Context) error {
+		<-ctx.Done()
+		return events.Errorf(events.CodeTimeout, "no outcome: %w", ctx.Err())
+	}
+	for _, tc := range []struct {
+		name, target, body string
+		bus                bus
+		status             int
+		code               string // of the error or the rejection
+		kind               string // of the outcome; "" for an error or ids alone
+		field              string
+	}{
+		{name: "sent", status: 202},
+		{name: "wait of zero", target: "?wait=0s", status: 202},
+		{name: "accepted", target: "?wait=5s", bus: bus{outcome: events.Outcome{Status: "accepted", Version: 1}}, status: 200, kind: "accepted"},
+		{name: "rejected", target: "?wait=5s", bus: bus{outcome: events.Outcome{Status: "rejected", Code: "USER_EXISTS"}}, status: 422, kind: "rejected", code: "USER_EXISTS"},
+		{name: "not settled in time", target: "?wait=10ms", bus: bus{await: never}, status: 202, kind: "unknown"},
+		{name: "store lost while waiting", target: "?wait=1s", bus: bus{await: func(context.Context) error { return events.Errorf(events.CodeUnavailable, "redis") }}, status: 503, code: "UNAVAILABLE"},
+		{name: "bad wait", target: "?wait=soon", status: 400, code: "INVALID", field: "wait"},
+		{name: "negative wait", target: "?wait=-1s", status: 400, code: "INVALID", field: "wait"},
+		{name: "missing field", body: `{"email":"ada@example.com"}`, status: 422, kind: "rejected", code: "INVALID", field: "name"},
+		{name: "unknown field", body: `{"email":"ada@example.com","name":"Ada","nmae":"x"}`, status: 422, kind: "rejected", code: "INVALID", field: "nmae"},
+		{name: "wrong type", body: `{"email":"ada@example.com","name":7}`, target: "?wait=1s", status: 422, kind: "rejected", code: "INVALID", field: "name"},
+		{name: "bad value", body: `{"email":"nonsense","name":"Ada"}`, status: 422, kind: "rejected", code: "INVALID", field: "email"},
+		{name: "no object", body: `[1]`, status: 422, kind: "rejected", code: "INVALID"},
+		{name: "broken JSON", body: `{"email":`, status: 400, code: "UNDECODABLE"},
+		{name: "no body", body: " ", status: 400, code: "UNDECODABLE"},
+		{name: "too large", body: `{"email":"` + strings.Repeat("x", 1<<20) + `"}`, status: 413, code: "INVALID"},
+		{name: "rejected at sending", bus: bus{sendErr: events.Reject("CLOSED", "no")}, status: 422, kind: "rejected", code: "CLOSED"},
+		{name: "unhandled", bus: bus{sendErr: events.Errorf(events.CodeUnhandled, "nobody")}, status: 503, code: "UNHANDLED"},
+		{name: "unavailable", bus: bus{sendErr: fmt.Errorf("sending: %w", events.Errorf(events.CodeUnavailable, "rabbit"))}, status: 503, code: "UNAVAILABLE"},
+		{name: "stopping", bus: bus{sendErr: events.Errorf(events.CodeShuttingDown, "bye")}, status: 503, code: "SHUTTING_DOWN"},
+		{name: "timeout", bus: bus{sendErr: events.Errorf(events.CodeTimeout, "late")}, status: 504, code: "TIMEOUT"},
+		{name: "bare deadline", bus: bus{sendErr: context.DeadlineExceeded}, status: 504, code: "TIMEOUT"},
+		{name: "conflict", bus: bus{sendErr: events.Errorf(events.CodeConflict, "moved")}, status: 409, code: "VERSION_CONFLICT"},
+		{name: "internal", bus: bus{sendErr: errors.New("secret")}, status: 500, code: "INTERNAL"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			h := handler(t, func(c *httpapi.Config) { c.Commands = &tc.bus })
+			body := tc.body
+			if body == "" {
+				body = ada
+			}
+			w := call(h, "POST", "/v1/commands/CREATE_USER"+tc.target, body, "Idempotency-Key", "order-7")
+			got := decode(t, w)
+			id := events.NormalizeID("order-7")
+			if w.Code != tc.status {
+				t.Fatalf("status %d, want %d: %v", w.Code, tc.status, got)
+			}
+			if w.Header().Get("Idempotency-Key") != id || w.Header().Get("X-Correlation-Id") == "" {
+				t.Errorf("the answer has no ids: %v", w.Header())
+			}
+			if tc.kind == "" && tc.code != "" {
+				got = got["error"].(map[string]any)
+				for _, field := range []string{"code", "message", "hint", "retryable"} {
+					if _, ok := got[field]; !ok {
+						t.Errorf("the error has no %s: %v", field, got)
+					}
+				}
+			} else if got["command_id"] != id || got["correlation_id"] != w.Header().Get("X-Correlation-Id") && tc.status == 202 {
+				t.Errorf("ids: %v", got)
+			}
+			for name, want := range map[string]string{"code": tc.code, "status": tc.kind, "field": tc.field} {
+				if s, _ := got[name].(string); s != want {
+					t.Errorf("%s is %q, want %q", name, s, want)
+				}
+			}
+			if strings.Contains(w.Body.String(), "secret") {
+				t.Errorf("the answer tells what is inside: %s", w.Body)
+			}
+			if want := tc.code == "UNAVAILABLE" || tc.code == "SHUTTING_DOWN"; (w.Header().Get("Retry-After") != "") != want {
+				t.Errorf("Retry-After is %q", w.Header().Get("Retry-After"))
+			}
+		})
+	}
+}
+
+func TestUnknownCommandNamesTheKnownOnes(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"CREATE_USR", "USER_CREATED"} {
+		w := call(handler(t, nil), "POST", "/v1/commands/"+name, ada)
+		e := decode(t, w)["error"].(map[string]any)
+		if w.Code != 404 || e["code"] != "UNKNOWN_TYPE" || !strings.Contains(e["hint"].(string), "CREATE_USER") {
+			t.Errorf("%s: %d %v", name, w.Code, e)
+		}
+	}
+}
+
+func TestIdsOfACommand(t *testing.T) {
+	t.Parallel()
+	const uuid = "0192f0aa-0000-7000-8000-000000000001"
+	for _, tc := range []struct{ name, key, correlation, wantID, wantCorrelation string }{
+		{"uuid", uuid, "req-1", uuid, "req-1"},
+		{"uuid in capitals", strings.ToUpper(uuid), "a/b:c", uuid, "a/b:c"},
+		{"quoted", `"` + uuid + `"`, "", uuid, ""},
+		{"text", "order 7", "", events.NormalizeID("order 7"), ""},
+		{"quoted text", `"order 7"`, "", events.NormalizeID("order 7"), ""},
+		{"none", "", "", "", ""},
+		{"correlation with spaces", uuid, "a b", uuid, ""},
+		{"correlation without end", uuid, strings.Repeat("x", 129), uuid, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			b := &bus{}
+			h := handler(t, func(c *httpapi.Config) { c.Commands = b })
+			if w := call(h, "POST", "/v1/commands/CREATE_USER", ada, "Idempotency-Key", tc.key, "X-Correlation-Id", tc.correlation); w.Code != 202 {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+			o := b.sent[0]
+			if tc.wantID != "" && o.ID != tc.wantID || !events.IsID(o.ID) {
+				t.Errorf("id %q, want %q", o.ID, tc.wantID)
+			}
+			if tc.wantCorrelation != "" && o.CorrelationID != tc.wantCorrelation || tc.wantCorrelation == "" && !events.IsID(o.CorrelationID) {
+				t.Errorf("correlation id %q, want %q", o.CorrelationID, tc.wantCorrelation)
+			}
+			if diff := cmp.Diff(users.Create{Email: "ada@example.com", Name: "Ada"}, b.command); diff != "" {
+				t.Errorf("command (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWaitIsBounded(t *testing.T) {
+	t.Parallel()
+	b := &bus{outcome: events.Outcome{Status: "accepted"}}
+	h := handler(t, func(c *httpapi.Config) { c.Commands = b })
+	if w := call(h, "POST", "/v1/commands/CREATE_USER?wait=24h", ada); w.Code != 200 || b.waited > time.Minute || b.waited < 50*time.Second {
+		t.Errorf("%d, waited up to %s", w.Code, b.waited)
+	}
+}
+
+func TestProjections(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, target string
+		views        views
+		status       int
+		want         string // the whole body, or a part of it
+	}{
+		{"row", "/user-directory/k001", views{rows: 2}, 200, `{"id":"k001"}` + "\n"},
+		{"no row", "/user-directory/k009", views{rows: 2}, 404, `"NOT_FOUND"`},
+		{"slash in a key", "/user-directory/a%2Fb", views{rows: 2}, 404, `a/b`},
+		{"no projection", "/nothing/k001", views{rows: 2}, 404, `a, user-directory`},
+		{"store lost", "/user-directory/k001", views{err: events.Errorf(events.CodeUnavailable, "redis")}, 503, "UNAVAILABLE"},
+		{"list", "/user-directory?limit=2", views{rows: 3}, 200, `{"rows":[{"id":"k000"},{"id":"k001"}],"next":"k001"}` + "\n"},
+		{"next page", "/user-directory?limit=2&after=k001", views{rows: 3}, 200, `{"rows":[{"id":"k002"}],"next":null}` + "\n"},
+		{"exactly full", "/user-directory?limit=3", views{rows: 3}, 200, `"next":null`},
+		{"empty", "/user-directory", views{}, 200, `{"rows":[],"next":null}` + "\n"},
+		{"default limit", "/user-directory", views{rows: 150}, 200, `"next":"k099"`},
+		{"largest limit", "/user-directory?limit=99999", views{rows: 1001}, 200, `"next":"k999"`},
+		{"no limit", "/user-directory?limit=0", views{}, 400, `"field":"limit"`},
+		{"bad limit", "/user-directory?limit=x", views{}, 400, `"INVALID"`},
+		{"list of nothing", "/nothing", views{}, 404, `"NOT_FOUND"`},
+		{"list with the store lost", "/user-directory", views{err: context.DeadlineExceeded}, 504, "TIMEOUT"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			h := handler(t, func(c *httpapi.Config) { c.Views = tc.views })
+			w := call(h, "GET", "/v1/projections"+tc.target, "")
+			decode(t, w)
+			if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.want) || strings.HasSuffix(tc.want, "\n") && w.Body.String() != tc.want {
+				t.Errorf("%d %s, want %d %s", w.Code, w.Body, tc.status, tc.want)
+			}
+		})
+	}
+}
+
+func TestPathsAndMethods(t *testing.T) {
+	t.Parallel()
+	h := handler(t, func(c *httpapi.Config) {
+		c.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") })
+		c.Extra = map[string]http.Handler{"GET /mail": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })}
+	})
+	for _, tc := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/livez", 200, ""},
+		{"HEAD", "/livez", 200, ""},
+		{"GET", "/readyz", 200, ""},
+		{"GET", "/metrics", 200, ""},
+		{"GET", "/mail", 418, ""},
+		{"GET", "/", 404, ""},
+		{"GET", "/v1/nothing", 404, ""},
+		{"GET", "/v1/projections/user-directory/", 404, ""},
+		{"GET", "/v1/commands/CREATE_USER", 405, "POST"},
+		{"DELETE", "/v1/projections/user-directory/x", 405, "GET"},
+		{"POST", "/readyz", 405, "GET"},
+	} {
+		w := call(h, tc.method, tc.path, "")
+		if w.Code != tc.status || w.Header().Get("Allow") != tc.allow {
+			t.Errorf("%s %s: %d, Allow %q", tc.method, tc.path, w.Code, w.Header().Get("Allow"))
+		}
+		if w.Code == 404 || w.Code == 405 {
+			if e, _ := decode(t, w)["error"].(map[string]any); e["code"] == nil {
+				t.Errorf("%s %s: %s", tc.method, tc.path, w.Body)
+			}
+		}
+	}
+}
+
+func TestReady(t *testing.T) {
+	t.Parallel()
+	h := handler(t, func(c *httpapi.Config) {
+		c.Ready = func() map[string]error {
+			return map[string]error{"send-welcome": errors.New("no connection\nto rabbit"), "create-user": errors.New("paused")}
+		}
+	})
+	w := call(h, "GET", "/readyz", "")
+	if want := "create-user: paused\nsend-welcome: no connection to rabbit\n"; w.Code != 503 || w.Body.String() != want {
+		t.Errorf("%d %q, want 503 %q", w.Code, w.Body, want)
+	}
+	if w := call(h, "GET", "/livez", ""); w.Code != 200 {
+		t.Errorf("alive, but not ready: /livez answers %d", w.Code)
+	}
+}
+
+func TestPageOfAnotherOriginCannotCommand(t *testing.T) {
+	t.Parallel()
+	w := call(handler(t, nil), "POST", "/v1/commands/CREATE_USER", ada, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
+	if w.Code != 403 || decode(t, w)["error"] == nil {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestPanicAndLog(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	h := handler(t, func(c *httpapi.Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		c.Extra = map[string]http.Handler{
+			"GET /panic": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("ouch") }),
+			"GET /half": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, "half")
+				panic("ouch")
+			}),
+		}
+	})
+	w := call(h, "GET", "/panic", "")
+	if e := decode(t, w)["error"].(map[string]any); w.Code != 500 || e["code"] != "PANIC" || strings.Contains(w.Body.String(), "ouch") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	func() {
+		defer func() {
+			if p := recover(); p != http.ErrAbortHandler {
+				t.Errorf("half an answer: %v, want the connection cut", p)
+			}
+		}()
+		call(h, "GET", "/half", "")
+	}()
+	call(h, "POST", "/v1/commands/CREATE_USER?wait=0s", `{"email":"private@example.com","name":"Ada"}`)
+	lines := log.String()
+	for _, want := range []string{`panic=ouch`, `route="GET /panic" status=500`, `method=POST route="POST /v1/commands/{type}" status=202`} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("the log has no %q:\n%s", want, lines)
+		}
+	}
+	if strings.Contains(lines, "private") {
+		t.Errorf("the log holds a payload:\n%s", lines)
+	}
+}
+
+func TestNewRefusesWrongSettings(t *testing.T) {
+	t.Parallel()
+	good := httpapi.Config{Catalogue: events.NewCatalogue(), Commands: &bus{}, Views: views{}}
+	for i, change := range []func(*httpapi.Config){
+		func(c *httpapi.Config) { c.Catalogue = nil },
+		func(c *httpapi.Config) { c.Commands = nil },
+		func(c *httpapi.Config) { c.Views = nil },
+		func(c *httpapi.Config) { c.MaxBody = -1 },
+		func(c *httpapi.Config) {
+			c.Extra = map[string]http.Handler{"GET /livez": http.NotFoundHandler()}
+		},
+		func(c *httpapi.Config) { c.Extra = map[string]http.Handler{"nonsense": http.NotFoundHandler()} },
+	} {
+		c := good
+		change(&c)
+		if _, err := httpapi.New(c); events.CodeOf(err) != events.CodeConfig {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	if _, err := httpapi.New(good); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(good.Projections, nil) {
+		t.Error("New changed its caller's Config")
+	}
+}

@@ -1,0 +1,154 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+const (
+	headerIdempotencyKey = "Idempotency-Key"
+	headerCorrelationID  = "X-Correlation-Id"
+
+	// maxWait bounds ?wait; what is longer waits this long.
+	maxWait = time.Minute
+	// sendTimeout bounds how long a command may take to reach the broker.
+	sendTimeout = 15 * time.Second
+)
+
+// command is POST /v1/commands/{type}.
+func (a *api) command(w http.ResponseWriter, r *http.Request) {
+	// Both ids are settled before anything can fail, so that the caller can send
+	// the very same command again whatever the answer is.
+	options := events.SendOptions{ID: commandID(r), CorrelationID: correlationID(r)}
+	w.Header().Set(headerIdempotencyKey, options.ID)
+	w.Header().Set(headerCorrelationID, options.CorrelationID)
+
+	wait, err := waitOf(r)
+	if err != nil {
+		a.failed(w, r, err)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		a.fail(w, r, http.StatusRequestEntityTooLarge, events.Errorf(events.CodeInvalid, "the body is larger than %d bytes", a.MaxBody))
+		return
+	case err != nil:
+		a.fail(w, r, http.StatusBadRequest, events.Errorf(events.CodeUndecodable, "the body ended too early").MayRetry())
+		return
+	}
+	cmd, err := a.parse(r.PathValue("type"), body)
+	if err != nil {
+		a.refused(w, r, options, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), sendTimeout)
+	defer cancel()
+	receipt, err := a.Commands.Send(ctx, cmd, options)
+	if err != nil {
+		a.refused(w, r, options, err)
+		return
+	}
+	w.Header().Set(headerIdempotencyKey, receipt.CommandID)
+	w.Header().Set(headerCorrelationID, receipt.CorrelationID)
+	if wait == 0 {
+		a.respond(w, r, http.StatusAccepted, receipt)
+		return
+	}
+	a.await(w, r, receipt, wait)
+}
+
+func (a *api) parse(name string, body []byte) (events.Command, error) {
+	if t, ok := a.Catalogue.Lookup(name); ok && t.Command && !json.Valid(body) {
+		return nil, events.Errorf(events.CodeUndecodable, "the body is no JSON").
+			WithHint("send the data of %s as a JSON object", name)
+	}
+	return a.Catalogue.ParseCommand(name, body)
+}
+
+// await answers with the command's outcome or, if it takes longer than wait, with
+// the ids and the status "unknown".
+func (a *api) await(w http.ResponseWriter, r *http.Request, receipt events.Receipt, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	defer cancel()
+	outcome, err := a.Commands.Await(ctx, receipt)
+	switch {
+	case err == nil && outcome.Status == events.StatusRejected:
+		a.respond(w, r, http.StatusUnprocessableEntity, outcome)
+	case err == nil:
+		a.respond(w, r, http.StatusOK, outcome)
+	case ctx.Err() != nil || events.CodeOf(err) == events.CodeTimeout:
+		a.respond(w, r, http.StatusAccepted, struct {
+			Status string `json:"status"`
+			events.Receipt
+		}{"unknown", receipt})
+	default:
+		a.failed(w, r, err)
+	}
+}
+
+// refused answers a command that was not sent. A rejection at the door looks like
+// one that the domain gives later.
+func (a *api) refused(w http.ResponseWriter, r *http.Request, o events.SendOptions, err error) {
+	rejection, ok := events.AsRejection(err)
+	if !ok {
+		a.failed(w, r, err)
+		return
+	}
+	a.respond(w, r, http.StatusUnprocessableEntity, events.Outcome{
+		Status: events.StatusRejected, CommandID: o.ID, CorrelationID: o.CorrelationID,
+		Code: rejection.Code, Message: rejection.Message, Field: rejection.Field,
+	})
+}
+
+// commandID is the caller's key as a UUID, or a new one. The quotes that a
+// structured header has (RFC 9651) are not part of the key.
+func commandID(r *http.Request) string {
+	key := strings.TrimSpace(r.Header.Get(headerIdempotencyKey))
+	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
+		key = key[1 : len(key)-1]
+	}
+	if key == "" {
+		return events.NewID()
+	}
+	return events.NormalizeID(key)
+}
+
+// correlationID is the caller's, or a new one where it has none that is fit for
+// headers and log lines.
+func correlationID(r *http.Request) string {
+	id := r.Header.Get(headerCorrelationID)
+	if id == "" || len(id) > 128 {
+		return events.NewID()
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-_.:/+=@", c) >= 0:
+		default:
+			return events.NewID()
+		}
+	}
+	return id
+}
+
+func waitOf(r *http.Request) (time.Duration, error) {
+	given := r.URL.Query().Get("wait")
+	if given == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(given)
+	if err != nil || d < 0 {
+		e := events.Errorf(events.CodeInvalid, "wait: %.40q is no duration", given).WithHint("such as wait=5s, at most %s", maxWait)
+		e.Field = "wait"
+		return 0, e
+	}
+	return min(d, maxWait), nil
+}

@@ -1,0 +1,17 @@
+// Package httpapi is Pitwheel's HTTP interface: commands in, projections out,
+// health and metrics beside them.
+//
+//	POST /v1/commands/{TYPE}            the command's data as a JSON object
+//	GET  /v1/projections/{name}/{key}   one row
+//	GET  /v1/projections/{name}         rows in the order of their keys
+//	GET  /livez, /readyz, /metrics
+//
+// A command answers 202 with its ids or, with ?wait=5s, its outcome: 200
+// accepted, 422 rejected. Every other failure is
+// {"error":{"code","message","hint","retryable"}}; which status belongs to which
+// code stands in errors.go.
+//
+// Every answer to a command carries its id as Idempotency-Key: sending the
+// command again with this header never adds an event twice and settles what
+// became of it.
+package httpapi

@@ -1,0 +1,95 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// statusOf is the one place that gives an error's code its HTTP status.
+func statusOf(code string) int {
+	switch code {
+	case events.CodeInvalid, events.CodeUndecodable:
+		return http.StatusBadRequest
+	case events.CodeUnknownType, events.CodeNotFound:
+		return http.StatusNotFound
+	case events.CodeConflict, events.CodeCursorMoved:
+		return http.StatusConflict
+	case events.CodeUnhandled, events.CodeUnavailable, events.CodeShuttingDown:
+		return http.StatusServiceUnavailable
+	case events.CodeTimeout:
+		return http.StatusGatewayTimeout
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// problem is the body of a failure, as CONTRACT has it.
+type problem struct {
+	Error problemError `json:"error"`
+}
+
+type problemError struct {
+	Code      string `json:"code"`
+	Message   string `json:"message"`
+	Field     string `json:"field,omitempty"`
+	Hint      string `json:"hint"`
+	Retryable bool   `json:"retryable"`
+}
+
+// failed answers with what an error says about itself.
+func (a *api) failed(w http.ResponseWriter, r *http.Request, err error) {
+	var e *events.Error
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		e = events.Errorf(events.CodeTimeout, "there was no answer in time").MayRetry()
+	default:
+		e = &events.Error{Code: events.CodeInternal}
+	}
+	status := statusOf(e.Code)
+	if status == http.StatusInternalServerError {
+		// What went wrong inside is for the log and not for the caller.
+		a.Logger.LogAttrs(r.Context(), slog.LevelError, "a request failed", slog.String("route", r.Pattern),
+			slog.String("correlation_id", w.Header().Get(headerCorrelationID)), slog.Any("error", err))
+		e = events.Errorf(e.Code, "something went wrong inside").WithHint("the log of the service says what")
+	}
+	if e.Code == events.CodeUnavailable || e.Code == events.CodeShuttingDown {
+		w.Header().Set("Retry-After", "1") // seconds
+	}
+	a.fail(w, r, status, e)
+}
+
+// fail answers with a status and an error.
+func (a *api) fail(w http.ResponseWriter, r *http.Request, status int, e *events.Error) {
+	a.respond(w, r, status, problem{problemError{e.Code, e.Message, e.Field, e.Hint, e.Retryable}})
+}
+
+func (a *api) respond(w http.ResponseWriter, r *http.Request, status int, body any) {
+	var b bytes.Buffer
+	out := json.NewEncoder(&b)
+	out.SetEscapeHTML(false) // It is read by people in terminals, and never as HTML.
+	if err := out.Encode(body); err != nil {
+		a.Logger.LogAttrs(r.Context(), slog.LevelError, "an answer cannot be written as JSON", slog.String("route", r.Pattern), slog.Any("error", err))
+		status = http.StatusInternalServerError
+		b.Reset()
+		b.WriteString(`{"error":{"code":"INTERNAL","message":"something went wrong inside","hint":"","retryable":false}}` + "\n")
+	}
+	a.respondRaw(w, r, status, b.Bytes())
+}
+
+func (a *api) respondRaw(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	if _, err := w.Write(body); err != nil {
+		a.Logger.LogAttrs(r.Context(), slog.LevelDebug, "the caller has gone", slog.String("route", r.Pattern), slog.Any("error", err))
+	}
+}

@@ -1,0 +1,92 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// How many rows one list holds. A larger limit than the largest gives the largest.
+const (
+	defaultRows = 100
+	maxRows     = 1000
+)
+
+// row is GET /v1/projections/{name}/{key}.
+func (a *api) row(w http.ResponseWriter, r *http.Request) {
+	name, err := a.projection(r)
+	if err != nil {
+		a.failed(w, r, err)
+		return
+	}
+	key := r.PathValue("key")
+	rows, err := a.Views.Rows(r.Context(), name, []string{key})
+	switch {
+	case err != nil:
+		a.failed(w, r, err)
+	case len(rows) == 0 || rows[0] == nil:
+		a.failed(w, r, events.Errorf(events.CodeNotFound, "the projection %s has no row %.128q", name, key).
+			WithHint("a projection follows the log with a short delay; ask again if the row has just been made").MayRetry())
+	default:
+		a.respondRaw(w, r, http.StatusOK, append(rows[0], '\n'))
+	}
+}
+
+// rows is GET /v1/projections/{name}.
+func (a *api) rows(w http.ResponseWriter, r *http.Request) {
+	name, err := a.projection(r)
+	if err != nil {
+		a.failed(w, r, err)
+		return
+	}
+	limit, err := limitOf(r)
+	if err != nil {
+		a.failed(w, r, err)
+		return
+	}
+	// One more than asked for tells whether there is a next page.
+	rows, err := a.Views.List(r.Context(), name, r.URL.Query().Get("after"), limit+1)
+	if err != nil {
+		a.failed(w, r, err)
+		return
+	}
+	page := struct {
+		Rows []json.RawMessage `json:"rows"`
+		Next *string           `json:"next"` // null on the last page
+	}{Rows: []json.RawMessage{}}
+	if len(rows) > limit {
+		rows = rows[:limit]
+		page.Next = &rows[limit-1].Key
+	}
+	for _, row := range rows {
+		page.Rows = append(page.Rows, row.Data)
+	}
+	a.respond(w, r, http.StatusOK, page)
+}
+
+func (a *api) projection(r *http.Request) (string, error) {
+	name := r.PathValue("name")
+	if _, known := slices.BinarySearch(a.Projections, name); !known {
+		return "", events.Errorf(events.CodeNotFound, "there is no projection %.64q", name).
+			WithHint("known projections: %s", strings.Join(a.Projections, ", "))
+	}
+	return name, nil
+}
+
+func limitOf(r *http.Request) (int, error) {
+	given := r.URL.Query().Get("limit")
+	if given == "" {
+		return defaultRows, nil
+	}
+	n, err := strconv.Atoi(given)
+	if err != nil || n < 1 {
+		e := events.Errorf(events.CodeInvalid, "limit: %.40q is no number of rows", given).WithHint("1 to %d, by default %d", maxRows, defaultRows)
+		e.Field = "limit"
+		return 0, e
+	}
+	return min(n, maxRows), nil
+}

@@ -1,0 +1,70 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// drainTimeout bounds how long a stop waits for requests under way; what waits
+// for an outcome is told a second earlier that it is unknown.
+const drainTimeout = 5 * time.Second
+
+// Listen listens on PITWHEEL_HTTP_ADDR. An error has the code CONFIG and names
+// the setting.
+func Listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, events.Errorf(events.CodeConfig, "the HTTP address %s is in use", addr).
+			WithHint("stop what listens there, perhaps another pitwheel, or set PITWHEEL_HTTP_ADDR to another address, such as 127.0.0.1:8081")
+	case err != nil:
+		return nil, events.Errorf(events.CodeConfig, "PITWHEEL_HTTP_ADDR: cannot listen on %s: %w", addr, err).
+			WithHint("it has the form host:port, such as 127.0.0.1:8080")
+	}
+	return l, nil
+}
+
+// Serve answers requests on l until ctx ends, then takes no more, lets those under
+// way finish for up to 5 s, and returns nil. It closes l. What net/http has to
+// complain about goes to the standard logger.
+func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	requests, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		// Sending and waiting at their longest, and time to write the answer.
+		WriteTimeout:   sendTimeout + maxWait + 15*time.Second,
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: 64 << 10,
+		BaseContext:    func(net.Listener) context.Context { return requests },
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("the HTTP server has stopped: %w", err)
+	case <-ctx.Done():
+	}
+	last := time.AfterFunc(drainTimeout-time.Second, giveUp)
+	defer last.Stop()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	err := server.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
+	<-served
+	if err != nil {
+		return fmt.Errorf("stopping the HTTP server: %w", err)
+	}
+	return nil
+}
