@@ -1,0 +1,199 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest"
+)
+
+const (
+	ada = "0190f3c2-0000-7000-8000-00000000ada0"
+	bob = "0190f3c2-0000-7000-8000-000000000b0b"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func created(id string) users.Created {
+	return users.Created{UserID: id, Email: "someone@example.com", Name: "Someone"}
+}
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	for _, tt := range []struct {
+		name     string
+		answers  []error // one an attempt; nil afterwards
+		attempts int32
+		code     string // of the letter; empty if there is none
+	}{
+		{"handled at once", nil, 1, ""},
+		{"handled at the third attempt", []error{boom, boom}, 3, ""},
+		{"given up after all attempts", []error{boom, boom, boom, boom, boom}, 5, events.CodeInternal},
+		{"permanent is given up at once", []error{events.Permanent(boom)}, 1, events.CodeInternal},
+		{"a refusal is given up at once", []error{events.Reject("NO", "no")}, 1, "NO"},
+		{"a partner says when", []error{events.RetryAfter(time.Millisecond, boom)}, 2, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var calls atomic.Int32
+			kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+				if n := int(calls.Add(1)); n <= len(tt.answers) {
+					return tt.answers[n-1]
+				}
+				return nil
+			}))
+			kit.Record(created(ada))
+			if got := calls.Load(); got != tt.attempts {
+				t.Errorf("%d attempts, want %d", got, tt.attempts)
+			}
+			letters := kit.Poisoned("h")
+			switch {
+			case tt.code == "" && len(letters) > 0:
+				t.Errorf("letters: %+v", letters)
+			case tt.code != "" && (len(letters) != 1 || letters[0].Code != tt.code):
+				t.Errorf("letters %+v, want one with the code %s", letters, tt.code)
+			}
+		})
+	}
+}
+
+func TestAPanicIsAFailedAttemptWithItsStackInTheLetter(t *testing.T) {
+	t.Parallel()
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+		panic(strings.Repeat("a very long text ", 20_000))
+	}, router.Policy{Attempts: 2}))
+	kit.Record(created(ada))
+	letters := kit.Poisoned("h")
+	if len(letters) != 1 {
+		t.Fatalf("%d letters, want 1", len(letters))
+	}
+	l := letters[0]
+	if l.Code != events.CodePanic || l.Attempts != "2" || len(l.Reason) > 3<<10 || !strings.Contains(l.Reason, "a very long text") {
+		t.Errorf("the letter has code %s, %s attempts and a reason of %d bytes", l.Code, l.Attempts, len(l.Reason))
+	}
+}
+
+func TestAnAttemptIsBoundedByItsTimeout(t *testing.T) {
+	t.Parallel()
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(ctx context.Context, _ router.Event[users.Created]) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}, router.Policy{Attempts: 1, Timeout: 5 * time.Millisecond}))
+	kit.Record(created(ada))
+	if l := kit.Poisoned("h"); len(l) != 1 || l[0].Code != events.CodeTimeout {
+		t.Errorf("letters %+v, want one with the code TIMEOUT", l)
+	}
+}
+
+// A handler that fails after it has sent a command sends the same command again.
+func TestARetriedReactionSendsTheSameCommands(t *testing.T) {
+	t.Parallel()
+	var kit *routertest.Kit
+	var calls atomic.Int32
+	kit = routertest.Start(t, catalogue(t),
+		router.Decide("create", func(_ context.Context, c users.Create, u users.User) ([]events.Data, error) {
+			return []events.Data{users.Deactivated{UserID: c.UserID, Reason: c.Name}}, nil
+		}),
+		router.On("echo", func(ctx context.Context, _ router.Event[users.Created]) error {
+			for range 2 { // Two equal commands are two commands.
+				if _, err := kit.Commands().Send(ctx, users.Create{Email: "a@example.com", Name: "Echo"}, events.SendOptions{}); err != nil {
+					return err
+				}
+			}
+			if calls.Add(1) < 3 {
+				return errors.New("not yet")
+			}
+			return nil
+		}))
+	kit.Record(created(ada))
+	var echoes []events.Envelope
+	var origin events.Envelope
+	for _, e := range kit.Published("user.events") {
+		if e.Type == "USER_DEACTIVATED" {
+			echoes = append(echoes, e)
+		} else {
+			origin = e
+		}
+	}
+	if len(echoes) != 2 {
+		t.Fatalf("%d events after three attempts, want 2", len(echoes))
+	}
+	for _, e := range echoes {
+		if e.CorrelationID != origin.CorrelationID {
+			t.Errorf("the correlation id changed from %s to %s", origin.CorrelationID, e.CorrelationID)
+		}
+	}
+	for _, c := range kit.Published("user.commands") {
+		if c.CausationID != origin.ID {
+			t.Errorf("the command's cause is %s, want the event %s", c.CausationID, origin.ID)
+		}
+	}
+}
+
+func TestADecisionMustKeepToItsAggregate(t *testing.T) {
+	t.Parallel()
+	kit := routertest.Start(t, catalogue(t), router.Decide("create", func(context.Context, users.Create, users.User) ([]events.Data, error) {
+		return []events.Data{created(bob)}, nil
+	}))
+	_, err := kit.Commands().Send(context.Background(), users.Create{UserID: ada, Email: "a@example.com", Name: "A"}, events.SendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit.Settle()
+	if l := kit.Poisoned("create"); len(l) != 1 || !strings.Contains(l[0].Reason, "belongs to its command's aggregate") {
+		t.Errorf("letters: %+v", l)
+	}
+	if e := kit.Published("user.events"); len(e) > 0 {
+		t.Errorf("published: %+v", e)
+	}
+}
+
+func TestACommandNobodyHandlesIsAnErrorToItsSender(t *testing.T) {
+	t.Parallel()
+	kit := routertest.Start(t, catalogue(t), router.On("h", react))
+	_, err := kit.Commands().Send(context.Background(), users.Create{Email: "a@example.com", Name: "A"}, events.SendOptions{})
+	if events.CodeOf(err) != events.CodeUnhandled {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// Snapshots shorten loading and change nothing else.
+func TestManyVersionsOfOneAggregate(t *testing.T) {
+	t.Parallel()
+	kit := routertest.Start(t, catalogue(t), router.Decide("deactivate", func(_ context.Context, c users.Deactivate, u users.User) ([]events.Data, error) {
+		// Every decision sees all events before it: the state counts them in its name.
+		return []events.Data{users.Created{UserID: c.UserID, Name: u.Name + "x", Email: "a@example.com"}}, nil
+	}))
+	const n = 350
+	for range n {
+		if _, err := kit.Commands().Send(context.Background(), users.Deactivate{UserID: ada, Reason: "r"}, events.SendOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kit.Settle()
+	published := kit.Published("user.events")
+	if len(published) != n {
+		t.Fatalf("%d events, want %d", len(published), n)
+	}
+	if last := string(published[n-1].Data); strings.Count(last, "x") != n+1 { // One x is in example.com.
+		t.Errorf("the last decision did not see all before it: %s", last)
+	}
+	a, _ := catalogue(t).LookupAggregate("user")
+	h, err := kit.Store().Load(context.Background(), "user", ada, a.StateSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.Snapshot.Version < 200 || h.Version() != n {
+		t.Errorf("snapshot at %d of version %d", h.Snapshot.Version, h.Version())
+	}
+}

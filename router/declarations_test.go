@@ -1,0 +1,115 @@
+package router_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// Types that the catalogue of the tests does not know.
+type (
+	stray      struct{}
+	strayState struct{}
+	strayWish  struct{}
+)
+
+func (stray) EventType() string                 { return "STRAY" }
+func (strayState) Apply(events.Data) strayState { return strayState{} }
+func (strayWish) CommandType() string           { return "WISH" }
+func (strayWish) AggregateID() string           { return "1" }
+
+// impostor has the wire name of another type.
+type impostor struct{}
+
+func (impostor) EventType() string { return "USER_CREATED" }
+
+func catalogue(t testing.TB) *events.Catalogue {
+	t.Helper()
+	c := events.NewCatalogue()
+	if err := users.Register(c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func react(context.Context, router.Event[users.Created]) error { return nil }
+
+func create(context.Context, users.Create, users.User) ([]events.Data, error) { return nil, nil }
+
+type row struct{ N int }
+
+func count(r *row, _ router.Event[users.Created]) error {
+	r.N++
+	return nil
+}
+
+func TestWhatIsWrongWithADeclarationIsAnErrorAtStartThatNamesTheHandler(t *testing.T) {
+	t.Parallel()
+	two := 2
+	for _, tt := range []struct {
+		name     string
+		handlers []router.Handler
+		tuning   map[string]router.Tuning
+		want     []string // all of these are in the error
+	}{
+		{"no name", []router.Handler{router.On("", react)}, nil, []string{"handler 1", `""`}},
+		{"a name no queue can have", []router.Handler{router.On("a b", react)}, nil, []string{`"a b"`}},
+		{"a name twice", []router.Handler{router.On("a", react), router.Project("a", router.Case(count))}, nil, []string{`"a"`, "twice"}},
+		{"a queue twice", []router.Handler{router.On("a", react, router.Policy{Queue: "q"}), router.On("b", react, router.Policy{Queue: "q"})}, nil, []string{`"b"`, `"q"`, `"a"`}},
+		{"a command with two handlers", []router.Handler{router.Decide("a", create), router.Decide("b", create)}, nil, []string{`"b"`, "CREATE_USER", `"a"`}},
+		{"no function", []router.Handler{router.On[users.Created]("a", nil)}, nil, []string{`"a"`, "no function"}},
+		{"two policies", []router.Handler{router.On("a", react, router.Policy{}, router.Policy{})}, nil, []string{`"a"`, "2 policies"}},
+		{"an unknown event", []router.Handler{router.On("a", func(context.Context, router.Event[stray]) error { return nil })}, nil, []string{`"a"`, `"STRAY"`, "catalogue"}},
+		{"another type's name", []router.Handler{router.On("a", func(context.Context, router.Event[impostor]) error { return nil })}, nil, []string{`"a"`, "USER_CREATED", "impostor"}},
+		{"an unknown command", []router.Handler{router.Decide("a", func(context.Context, strayWish, users.User) ([]events.Data, error) { return nil, nil })}, nil, []string{`"a"`, `"WISH"`}},
+		{"an unknown state", []router.Handler{router.Decide("a", func(context.Context, users.Create, strayState) ([]events.Data, error) { return nil, nil })}, nil, []string{`"a"`, "strayState"}},
+		{"no cases", []router.Handler{router.Project("a")}, nil, []string{`"a"`, "no cases"}},
+		{"a case twice", []router.Handler{router.Project("a", router.Case(count), router.Case(count))}, nil, []string{`"a"`, "two cases", "USER_CREATED"}},
+		{"two row types", []router.Handler{router.Project("a", router.Case(count), router.Case(func(*string, router.Event[users.Deactivated]) error { return nil }))}, nil, []string{`"a"`, "row types"}},
+		{"concurrency out of bounds", []router.Handler{router.On("a", react, router.Policy{Concurrency: -1})}, nil, []string{`"a"`, "concurrency", "-1"}},
+		{"a timeout above the broker's", []router.Handler{router.On("a", react, router.Policy{Timeout: time.Hour})}, nil, []string{`"a"`, "timeout", "1h"}},
+		{"tuning of nobody", []router.Handler{router.On("a", react)}, map[string]router.Tuning{"b": {Attempts: &two}}, []string{"handlers.b", "there are a"}},
+		{"everything at once", []router.Handler{router.On("a", react, router.Policy{Attempts: 101}), router.Project("b")}, nil, []string{`"a"`, "101", `"b"`, "no cases"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := router.Describe(catalogue(t), tt.handlers, tt.tuning)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, w := range tt.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("the error does not say %q: %v", w, err)
+				}
+			}
+		})
+	}
+}
+
+func TestEffectiveSettingsSayWhereTheyCameFrom(t *testing.T) {
+	t.Parallel()
+	three := 3
+	infos, err := router.Describe(catalogue(t),
+		[]router.Handler{router.On("welcome", react, router.Policy{Queue: "mail", Concurrency: 7})},
+		map[string]router.Tuning{"welcome": {Attempts: &three}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _ := json.Marshal(infos[0].Settings)
+	for _, want := range []string{
+		`{"Name":"queue","Value":"mail","Source":"declaration"}`,
+		`{"Name":"concurrency","Value":"7","Source":"declaration"}`,
+		`{"Name":"attempts","Value":"3","Source":"file"}`,
+		`{"Name":"timeout","Value":"30s","Source":"default"}`,
+	} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("the settings lack %s:\n%s", want, got)
+		}
+	}
+}

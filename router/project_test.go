@@ -1,0 +1,66 @@
+package router_test
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest"
+)
+
+func TestProjectionsByAnotherKeyAndDeletedRows(t *testing.T) {
+	t.Parallel()
+	kit := routertest.Start(t, catalogue(t),
+		router.Project("by-name",
+			router.CaseBy(func(e router.Event[users.Created]) string { return e.Data.Name }, count),
+		),
+		router.Project("open",
+			router.Case(count),
+			router.Case(func(*row, router.Event[users.Deactivated]) error { return router.ErrDeleteRow }),
+		))
+	for i := range 10 {
+		kit.Record(users.Created{UserID: fmt.Sprint(i), Name: []string{"Ada", "Bob"}[i%2]})
+	}
+	// Deleted and made anew within one step: nothing of the old row is left.
+	kit.Record(users.Deactivated{UserID: "0"}, created("0"), users.Deactivated{UserID: "1"})
+	var r row
+	for key, want := range map[string]int{"Ada": 5, "Bob": 5, "Someone": 1} {
+		if !kit.Row("by-name", key, &r) || r.N != want {
+			t.Errorf("by-name has %d for %s, want %d", r.N, key, want)
+		}
+	}
+	if !kit.Row("open", "0", &r) || r.N != 1 {
+		t.Errorf("the row made anew counts %d, want 1", r.N)
+	}
+	if kit.Row("open", "1", &r) {
+		t.Errorf("the deleted row is still there: %+v", r)
+	}
+}
+
+func TestAnEventThatAProjectionCannotApply(t *testing.T) {
+	t.Parallel()
+	var failures atomic.Int32
+	kit := routertest.Start(t, catalogue(t), router.Project("p",
+		router.Case(func(r *row, e router.Event[users.Created]) error {
+			r.N++ // Changed before the failure: this must not be stored twice.
+			switch {
+			case e.Data.Name == "hopeless":
+				return events.Permanent(errors.New("never"))
+			case e.Data.Name == "later" && failures.Add(1) < 3:
+				return errors.New("not yet")
+			}
+			return nil
+		})))
+	kit.Record(created(ada), users.Created{UserID: ada, Name: "hopeless"}, created(ada), users.Created{UserID: ada, Name: "later"}, created(ada))
+	var r row
+	if !kit.Row("p", ada, &r) || r.N != 4 {
+		t.Errorf("the row counts %d, want 4: each event but the hopeless one, once", r.N)
+	}
+	if l := kit.Poisoned("p"); len(l) != 1 || l[0].Reason != "never" {
+		t.Errorf("letters: %+v", l)
+	}
+}
