@@ -1,0 +1,62 @@
+package telemetry
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/lmittmann/tint"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// ParseLevel reads a level's name: debug, info, warn or error, in any case, with
+// an optional offset such as debug-4. Empty is info. An error has the code CONFIG.
+func ParseLevel(name string) (slog.Level, error) {
+	var level slog.Level
+	if name == "" {
+		return slog.LevelInfo, nil
+	}
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		return slog.LevelInfo, events.Errorf(events.CodeConfig, "%q is no log level", name).WithHint("use debug, info, warn or error")
+	}
+	return level, nil
+}
+
+// NewLogger returns a logger that writes to w. The format is "text" or "json";
+// empty is text on a terminal and JSON otherwise. Text on a terminal is coloured,
+// unless NO_COLOR is set. A level or format that is not known is said in the log,
+// and the default used.
+func NewLogger(w io.Writer, tty bool, level, format string) *slog.Logger {
+	at, wrong := ParseLevel(level)
+	var h slog.Handler
+	switch {
+	case strings.EqualFold(format, "json"), !tty && !strings.EqualFold(format, "text"):
+		h = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: at})
+	case !tty:
+		h = slog.NewTextHandler(w, &slog.HandlerOptions{Level: at})
+	default:
+		h = tint.NewHandler(w, &tint.Options{Level: at, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != "", ReplaceAttr: red})
+	}
+	logger := slog.New(h)
+	if wrong != nil {
+		logger.Warn("logging at info instead", "error", wrong)
+	}
+	switch strings.ToLower(format) {
+	case "", "text", "json":
+	default:
+		logger.Warn("logging in the default format instead", "error", fmt.Sprintf("%q is no log format; use text or json", format))
+	}
+	return logger
+}
+
+// red has errors stand out.
+func red(_ []string, a slog.Attr) slog.Attr {
+	if err, ok := a.Value.Any().(error); ok {
+		return tint.Attr(9, slog.String(a.Key, err.Error()))
+	}
+	return a
+}

@@ -1,0 +1,76 @@
+package telemetry
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// NewRegistry returns a registry that measures the process itself, and tells by
+// pitwheel_build_info which program it is.
+func NewRegistry(version, commit string) *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "pitwheel_build_info",
+		Help: "Always 1; the labels tell which program is running.",
+	}, []string{"version", "commit", "go_version"})
+	info.WithLabelValues(version, commit, runtime.Version()).Set(1)
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info)
+	return reg
+}
+
+// BrokerState measures the connection with one broker, such as "rabbitmq" or
+// "redis". The function it returns is told of every change; it is safe for
+// concurrent use. The first connect is no reconnect. Until it is called, the
+// broker counts as not connected. BrokerState panics if another collector has
+// taken one of its names.
+func BrokerState(reg prometheus.Registerer, broker string) func(connected bool) {
+	connected := register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "pitwheel_broker_connected",
+		Help: "1 while the broker is connected, else 0.",
+	}, []string{"broker"})).WithLabelValues(broker)
+	reconnects := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pitwheel_broker_reconnects_total",
+		Help: "How often a lost connection with the broker was made again.",
+	}, []string{"broker"})).WithLabelValues(broker)
+	connected.Set(0)
+
+	var mu sync.Mutex
+	var now, before bool
+	return func(is bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if is == now {
+			return
+		}
+		now = is
+		if !is {
+			connected.Set(0)
+			return
+		}
+		connected.Set(1)
+		if before {
+			reconnects.Inc()
+		}
+		before = true
+	}
+}
+
+// register returns the collector that is registered already, if there is one: the
+// brokers share their metrics.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	err := reg.Register(c)
+	var taken prometheus.AlreadyRegisteredError
+	if errors.As(err, &taken) {
+		if existing, ok := taken.ExistingCollector.(C); ok {
+			return existing
+		}
+	}
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
