@@ -50,6 +50,28 @@ func appendString(out []byte, s string) []byte {
 // A body without an id gets one derived from its content, so that a redelivery
 // has the same one. An error has the code UNDECODABLE: trying again cannot help.
 func Decode(body []byte, beside Header) (Envelope, error) {
+	if id, typ, at, data, ok := split(body); ok && IsID(string(id)) && len(typ) > 0 {
+		if t, err := time.Parse(time.RFC3339Nano, string(at)); err == nil && t.Location() == time.UTC {
+			e := Envelope{Header: beside, Data: data}
+			e.ID, e.Timestamp = same(id, beside.ID), t.Truncate(time.Millisecond)
+			e.Type = same(typ, beside.Type)
+			e.SchemaVersion = max(1, beside.SchemaVersion)
+			return e, nil
+		}
+	}
+	return decodeAny(body, beside)
+}
+
+// same returns b as a string, without a copy if it is the given one.
+func same(b []byte, s string) string {
+	if string(b) == s {
+		return s
+	}
+	return string(b)
+}
+
+// decodeAny reads a body of any form.
+func decodeAny(body []byte, beside Header) (Envelope, error) {
 	var wire struct {
 		ID        json.RawMessage `json:"id"`
 		Type      json.RawMessage `json:"type"`

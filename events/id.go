@@ -35,7 +35,23 @@ func NormalizeID(id string) string {
 	return DeriveID("id", id)
 }
 
-// IsID tells whether id is a UUID in canonical form.
+// IsID tells whether id is a UUID in canonical form: 36 characters, lower case.
 func IsID(id string) bool {
-	return len(id) == 36 && uuid.Validate(id) == nil
+	if len(id) != 36 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+				return false
+			}
+		}
+	}
+	return true
 }

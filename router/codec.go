@@ -34,7 +34,7 @@ func (envelopeCodec) Unmarshal(msg *message.Message, v any) error {
 		return events.Errorf(events.CodeInternal, "the buses carry *events.Envelope, not %T", v)
 	}
 	var err error
-	*e, err = events.Decode(msg.Payload, readHeader(msg))
+	*e, err = decode(msg)
 	return err
 }
 
@@ -94,10 +94,17 @@ func readHeader(msg *message.Message) events.Header {
 	if s := m[events.MetaSchemaVersion]; s != "" {
 		h.SchemaVersion, _ = strconv.Atoi(s)
 	}
-	if s := m[events.MetaTimestamp]; s != "" {
-		if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-			h.Timestamp = t.UTC()
+	return h
+}
+
+// decode reads a message. The time beside the body counts only if the body has
+// none, which is rare; so it is read last.
+func decode(msg *message.Message) (events.Envelope, error) {
+	e, err := events.Decode(msg.Payload, readHeader(msg))
+	if err == nil && e.Timestamp.IsZero() {
+		if t, err := time.Parse(time.RFC3339Nano, msg.Metadata[events.MetaTimestamp]); err == nil {
+			e.Timestamp = t.UTC()
 		}
 	}
-	return h
+	return e, err
 }

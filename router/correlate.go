@@ -12,11 +12,10 @@ import (
 func (c *consumer) correlate(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
 		d := &delivery{Context: msg.Context(), handler: c, verdict: verdictAborted}
-		beside := readHeader(msg)
-		if d.envelope, d.unreadable = events.Decode(msg.Payload, beside); d.unreadable != nil {
-			d.envelope = events.Envelope{Header: beside}
+		if d.envelope, d.unreadable = decode(msg); d.unreadable != nil {
+			d.envelope = events.Envelope{Header: readHeader(msg)}
 			if d.envelope.ID == "" {
-				d.envelope.ID = events.DeriveID("content", beside.Type, string(msg.Payload))
+				d.envelope.ID = events.DeriveID("content", d.envelope.Type, string(msg.Payload))
 			}
 		}
 		if d.envelope.CorrelationID == "" {

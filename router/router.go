@@ -157,7 +157,7 @@ func keyOf(c *events.Catalogue) func(*message.Message) string {
 		if id := msg.Metadata[events.MetaAggregateID]; id != "" {
 			return id
 		}
-		e, err := events.Decode(msg.Payload, readHeader(msg))
+		e, err := decode(msg)
 		if err != nil {
 			return ""
 		}
