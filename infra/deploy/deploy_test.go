@@ -1,0 +1,230 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const compose = "../../docker-compose.yml"
+
+// contract lists the metrics of CONTRACT.md, and what a histogram is called for.
+func contract() map[string]bool {
+	names := map[string]bool{}
+	for _, counterOrGauge := range []string{
+		"subscriber_messages_received_total", "pitwheel_handler_messages_total", "pitwheel_handler_in_flight",
+		"pitwheel_handler_paused", "pitwheel_commands_total", "pitwheel_append_conflicts_total",
+		"pitwheel_relay_lag_events", "pitwheel_projection_lag_events", "pitwheel_broker_connected",
+		"pitwheel_broker_reconnects_total", "pitwheel_build_info",
+	} {
+		names[counterOrGauge] = true
+	}
+	for _, histogram := range []string{
+		"handler_execution_time_seconds", "publish_time_seconds", "pitwheel_handler_attempt_seconds",
+		"pitwheel_message_age_seconds", "pitwheel_append_seconds",
+	} {
+		names[histogram+"_bucket"], names[histogram+"_count"], names[histogram+"_sum"] = true, true, true
+	}
+	return names
+}
+
+type panel struct {
+	ID          int
+	Type        string
+	Title       string
+	Description string
+	GridPos     struct{ X, Y, W, H int }
+	FieldConfig struct{ Defaults struct{ Unit string } }
+	Targets     []struct{ Expr, LegendFormat string }
+}
+
+func panels(t *testing.T) []panel {
+	t.Helper()
+	raw, err := os.ReadFile("grafana/dashboards/pitwheel.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		UID    string
+		Title  string
+		Panels []panel
+	}
+	if err := json.Unmarshal(raw, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	if dashboard.UID == "" || dashboard.Title == "" || len(dashboard.Panels) == 0 {
+		t.Fatalf("the dashboard is empty: %+v", dashboard)
+	}
+	return dashboard.Panels
+}
+
+func TestDashboardUsesTheMetricsOfTheContract(t *testing.T) {
+	t.Parallel()
+	var (
+		names     = contract()
+		unused    = contract()
+		selectors = regexp.MustCompile(`\{[^}]*\}|\[[^\]]*\]|\b(by|without) \([^)]*\)`)
+		words     = regexp.MustCompile(`[a-zA-Z_][a-zA-Z0-9_]*`)
+		language  = []string{"histogram_quantile", "sum", "rate", "increase", "max", "min", "count", "or", "vector"}
+	)
+	for _, p := range panels(t) {
+		for _, target := range p.Targets {
+			for _, word := range words.FindAllString(selectors.ReplaceAllString(target.Expr, " "), -1) {
+				if slices.Contains(language, word) {
+					continue
+				}
+				if !names[word] {
+					t.Errorf("%q: %q is no metric of the contract: %s", p.Title, word, target.Expr)
+				}
+				delete(unused, word)
+			}
+		}
+	}
+	for name := range unused {
+		// One of a histogram's three is enough.
+		base := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count"), "_sum")
+		if base != name && !(unused[base+"_bucket"] && unused[base+"_count"]) {
+			continue
+		}
+		t.Errorf("no panel shows %s", name)
+	}
+}
+
+func TestPanelsSayWhatTheyShow(t *testing.T) {
+	t.Parallel()
+	ids := map[int]bool{}
+	taken := map[[2]int]string{}
+	for _, p := range panels(t) {
+		if p.ID == 0 || ids[p.ID] || p.Title == "" {
+			t.Errorf("panel %d %q has no id or title of its own", p.ID, p.Title)
+		}
+		ids[p.ID] = true
+		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+				if other, ok := taken[[2]int{x, y}]; ok {
+					t.Fatalf("%q lies on %q", p.Title, other)
+				}
+				taken[[2]int{x, y}] = p.Title
+			}
+		}
+		if p.Type == "row" {
+			continue
+		}
+		if p.Description == "" || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 || p.GridPos.X+p.GridPos.W > 24 {
+			t.Errorf("panel %q has no description, unit or expression, or is too wide", p.Title)
+		}
+		for _, target := range p.Targets {
+			if target.LegendFormat == "" {
+				t.Errorf("panel %q: %s has no legend", p.Title, target.Expr)
+			}
+		}
+	}
+}
+
+type service struct {
+	Image       string
+	Ports       []string
+	Volumes     []string
+	Environment map[string]string
+	HealthCheck struct{ Test []string }
+}
+
+func TestComposeServices(t *testing.T) {
+	t.Parallel()
+	var c struct {
+		Services map[string]service
+		Volumes  map[string]any
+	}
+	read(t, compose, &c)
+	want := []string{"grafana", "mailpit", "pitwheel", "prometheus", "rabbitmq", "redis"}
+	if got := slices.Sorted(maps.Keys(c.Services)); !slices.Equal(got, want) {
+		t.Errorf("services are %v, want %v", got, want)
+	}
+	pinned := regexp.MustCompile(`:v?\d+\.\d+\.\d+`)
+	for name, s := range c.Services {
+		if len(s.HealthCheck.Test) < 2 {
+			t.Errorf("%s has no health check", name)
+		}
+		if name != "pitwheel" && !pinned.MatchString(s.Image) {
+			t.Errorf("%s: the image %q is not pinned", name, s.Image)
+		}
+		for _, p := range s.Ports {
+			if !strings.HasPrefix(p, "127.0.0.1:") {
+				t.Errorf("%s: the port %s is open to the network", name, p)
+			}
+		}
+		for _, v := range s.Volumes {
+			from, _, _ := strings.Cut(v, ":")
+			if !strings.HasPrefix(from, ".") {
+				if _, ok := c.Volumes[from]; !ok {
+					t.Errorf("%s: the volume %s is not declared", name, from)
+				}
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(compose), from)); err != nil {
+				t.Errorf("%s mounts what is not there: %v", name, err)
+			}
+		}
+	}
+	for _, key := range []string{"PITWHEEL_AMQP_URL", "PITWHEEL_REDIS_URL", "PITWHEEL_SMTP_URL", "PITWHEEL_HTTP_ADDR"} {
+		if c.Services["pitwheel"].Environment[key] == "" {
+			t.Errorf("the application is not told %s", key)
+		}
+	}
+}
+
+func TestPrometheusAndGrafanaFindEachOther(t *testing.T) {
+	t.Parallel()
+	var prometheus struct {
+		ScrapeConfigs []struct {
+			JobName       string                       `yaml:"job_name"`
+			StaticConfigs []struct{ Targets []string } `yaml:"static_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	read(t, "prometheus.yml", &prometheus)
+	var jobs []string
+	for _, s := range prometheus.ScrapeConfigs {
+		for _, c := range s.StaticConfigs {
+			jobs = append(jobs, c.Targets...)
+		}
+	}
+	if want := []string{"pitwheel:8080", "rabbitmq:15692"}; !slices.Equal(jobs, want) {
+		t.Errorf("Prometheus scrapes %v, want %v", jobs, want)
+	}
+	var sources struct {
+		Datasources []struct{ UID, URL string }
+	}
+	read(t, "grafana/provisioning/datasources/prometheus.yml", &sources)
+	if len(sources.Datasources) != 1 || sources.Datasources[0].UID != "prometheus" || sources.Datasources[0].URL != "http://prometheus:9090" {
+		t.Errorf("Grafana reads from %+v", sources)
+	}
+	var dashboards struct {
+		Providers []struct{ Options struct{ Path string } }
+	}
+	read(t, "grafana/provisioning/dashboards/pitwheel.yml", &dashboards)
+	mount, err := os.ReadFile(compose)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(dashboards.Providers) != 1 || !strings.Contains(string(mount), "dashboards:"+dashboards.Providers[0].Options.Path+":ro") {
+		t.Errorf("Grafana looks for dashboards at %+v, where none is mounted", dashboards)
+	}
+}
+
+func read(t *testing.T, path string, into any) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(raw, into); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
