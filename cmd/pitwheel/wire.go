@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/rabbit"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// rabbitTransport is RabbitMQ as the router wants it.
+type rabbitTransport struct{ *rabbit.Broker }
+
+// Subscriber prepares a consumer.
+func (t rabbitTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
+	return t.Broker.Subscriber(rabbit.SubscriberConfig(s))
+}
+
+// redisTransport is Redis Streams as the router wants them.
+type redisTransport struct{ *redisdb.Store }
+
+// Subscriber prepares a consumer.
+func (t redisTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
+	return t.Store.Subscriber(redisdb.SubscriberConfig(s))
+}
+
+// How long a command that talks to a running service looks for its brokers: one
+// on this machine answers at once, or is not there.
+const (
+	reachTimeout      = 3 * time.Second
+	reachLocalTimeout = time.Second
+)
+
+// What a command needs of the running service.
+const (
+	storeOnly    = false
+	withCommands = true
+)
+
+// client is the way to a running service.
+type client struct {
+	store    *redisdb.Store
+	broker   *rabbit.Broker // nil without RabbitMQ
+	commands *router.Commands
+}
+
+// reach connects to the brokers of the running service.
+func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
+	logger := slog.New(slog.DiscardHandler) // What goes wrong is the command's error.
+	timeout := reachTimeout
+	if c.settings.RedisURL == "" {
+		timeout = reachLocalTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	store, err := redisdb.Open(ctx, redisdb.Config{URL: c.settings.redisURL(), Namespace: c.settings.Namespace, Logger: logger})
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	cl := &client{store: store}
+	if !commands {
+		return cl, nil
+	}
+	publisher := message.Publisher(nil)
+	if c.settings.AMQPURL == "" {
+		publisher = store.Publisher()
+	} else {
+		if cl.broker, err = rabbit.Open(rabbit.Config{
+			URL: c.settings.AMQPURL, Namespace: c.settings.Namespace, QueueType: c.settings.QueueType, Logger: logger,
+		}); err == nil {
+			err = awaitBroker(ctx, cl.broker)
+		}
+		if err != nil {
+			cl.Close()
+			return nil, err
+		}
+		publisher = cl.broker.Publisher()
+	}
+	if cl.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: c.catalogue, Publisher: publisher, Log: store}); err != nil {
+		cl.Close()
+		return nil, err
+	}
+	return cl, nil
+}
+
+// Close ends the connections.
+func (c *client) Close() {
+	if c.broker != nil {
+		_ = c.broker.Close() // There is nobody to tell: the command has its answer.
+	}
+	_ = c.store.Close()
+}
+
+// unreachable tells someone who has set nothing up how to begin.
+func (c *cli) unreachable(err error) error {
+	if c.settings.RedisURL == "" && events.CodeOf(err) == events.CodeUnavailable {
+		return events.Errorf(events.CodeUnavailable, "nobody answers at %s, where a local `pitwheel dev` would be", c.settings.DevRedisAddr).MayRetry().
+			WithHint("start one with `%s dev`, or set PITWHEEL_REDIS_URL to the Redis of a running service", program())
+	}
+	return err
+}
+
+// awaitBroker returns when RabbitMQ is there, when it refuses us for good, or
+// when ctx ends; the error then says why it is not there.
+func awaitBroker(ctx context.Context, b *rabbit.Broker) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := b.Ready()
+		if err == nil || events.CodeOf(err) == events.CodeConfig {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
