@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -58,7 +59,10 @@ func (d *decider) handle(ctx context.Context, e events.Envelope) error {
 	e.AggregateID = cmd.AggregateID()
 	outcome, err := d.settle(ctx, e, cmd)
 	if err != nil {
-		d.metrics.commands.WithLabelValues(t.Name, "failed").Inc()
+		var given aborted
+		if !errors.As(err, &given) && ctx.Err() == nil {
+			d.metrics.commands.WithLabelValues(t.Name, "failed").Inc()
+		}
 		return err
 	}
 	d.metrics.commands.WithLabelValues(t.Name, outcome.Status).Inc()
@@ -115,7 +119,7 @@ func (d *decider) reject(ctx context.Context, e events.Envelope, err error) (eve
 	}
 	outcome, err := d.append(ctx, events.Append{Aggregate: e.Aggregate, AggregateID: e.AggregateID, Outcome: events.Outcome{
 		Status: events.StatusRejected, CommandID: e.ID, CorrelationID: e.CorrelationID,
-		Code: r.Code, Message: r.Message, Field: r.Field,
+		Aggregate: e.Aggregate, AggregateID: e.AggregateID, Code: r.Code, Message: r.Message, Field: r.Field,
 	}})
 	return outcome, storeFailure(err)
 }

@@ -38,11 +38,7 @@ func (p *projector) run(ctx context.Context) error {
 			return err
 		}
 		cursor = cursor.Clone(p.reader.Partitions())
-		for ctx.Err() == nil {
-			batch, err := p.reader.Read(ctx, cursor, projectionRead, readWait)
-			if err != nil {
-				return err
-			}
+		return follow(ctx, p.reader, cursor, projectionRead, func(batch []events.Recorded) error {
 			for len(batch) > 0 {
 				step := batch[:min(len(batch), projectionStep)]
 				if err := p.step(ctx, step, &cursor); err != nil {
@@ -51,8 +47,8 @@ func (p *projector) run(ctx context.Context) error {
 				batch = batch[len(step):]
 			}
 			p.pulse.ok()
-		}
-		return nil
+			return nil
+		})
 	})
 }
 
@@ -207,8 +203,6 @@ func (s *projectionSpec) codec() rowCodec {
 // advanced returns the cursor behind the given events.
 func advanced(from events.Cursor, batch []events.Recorded) events.Cursor {
 	to := from.Clone(0)
-	for i := range batch {
-		to[batch[i].Partition] = batch[i].Position
-	}
+	advance(to, batch)
 	return to
 }

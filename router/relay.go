@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/components/cqrs"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -11,16 +10,9 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-const (
-	// relayBatch is how many events of one partition are published before their
-	// checkpoint is saved: what may be published twice after a crash.
-	relayBatch = 256
-	// readWait is how long a reader of the log waits for news before it looks
-	// whether it should stop.
-	readWait = time.Second
-	// finishTimeout bounds the batch in hand when a reader of the log is stopped.
-	finishTimeout = 10 * time.Second
-)
+// relayBatch is how many events of one partition are published before their
+// checkpoint is saved: what may be published twice after a crash.
+const relayBatch = 256
 
 // relay publishes the log on the event bus, in the order of each partition. An
 // event's checkpoint is saved after the broker has confirmed it, so that every
@@ -58,17 +50,13 @@ func (r *relay) run(ctx context.Context) error {
 			return err
 		}
 		cursor = cursor.Clone(r.reader.Partitions())
-		for ctx.Err() == nil {
-			batch, err := r.reader.Read(ctx, cursor, relayBatch, readWait)
-			if err != nil {
-				return err
+		return follow(ctx, r.reader, cursor, relayBatch, func(batch []events.Recorded) error {
+			err := r.publish(ctx, batch, cursor)
+			if err == nil {
+				r.pulse.ok()
 			}
-			if err := r.publish(ctx, batch, cursor); err != nil {
-				return err
-			}
-			r.pulse.ok()
-		}
-		return nil
+			return err
+		})
 	})
 }
 
@@ -89,9 +77,7 @@ func (r *relay) publish(ctx context.Context, batch []events.Recorded, cursor eve
 	if err := r.pending.flush(); err != nil {
 		return err
 	}
-	for i := range batch {
-		cursor[batch[i].Partition] = batch[i].Position
-	}
+	advance(cursor, batch)
 	return r.checkpoints.SaveCheckpoint(ctx, relayRole, cursor)
 }
 
@@ -134,14 +120,3 @@ func (p *pendingPublisher) reset() {
 
 // Close closes nothing: the real publisher belongs to whoever opened it.
 func (p *pendingPublisher) Close() error { return nil }
-
-// finishing returns a context in which the work in hand can be finished after
-// ctx has ended: it ends finishTimeout after ctx.
-func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
-	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(finishTimeout, cancel) })
-	return out, func() {
-		stop()
-		cancel()
-	}
-}
