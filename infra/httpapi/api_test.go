@@ -375,8 +375,8 @@ func TestPanicAndLog(t *testing.T) {
 	}
 	func() {
 		defer func() {
-			if p := recover(); p != http.ErrAbortHandler {
-				t.Errorf("half an answer: %v, want the connection cut", p)
+			if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
+				t.Errorf("half an answer: %v, want the connection cut", err)
 			}
 		}()
 		call(h, "GET", "/half", "")

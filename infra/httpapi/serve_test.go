@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -132,8 +133,8 @@ func TestAddressInUse(t *testing.T) {
 	}
 	defer l.Close()
 	_, err = httpapi.Listen(l.Addr().String())
-	e, ok := err.(*events.Error)
-	if !ok || e.Code != events.CodeConfig || !strings.Contains(e.Hint, "PITWHEEL_HTTP_ADDR") || !strings.Contains(e.Message, l.Addr().String()) {
+	var e *events.Error
+	if !errors.As(err, &e) || e.Code != events.CodeConfig || !strings.Contains(e.Hint, "PITWHEEL_HTTP_ADDR") || !strings.Contains(e.Message, l.Addr().String()) {
 		t.Errorf("%#v", err)
 	}
 	if _, err := httpapi.Listen("nowhere"); events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "PITWHEEL_HTTP_ADDR") {

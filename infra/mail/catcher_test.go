@@ -3,6 +3,7 @@ package mail_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -112,7 +113,8 @@ func TestCatcherAddressInUse(t *testing.T) {
 	if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), c.Addr()) {
 		t.Errorf("error %v", err)
 	}
-	if e, ok := err.(*events.Error); !ok || !strings.Contains(e.Hint, "PITWHEEL_DEV_SMTP_ADDR") {
+	var e *events.Error
+	if !errors.As(err, &e) || !strings.Contains(e.Hint, "PITWHEEL_DEV_SMTP_ADDR") {
 		t.Errorf("error %#v has no way out", err)
 	}
 	if _, err := mail.StartCatcher(mail.CatcherConfig{Addr: "nowhere"}); events.CodeOf(err) != events.CodeConfig {

@@ -124,21 +124,21 @@ func TestErrorsSayWhetherAnotherAttemptCanHelp(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name      string
-		server    server
+		server    *server
 		to        string
 		permanent bool
 		code      string
 	}{
-		{"sender refused", server{mailCode: 550}, "a@example.com", true, events.CodeInvalid},
-		{"recipient refused", server{rcptCode: 550}, "a@example.com", true, events.CodeInvalid},
-		{"recipient greylisted", server{rcptCode: 450}, "a@example.com", false, events.CodeUnavailable},
-		{"content refused", server{dataCode: 554}, "a@example.com", true, events.CodeInvalid},
-		{"disk full", server{dataCode: 452}, "a@example.com", false, events.CodeUnavailable},
-		{"no address", server{}, "nobody", true, events.CodeInvalid},
+		{"sender refused", &server{mailCode: 550}, "a@example.com", true, events.CodeInvalid},
+		{"recipient refused", &server{rcptCode: 550}, "a@example.com", true, events.CodeInvalid},
+		{"recipient greylisted", &server{rcptCode: 450}, "a@example.com", false, events.CodeUnavailable},
+		{"content refused", &server{dataCode: 554}, "a@example.com", true, events.CodeInvalid},
+		{"disk full", &server{dataCode: 452}, "a@example.com", false, events.CodeUnavailable},
+		{"no address", &server{}, "nobody", true, events.CodeInvalid},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			srv := startServer(t, &tc.server)
+			srv := startServer(t, tc.server)
 			s := open(t, mail.Config{URL: "smtp://" + srv.addr})
 			for range 3 { // The session must be good for the next mail.
 				err := s.Send(t.Context(), events.NewID(), tc.to, "s", "t")
@@ -219,14 +219,14 @@ func TestSendHonoursItsContext(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name   string
-		server server
+		server *server
 	}{
-		{"no greeting", server{mute: true}},
-		{"no answer to the mail", server{hang: make(chan struct{})}},
+		{"no greeting", &server{mute: true}},
+		{"no answer to the mail", &server{hang: make(chan struct{})}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			srv := startServer(t, &tc.server)
+			srv := startServer(t, tc.server)
 			s := open(t, mail.Config{URL: "smtp://" + srv.addr, Sessions: 1})
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()

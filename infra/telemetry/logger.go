@@ -39,7 +39,7 @@ func NewLogger(w io.Writer, tty bool, level, format string) *slog.Logger {
 	case !tty:
 		h = slog.NewTextHandler(w, &slog.HandlerOptions{Level: at})
 	default:
-		h = tint.NewHandler(w, &tint.Options{Level: at, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != "", ReplaceAttr: red})
+		h = tint.NewTextHandler(w, &tint.Options{Level: at, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != "", ReplaceAttr: red})
 	}
 	logger := slog.New(h)
 	if wrong != nil {

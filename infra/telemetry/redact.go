@@ -12,7 +12,7 @@ import (
 func RedactURL(url string) string {
 	const mask = "xxxxx"
 	start := 0
-	if i := strings.Index(url, "://"); i >= 0 {
+	if i := strings.Index(url, "://"); i >= 0 && !strings.ContainsAny(url[:i], ":@/") {
 		start = i + len("://")
 	}
 	// Passwords hold characters that should have been percent-encoded, so that only
