@@ -1,0 +1,184 @@
+package brokertest
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// AMQP returns the URL of a real RabbitMQ: that of PITWHEEL_TEST_AMQP_URL, else
+// the one on 127.0.0.1:5672. Without either the test is skipped, or fails if
+// PITWHEEL_TEST_NO_SKIP is set.
+//
+// The broker may be shared: a test keeps to its own [Namespace] and removes what
+// it declares with [CleanAMQP].
+func AMQP(t testing.TB) string {
+	t.Helper()
+	if url := os.Getenv("PITWHEEL_TEST_AMQP_URL"); url != "" {
+		return url
+	}
+	const local = "amqp://guest:guest@127.0.0.1:5672/"
+	if !amqpAnswers(local) {
+		skip(t, "no RabbitMQ on 127.0.0.1:5672: start one with `docker run -d -p 5672:5672 rabbitmq:4`, or `rabbitmq-server -detached`, or set PITWHEEL_TEST_AMQP_URL")
+	}
+	return local
+}
+
+// CleanAMQP deletes queues, each with its poison queue, and exchanges when the
+// test is over. Names are as the broker has them, with the namespace.
+func CleanAMQP(t testing.TB, url string, queues, exchanges []string) {
+	t.Helper()
+	t.Cleanup(func() {
+		conn, err := amqp.Dial(url)
+		if err != nil {
+			t.Logf("queues %q and exchanges %q are left in RabbitMQ: %v", queues, exchanges, err)
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		ch, err := conn.Channel()
+		if err != nil {
+			t.Logf("queues %q and exchanges %q are left in RabbitMQ: %v", queues, exchanges, err)
+			return
+		}
+		// RabbitMQ is content with the deletion of what does not exist.
+		for _, queue := range queues {
+			_, _ = ch.QueueDelete(queue, false, false, false)
+			_, _ = ch.QueueDelete(queue+".poison", false, false, false)
+		}
+		for _, exchange := range exchanges {
+			_ = ch.ExchangeDelete(exchange, false, false)
+		}
+	})
+}
+
+func amqpAnswers(url string) bool {
+	conn, err := amqp.DialConfig(url, amqp.Config{Dial: amqp.DefaultDial(2 * time.Second)})
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
+
+// skip skips the test with a line that says how to get what is missing, or fails
+// it if PITWHEEL_TEST_NO_SKIP is set.
+func skip(t testing.TB, text string) {
+	t.Helper()
+	if no, _ := strconv.ParseBool(os.Getenv("PITWHEEL_TEST_NO_SKIP")); no {
+		t.Fatal(text)
+	}
+	t.Skip(text)
+}
+
+// RabbitMQServer is a RabbitMQ of the test's own, which it may kill, start again
+// and run commands on.
+type RabbitMQServer struct {
+	t    testing.TB
+	port int
+	env  []string
+	cmd  *exec.Cmd
+}
+
+// StartRabbitMQ starts a server for this test alone. It takes some seconds, so
+// most tests are better served by [AMQP]. Without a rabbitmq-server on the PATH
+// the test is skipped.
+func StartRabbitMQ(t testing.TB) *RabbitMQServer {
+	t.Helper()
+	if _, err := rabbitBinary("rabbitmq-server"); err != nil {
+		skip(t, "no rabbitmq-server on the PATH: install RabbitMQ to run this test")
+	}
+	dir := t.TempDir()
+	port, dist := freePort(t), freePort(t)
+	node := "pitwheel-" + Namespace(t) + "@localhost"
+	s := &RabbitMQServer{t: t, port: port, env: append(os.Environ(),
+		"HOME="+dir,
+		"RABBITMQ_NODENAME="+node,
+		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
+		"RABBITMQ_NODE_PORT="+strconv.Itoa(port),
+		"RABBITMQ_DIST_PORT="+strconv.Itoa(dist),
+		"RABBITMQ_MNESIA_BASE="+filepath.Join(dir, "data"),
+		"RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
+		"RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "plugins"),
+		"RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq"),
+		"RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"),
+	)}
+	s.Start()
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// URL is the server's URL.
+func (s *RabbitMQServer) URL() string {
+	return "amqp://guest:guest@127.0.0.1:" + strconv.Itoa(s.port) + "/"
+}
+
+// Start starts the server on its old port and files, and waits until it answers.
+func (s *RabbitMQServer) Start() {
+	s.t.Helper()
+	path, err := rabbitBinary("rabbitmq-server")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.cmd = exec.Command(path)
+	s.cmd.Env = s.env
+	// The script starts the Erlang machine as its child; both are in one group.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatalf("rabbitmq-server did not start: %v", err)
+	}
+	for deadline := time.Now().Add(90 * time.Second); !amqpAnswers(s.URL()); {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("rabbitmq-server on %s did not answer within 90 s", s.URL())
+		}
+	}
+}
+
+// Kill ends the server at once, as a crash would.
+func (s *RabbitMQServer) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// Ctl runs rabbitmqctl on the server.
+func (s *RabbitMQServer) Ctl(args ...string) {
+	s.t.Helper()
+	path, err := rabbitBinary("rabbitmqctl")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env = s.env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("rabbitmqctl %q: %v\n%s", args, err, out)
+	}
+}
+
+// rabbitBinary finds a script of RabbitMQ. Debian's wrapper on the PATH changes to
+// another user, whom the test's directory does not belong to, so the script behind
+// it is preferred.
+func rabbitBinary(name string) (string, error) {
+	if found, _ := filepath.Glob("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/" + name); len(found) > 0 {
+		return found[0], nil
+	}
+	return exec.LookPath(name)
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}

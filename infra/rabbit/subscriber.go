@@ -1,0 +1,178 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// closeGrace is how long Close, or the end of Subscribe's context, waits for
+// handlers that are running.
+const closeGrace = time.Second
+
+// SubscriberConfig is what one handler wants to receive.
+type SubscriberConfig struct {
+	// Handler is the handler's name, for logs and the broker's list of consumers.
+	Handler string
+	// Topic is the name of the exchange, without namespace, and Types are the
+	// binding keys: message types, or patterns of them.
+	Topic string
+	Types []string
+	// Queue is the name of the queue, without namespace. All instances of the
+	// handler share it.
+	Queue string
+	// Concurrency is how many messages, all of different keys, are handled at once.
+	// 0: 16.
+	Concurrency int
+	// Prefetch is how many deliveries the broker sends ahead of acknowledgements, at
+	// most 65,535. 0: 4 × Concurrency, but at least 256.
+	Prefetch int
+	// Ordered makes the broker deliver to one instance at a time, so that the order
+	// of a key holds across instances.
+	Ordered bool
+	// Key returns what a message is ordered by; "" is not ordered. Nil: nothing is.
+	Key func(*message.Message) string
+}
+
+func (c SubscriberConfig) withDefaults() (SubscriberConfig, error) {
+	switch {
+	case c.Topic == "" || c.Queue == "":
+		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q to RabbitMQ names no topic (%q) or no queue (%q)", c.Handler, c.Topic, c.Queue)
+	case len(c.Types) == 0 || slices.ContainsFunc(c.Types, func(t string) bool { return t == "" || len(t) > maxShort }):
+		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q to RabbitMQ needs message types of 1 to %d bytes, not %q", c.Handler, maxShort, c.Types)
+	case c.Concurrency < 0:
+		return c, events.Errorf(events.CodeConfig, "the concurrency of handler %q is negative: %d", c.Handler, c.Concurrency)
+	case c.Prefetch < 0 || c.Prefetch > 65535:
+		return c, events.Errorf(events.CodeConfig, "the prefetch of handler %q must be between 0 and 65535: %d", c.Handler, c.Prefetch)
+	}
+	setDefault(&c.Concurrency, 16)
+	setDefault(&c.Prefetch, min(max(256, 4*c.Concurrency), 65535))
+	if c.Key == nil {
+		c.Key = func(*message.Message) string { return "" }
+	}
+	return c, nil
+}
+
+// Subscriber consumes one queue. It is Watermill's subscriber, with a gentle end
+// and a pulse.
+type Subscriber struct {
+	broker *Broker
+	cfg    SubscriberConfig
+
+	mu            sync.Mutex
+	closed        bool
+	subscriptions map[*subscription]struct{}
+}
+
+func newSubscriber(b *Broker, cfg SubscriberConfig) *Subscriber {
+	return &Subscriber{broker: b, cfg: cfg, subscriptions: make(map[*subscription]struct{})}
+}
+
+// Subscribe begins to consume and returns at once, also when the broker is away:
+// [Subscriber.Ready] tells when it consumes. The channel stays open, whatever
+// happens to connection or queue, until Drain or Close is called or ctx is over;
+// the latter is like Close. The topic must be the configured one.
+func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	if err := s.check(topic); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errClosed
+	}
+	sub := newSubscription(s.broker, s.cfg)
+	s.subscriptions[sub] = struct{}{}
+	go sub.run()
+	cancelled := context.AfterFunc(ctx, func() { _ = sub.close() })
+	go func() {
+		<-sub.finished
+		cancelled()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.subscriptions, sub)
+	}()
+	return sub.out, nil
+}
+
+func (s *Subscriber) check(topic string) error {
+	if topic != s.cfg.Topic {
+		return events.Errorf(events.CodeConfig, "handler %q subscribes to topic %q, and its subscriber was made for %q", s.cfg.Handler, topic, s.cfg.Topic)
+	}
+	return nil
+}
+
+// SubscribeInitialize declares exchange, queue, poison queue and bindings, so that
+// nothing published from then on is lost. It waits for the broker up to the
+// publish timeout.
+func (s *Subscriber) SubscribeInitialize(topic string) error {
+	if err := s.check(topic); err != nil {
+		return err
+	}
+	ctx, cancel := s.broker.cfg.within(context.Background())
+	defer cancel()
+	for {
+		conn, err := s.broker.consume.await(ctx)
+		if err != nil {
+			return err
+		}
+		err = declareOn(conn, func(ch *amqp.Channel) error { return s.broker.declare(ch, s.cfg) })
+		if err == nil || !conn.IsClosed() {
+			return err
+		}
+	}
+}
+
+// Ready returns nil while the subscriber is consuming, else why it is not.
+func (s *Subscriber) Ready() error {
+	s.mu.Lock()
+	subscriptions := slices.Collect(maps.Keys(s.subscriptions))
+	s.mu.Unlock()
+	if len(subscriptions) == 0 {
+		return events.Errorf(events.CodeUnavailable, "handler %q has not begun to consume queue %s, or has stopped", s.cfg.Handler, s.broker.cfg.qualify(s.cfg.Queue)).MayRetry()
+	}
+	for _, sub := range subscriptions {
+		if err := sub.ready(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Drain stops intake at once, waits until every message handed out is settled and
+// its acknowledgement has reached the broker, and ends the subscription. When ctx
+// is over it gives up what is left, which the broker delivers again, and returns
+// ctx's error.
+func (s *Subscriber) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	subscriptions := slices.Collect(maps.Keys(s.subscriptions))
+	s.mu.Unlock()
+	var draining sync.WaitGroup
+	errs := make([]error, len(subscriptions))
+	for i, sub := range subscriptions {
+		draining.Go(func() { errs[i] = sub.drain(ctx) })
+	}
+	draining.Wait()
+	s.broker.forget(s)
+	return errors.Join(errs...)
+}
+
+// Close is Drain for those in a hurry: handlers that run get one second, and then
+// their messages are left to the broker.
+func (s *Subscriber) Close() error {
+	ctx, cancel := bounded(closeGrace)
+	defer cancel()
+	if err := s.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
