@@ -7,8 +7,8 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// listMost bounds the rows of one List.
-const listMost = 1000
+// listMost bounds the rows of one List, so that one call does not keep Redis busy.
+const listMost = 10_000
 
 // ViewCursor returns how far a projection has read the log.
 func (s *Store) ViewCursor(ctx context.Context, projection string) (events.Cursor, error) {
@@ -73,7 +73,7 @@ func (s *Store) Commit(ctx context.Context, c events.ViewCommit) error {
 	return nil
 }
 
-// List returns up to limit rows (at most and by default 1,000) whose keys come
+// List returns up to limit rows (at most and by default 10,000) whose keys come
 // after the given one, sorted by the bytes of their keys.
 func (s *Store) List(ctx context.Context, projection, after string, limit int) ([]events.Row, error) {
 	if limit <= 0 || limit > listMost {
