@@ -18,7 +18,9 @@ type rabbitTransport struct{ *rabbit.Broker }
 
 // Subscriber prepares a consumer.
 func (t rabbitTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
-	return t.Broker.Subscriber(rabbit.SubscriberConfig(s))
+	return t.Broker.Subscriber(rabbit.SubscriberConfig{
+		Handler: s.Handler, Topic: s.Topic, Types: s.Types, Queue: s.Queue, Concurrency: s.Concurrency, Ordered: s.Ordered, Key: s.Key,
+	})
 }
 
 // redisTransport is Redis Streams as the router wants them.
@@ -26,7 +28,9 @@ type redisTransport struct{ *redisdb.Store }
 
 // Subscriber prepares a consumer.
 func (t redisTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
-	return t.Store.Subscriber(redisdb.SubscriberConfig(s))
+	return t.Store.Subscriber(redisdb.SubscriberConfig{
+		Handler: s.Handler, Topic: s.Topic, Types: s.Types, Queue: s.Queue, Concurrency: s.Concurrency, Ordered: s.Ordered, Key: s.Key,
+	})
 }
 
 // How long a command that talks to a running service looks for its brokers: one
