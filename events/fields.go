@@ -3,6 +3,7 @@ package events
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 )
@@ -87,7 +88,8 @@ func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, er
 	}
 	v, err := t.decode(data)
 	if err != nil {
-		if wrong, ok := err.(*json.UnmarshalTypeError); ok {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
 			return nil, Invalid(wrong.Field, "must be a %s, not a %s", kind(wrong.Type), wrong.Value)
 		}
 		return nil, Reject(CodeInvalid, "the data of %s does not fit: %s", name, err)

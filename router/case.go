@@ -8,7 +8,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// ErrDeleteRow, returned by a projection's case, deletes the row. It is not a failure.
+// ErrDeleteRow is what a projection's case returns to delete the row. It is not a failure.
 var ErrDeleteRow = errors.New("delete this row")
 
 // ProjectionCase is how one event type changes a projection's rows. Make it with
@@ -80,6 +80,6 @@ func codecOf[R any]() rowCodec {
 			}
 			return row, json.Unmarshal(text, row)
 		},
-		encode: func(row any) ([]byte, error) { return json.Marshal(row) },
+		encode: json.Marshal,
 	}
 }

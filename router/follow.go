@@ -48,7 +48,7 @@ func follow(ctx context.Context, reader LogReader, from events.Cursor, limit int
 	}
 	stopped := ctx.Err() != nil
 	cancel()
-	for range batches { //nolint:revive // Only until the reader has ended.
+	for range batches { // Until the reader has ended, too.
 	}
 	select {
 	case readErr := <-failed:

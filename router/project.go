@@ -32,7 +32,7 @@ func (p *projector) role() string { return "projection:" + p.plan.name }
 
 // run applies events until ctx ends. It is called while this instance holds the role.
 func (p *projector) run(ctx context.Context) error {
-	return p.pulse.keep(ctx, p.logger, p.role(), func(ctx context.Context) error {
+	p.pulse.keep(ctx, p.logger, p.role(), func(ctx context.Context) error {
 		cursor, err := p.views.ViewCursor(ctx, p.plan.name)
 		if err != nil {
 			return err
@@ -50,6 +50,7 @@ func (p *projector) run(ctx context.Context) error {
 			return nil
 		})
 	})
+	return nil
 }
 
 // step applies some events in one transaction. An event that cannot be applied

@@ -35,7 +35,7 @@ func (p *pulse) set(err error) bool {
 
 // keep runs f again and again, with a growing pause after an error, until ctx
 // ends. An error is logged when it is a new one, not every time.
-func (p *pulse) keep(ctx context.Context, logger *slog.Logger, role string, f func(context.Context) error) error {
+func (p *pulse) keep(ctx context.Context, logger *slog.Logger, role string, f func(context.Context) error) {
 	const first, limit = 50 * time.Millisecond, 5 * time.Second
 	failures := 0
 	for ctx.Err() == nil {
@@ -57,5 +57,4 @@ func (p *pulse) keep(ctx context.Context, logger *slog.Logger, role string, f fu
 		}
 	}
 	p.ok() // Whoever has stopped ails no more; another instance has the role.
-	return nil
 }

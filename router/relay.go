@@ -44,7 +44,7 @@ func newRelay(reader LogReader, checkpoints Checkpoints, publisher message.Publi
 
 // run publishes until ctx ends. It is called while this instance holds the role.
 func (r *relay) run(ctx context.Context) error {
-	return r.pulse.keep(ctx, r.logger, relayRole, func(ctx context.Context) error {
+	r.pulse.keep(ctx, r.logger, relayRole, func(ctx context.Context) error {
 		cursor, err := r.checkpoints.Checkpoint(ctx, relayRole)
 		if err != nil {
 			return err
@@ -58,6 +58,7 @@ func (r *relay) run(ctx context.Context) error {
 			return err
 		})
 	})
+	return nil
 }
 
 // publish sends one batch and moves the cursor behind it. A stop does not cut it
