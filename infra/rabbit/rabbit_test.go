@@ -26,6 +26,7 @@ const patience = 20 * time.Second
 // fail, and a plain client beside it.
 type bench struct {
 	t      testing.TB
+	url    string
 	ns     string
 	proxy  *brokertest.Proxy
 	broker *rabbit.Broker
@@ -40,7 +41,7 @@ func newBench(t testing.TB, adapt ...func(*rabbit.Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, ns: brokertest.Namespace(t)}
+	b := &bench{t: t, url: url, ns: brokertest.Namespace(t)}
 	brokertest.CleanAMQP(t, url, []string{b.ns + ".q", b.ns + ".other"}, []string{b.ns + ".user.events", b.ns + ".user.commands"})
 	b.proxy = brokertest.NewProxy(t, net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)))
 	cfg := rabbit.Config{
@@ -51,6 +52,9 @@ func newBench(t testing.TB, adapt ...func(*rabbit.Config)) *bench {
 	}
 	for _, f := range adapt {
 		f(&cfg)
+	}
+	if cfg.URL == "" {
+		cfg.URL = url
 	}
 	b.broker, err = rabbit.Open(cfg)
 	if err != nil {
@@ -71,6 +75,23 @@ func newBench(t testing.TB, adapt ...func(*rabbit.Config)) *bench {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// direct takes the proxy out of the way, for measuring.
+func direct(c *rabbit.Config) { c.URL = "" }
+
+// direct is a plain connection of its own.
+func (b *bench) direct(t testing.TB) (*amqp.Connection, *amqp.Channel) {
+	t.Helper()
+	conn, err := amqp.Dial(b.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn, ch
 }
 
 func (b *bench) subscriber(adapt ...func(*rabbit.SubscriberConfig)) *rabbit.Subscriber {

@@ -98,7 +98,6 @@ func (s *subscription) run() {
 			pause.wait(s.intake)
 		}
 	}
-	s.set(events.Errorf(events.CodeShuttingDown, "the subscription to queue %s has ended", s.queue))
 	<-s.drained
 }
 
@@ -195,6 +194,9 @@ func (s *subscription) set(err error) {
 
 // ready returns why the subscription is not consuming.
 func (s *subscription) ready() error {
+	if s.intake.Err() != nil {
+		return events.Errorf(events.CodeShuttingDown, "the subscription to queue %s has ended", s.queue)
+	}
 	if _, err := s.broker.consume.state(); err != nil {
 		return err
 	}
