@@ -134,4 +134,11 @@ const (
 	MetaSchemaVersion = "schema_version"
 	MetaTraceparent   = "traceparent"
 	MetaAppID         = "app_id"
+	// MetaAttempts and MetaFirstFailed are what a message that failed carries to
+	// its next attempt: how many were made, and when the first one failed.
+	MetaAttempts    = "pitwheel_attempts"
+	MetaFirstFailed = "pitwheel_first_failed_at"
+	// MetaPause never leaves the process: set before a Nack, it is how long the
+	// message's key shall rest before the next attempt, as [time.Duration] writes it.
+	MetaPause = "pitwheel_pause"
 )

@@ -28,7 +28,7 @@ func (c *consumer) dedupe(next message.HandlerFunc) message.HandlerFunc {
 			return nil, nil
 		}
 		out, err := next(msg)
-		if err != nil {
+		if err != nil || d.verdict != verdictHandled {
 			return out, err
 		}
 		// The message is handled, whatever happens now. Not having recorded it only

@@ -26,8 +26,8 @@ type delivery struct {
 	// stack is where the handler panicked, bounded; empty if it did not.
 	stack   string
 	verdict verdict
-	// sent counts the commands that the handler sent, by their content, so that
-	// two equal ones get two ids and a retried handler gets the same ones again.
+	// sent counts the commands that this attempt sent, by their content, so that two
+	// equal ones get two ids and a retried handler sends the same ones again.
 	sent    map[string]int
 	sending sync.Mutex
 }

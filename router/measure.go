@@ -29,10 +29,13 @@ func (c *consumer) measure(next message.HandlerFunc) message.HandlerFunc {
 		case verdictPoisoned:
 			m.poisoned.Inc()
 			m.failed.Observe(spent.Seconds())
+		case verdictRetried:
+			m.retried.Inc()
+			m.failed.Observe(spent.Seconds())
 		case verdictAborted:
 			m.failed.Observe(spent.Seconds())
 		}
-		if err == nil {
+		if err == nil && d.verdict != verdictRetried {
 			m.acked.Inc()
 		} else {
 			m.nacked.Inc()

@@ -47,7 +47,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	const handler = "handler_name"
 	m := &Metrics{
 		execution: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "handler_execution_time_seconds",
-			Help: "Time a message spent in the pipeline, all attempts and pauses included.", Buckets: latency()}, []string{handler, "success"}),
+			Help: "Time a message spent in the pipeline, each time it came.", Buckets: latency()}, []string{handler, "success"}),
 		publish: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "publish_time_seconds",
 			Help: "Time until the broker confirmed a publish.", Buckets: latency()}, []string{handler, "publisher_name", "success"}),
 		received: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "subscriber_messages_received_total",

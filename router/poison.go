@@ -63,6 +63,8 @@ func (c *consumer) poison(next message.HandlerFunc) message.HandlerFunc {
 
 func (c *consumer) setAside(d *delivery, msg *message.Message, cause error) error {
 	letter := msg.Copy()
+	delete(letter.Metadata, events.MetaAttempts) // The letter has its own words for these.
+	delete(letter.Metadata, events.MetaFirstFailed)
 	now := time.Now()
 	if d.firstFailed.IsZero() {
 		d.firstFailed = now

@@ -108,7 +108,10 @@ type Subscription struct {
 	Key func(*message.Message) string
 }
 
-// Subscriber is Watermill's subscriber with a gentle end and a pulse.
+// Subscriber is Watermill's subscriber with a gentle end and a pulse. A message
+// that is nacked is handed out again, with the metadata that it has then, after
+// the pause in its metadata ([events.MetaPause]) or one of the subscriber's own;
+// its key rests meanwhile, and no other key does.
 type Subscriber interface {
 	message.Subscriber
 	// Drain stops taking in messages at once, waits until every message handed out

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -11,52 +12,63 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// retry calls the handler until it succeeds, up to the policy's attempts. Other
-// keys go on meanwhile; the message's own key waits, which keeps its order.
+// retry lets a failed attempt be followed by another, up to the policy's
+// attempts. It does not wait: it gives the message back with the pause that is
+// due, during which its key rests, and nothing else does. How many attempts were
+// made travels beside the message.
 func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 	policy := c.plan.policy
 	return func(msg *message.Message) ([]*message.Message, error) {
 		d := deliveryOf(msg.Context())
-		for {
-			d.attempts++
-			d.sent = nil // Every attempt sends its commands from the first one on.
-			started := time.Now()
-			out, err := next(msg)
-			c.metrics.attempt.Observe(time.Since(started).Seconds())
-			if err == nil {
-				d.verdict = verdictHandled
-				return out, nil
-			}
-			// A stop is nobody's failure: the message is given back as it came.
-			if stopped := d.Context.Err(); stopped != nil {
-				return nil, aborted{err}
-			}
-			var given aborted
-			if errors.As(err, &given) {
-				return nil, err
-			}
-			if d.firstFailed.IsZero() {
-				d.firstFailed = time.Now()
-			}
-			if events.IsPermanent(err) || d.attempts >= policy.Attempts {
-				return nil, err
-			}
-			pause := backoff(policy.Backoff, policy.MaxBackoff, d.attempts)
-			if asked, ok := events.RetryDelay(err); ok {
-				pause = asked
-			}
-			c.metrics.retried.Inc()
-			c.logger.WarnContext(d, "attempt failed, another follows", c.attrs(d,
-				slog.Int("attempt", d.attempts), slog.Duration("pause", pause), slog.String("error", bounded(err.Error(), maxReason)))...)
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-d.Done():
-				timer.Stop()
-				return nil, aborted{err}
-			}
+		d.recallFailures(msg)
+		d.attempts++
+		started := time.Now()
+		out, err := next(msg)
+		c.metrics.attempt.Observe(time.Since(started).Seconds())
+		if err == nil {
+			d.verdict = verdictHandled
+			return out, nil
 		}
+		// A stop is nobody's failure: the message is given back as it came.
+		if d.Context.Err() != nil {
+			return nil, aborted{err}
+		}
+		var given aborted
+		if errors.As(err, &given) {
+			return nil, err
+		}
+		if d.firstFailed.IsZero() {
+			d.firstFailed = time.Now()
+		}
+		if events.IsPermanent(err) || d.attempts >= policy.Attempts {
+			return nil, err
+		}
+		pause := backoff(policy.Backoff, policy.MaxBackoff, d.attempts)
+		if asked, ok := events.RetryDelay(err); ok {
+			pause = asked
+		}
+		c.logger.WarnContext(d, "attempt failed, another follows", c.attrs(d,
+			slog.Int("attempt", d.attempts), slog.Duration("pause", pause), slog.String("error", bounded(err.Error(), maxReason)))...)
+		d.noteFailures(msg)
+		msg.Metadata[events.MetaPause] = pause.String()
+		msg.Nack()
+		d.verdict = verdictRetried
+		return nil, nil // The message is settled; Watermill's router need not log it again.
 	}
+}
+
+// recallFailures reads what former attempts left beside the message.
+func (d *delivery) recallFailures(msg *message.Message) {
+	if n, err := strconv.Atoi(msg.Metadata[events.MetaAttempts]); err == nil && n > 0 {
+		d.attempts = n
+		d.firstFailed, _ = time.Parse(time.RFC3339Nano, msg.Metadata[events.MetaFirstFailed])
+	}
+}
+
+// noteFailures leaves it there for the next one.
+func (d *delivery) noteFailures(msg *message.Message) {
+	msg.Metadata[events.MetaAttempts] = strconv.Itoa(d.attempts)
+	msg.Metadata[events.MetaFirstFailed] = d.firstFailed.UTC().Format(events.TimeLayout)
 }
 
 // backoff is the pause after the n-th failed attempt, n from 1 on: first doubled

@@ -32,8 +32,9 @@ type Config[D any] struct {
 	// the message is settled with false and not handed out, as the broker hands it
 	// out anew. It must not block. Nil: none ever is.
 	Stale func(d D) bool
-	// MinBackoff and MaxBackoff bound the pause after a Nack, which doubles from
-	// one to the other. 0 or less: 50 ms and 5 s.
+	// MinBackoff and MaxBackoff bound the pause after a Nack that asks for no pause
+	// of its own ([events.MetaPause]); it doubles from one to the other. 0 or less:
+	// 50 ms and 5 s.
 	MinBackoff, MaxBackoff time.Duration
 }
 

@@ -3,6 +3,8 @@ package lanes
 import (
 	"context"
 	"time"
+
+	"github.com/pitwheel/pitwheel/events"
 )
 
 // work hands out one message after the other until the window is drained. There
@@ -101,14 +103,20 @@ func (l *Lanes[D]) next(finished *item[D]) *item[D] {
 	}
 }
 
-// rest keeps a nacked item, and with it its key, back until its pause is over.
-// It returns false if the window is being drained.
+// rest keeps a nacked item, and with it its key, back until its pause is over: the
+// one that whoever nacked it asked for beside the message ([events.MetaPause]),
+// else a growing one. It takes up no worker meanwhile. It returns false if the
+// window is being drained.
 func (l *Lanes[D]) rest(it *item[D]) bool {
-	pause := l.cfg.MaxBackoff
-	if shift := min(it.nacks, 62); l.cfg.MinBackoff < pause>>shift {
-		pause = l.cfg.MinBackoff << shift
+	pause, err := time.ParseDuration(it.msg.Metadata[events.MetaPause])
+	if err != nil {
+		pause = l.cfg.MaxBackoff
+		if shift := min(it.nacks, 62); l.cfg.MinBackoff < pause>>shift {
+			pause = l.cfg.MinBackoff << shift
+		}
+		it.nacks++
 	}
-	it.nacks++
+	delete(it.msg.Metadata, events.MetaPause)
 	// A message can be settled only once, so the next attempt is made with a copy.
 	it.msg = it.msg.Copy()
 

@@ -131,6 +131,13 @@ func (q *queue) head() *message.Message {
 	return q.messages[0]
 }
 
+// replace puts a message back at the head, with the metadata that it has now.
+func (q *queue) replace(m *message.Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.messages[0] = m
+}
+
 func (q *queue) drop() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -225,8 +232,14 @@ func (s *subscriber) next(ctx context.Context, out chan<- *message.Message) bool
 		return true
 	case <-m.Nacked():
 	}
+	pause, err := time.ParseDuration(m.Metadata[events.MetaPause])
+	if err != nil {
+		pause = time.Millisecond // A message given back comes again soon, but not in a hot loop.
+	}
+	delete(m.Metadata, events.MetaPause)
+	s.queue.replace(m.Copy())
 	select {
-	case <-time.After(time.Millisecond): // A message given back comes again soon, but not in a hot loop.
+	case <-time.After(pause):
 	case <-s.done:
 	case <-ctx.Done():
 	}
