@@ -67,6 +67,16 @@ type Inbox interface {
 	Record(ctx context.Context, handler, id string) error
 }
 
+// Letters keep what handlers could not handle, for people to search and mend.
+type Letters interface {
+	// StoreLetter keeps a letter, or one more failure of a letter that is kept
+	// already. The same failure again changes nothing.
+	StoreLetter(ctx context.Context, l events.Letter) error
+	// CountLetters returns how many letters there are, by handler. A handler that
+	// has none may be missing.
+	CountLetters(ctx context.Context) (map[string]int, error)
+}
+
 // Elector picks one of several instances for a role.
 type Elector interface {
 	// Lead runs f whenever this instance holds the role, until ctx is over or f
@@ -94,13 +104,17 @@ type Transport interface {
 type Subscription struct {
 	// Handler is the handler's name, for logs.
 	Handler string
-	// Topic is what the queue is bound to, and Types are the binding keys.
+	// Topic is what the queue is bound to, and Types are the binding keys. Both are
+	// empty for a queue that only receives what is put straight into it.
 	Topic string
 	Types []string
 	// Queue is the name of the queue, shared by all instances of the handler.
 	Queue string
 	// Concurrency is how many messages, all of different keys, are handled at once.
 	Concurrency int
+	// Prefetch is how many messages may be taken in and not yet be settled. 0: the
+	// transport's own choice.
+	Prefetch int
 	// Ordered asks for the order of a key across instances.
 	Ordered bool
 	// Key returns what a message is ordered by; messages without key ("") are not

@@ -19,7 +19,7 @@ type rabbitTransport struct{ *rabbit.Broker }
 // Subscriber prepares a consumer.
 func (t rabbitTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
 	return t.Broker.Subscriber(rabbit.SubscriberConfig{
-		Handler: s.Handler, Topic: s.Topic, Types: s.Types, Queue: s.Queue, Concurrency: s.Concurrency, Ordered: s.Ordered, Key: s.Key,
+		Handler: s.Handler, Topic: s.Topic, Types: s.Types, Queue: s.Queue, Concurrency: s.Concurrency, Prefetch: s.Prefetch, Ordered: s.Ordered, Key: s.Key,
 	})
 }
 
@@ -29,7 +29,7 @@ type redisTransport struct{ *redisdb.Store }
 // Subscriber prepares a consumer.
 func (t redisTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
 	return t.Store.Subscriber(redisdb.SubscriberConfig{
-		Handler: s.Handler, Topic: s.Topic, Types: s.Types, Queue: s.Queue, Concurrency: s.Concurrency, Ordered: s.Ordered, Key: s.Key,
+		Handler: s.Handler, Topic: s.Topic, Types: s.Types, Queue: s.Queue, Concurrency: s.Concurrency, Prefetch: s.Prefetch, Ordered: s.Ordered, Key: s.Key,
 	})
 }
 

@@ -23,7 +23,8 @@ type SubscriberConfig struct {
 	// Handler is the handler's name, for logs and the broker's list of consumers.
 	Handler string
 	// Topic is the name of the exchange, without namespace, and Types are the
-	// binding keys: message types, or patterns of them.
+	// binding keys: message types, or patterns of them. Both are empty for a queue
+	// that only receives what is put straight into it, such as a poison queue.
 	Topic string
 	Types []string
 	// Queue is the name of the queue, without namespace. All instances of the
@@ -44,9 +45,11 @@ type SubscriberConfig struct {
 
 func (c SubscriberConfig) withDefaults() (SubscriberConfig, error) {
 	switch {
-	case c.Topic == "" || c.Queue == "":
-		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q to RabbitMQ names no topic (%q) or no queue (%q)", c.Handler, c.Topic, c.Queue)
-	case len(c.Types) == 0 || slices.ContainsFunc(c.Types, func(t string) bool { return t == "" || len(t) > maxShort }):
+	case c.Queue == "":
+		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q to RabbitMQ names no queue", c.Handler)
+	case c.Topic == "" && len(c.Types) > 0:
+		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q to RabbitMQ wants the types %q and names no topic", c.Handler, c.Types)
+	case c.Topic != "" && len(c.Types) == 0 || slices.ContainsFunc(c.Types, func(t string) bool { return t == "" || len(t) > maxShort }):
 		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q to RabbitMQ needs message types of 1 to %d bytes, not %q", c.Handler, maxShort, c.Types)
 	case c.Concurrency < 0:
 		return c, events.Errorf(events.CodeConfig, "the concurrency of handler %q is negative: %d", c.Handler, c.Concurrency)

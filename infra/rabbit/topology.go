@@ -57,8 +57,14 @@ func (c Config) queue(name string, ordered bool) amqp.QueueConfig {
 
 // declare declares what a subscription needs.
 func (b *Broker) declare(channel *amqp091.Channel, sub SubscriberConfig) error {
-	queue, name := b.cfg.qualify(sub.Queue), b.cfg.qualify(sub.Topic)
-	t := &topology{types: sub.Types, poison: b.cfg.queue(queue+poisonSuffix, false)}
+	queue, name := b.cfg.qualify(sub.Queue), ""
+	if sub.Topic != "" {
+		name = b.cfg.qualify(sub.Topic)
+	}
+	t := &topology{types: sub.Types}
+	if !strings.HasSuffix(queue, poisonSuffix) {
+		t.poison = b.cfg.queue(queue+poisonSuffix, false)
+	}
 	return t.BuildTopology(channel, queue, name, amqp.Config{
 		Exchange: exchange(name),
 		Queue:    b.cfg.queue(queue, sub.Ordered),
@@ -72,21 +78,27 @@ func (b *Broker) declare(channel *amqp091.Channel, sub SubscriberConfig) error {
 type topology struct {
 	amqp.DefaultTopologyBuilder
 	types  []string
-	poison amqp.QueueConfig
+	poison amqp.QueueConfig // zero: a poison queue has none of its own
 }
 
 var _ amqp.TopologyBuilder = (*topology)(nil)
 
 // BuildTopology declares the poison queue first, so that there is no moment at
-// which the other could lose a message for lack of it.
+// which the other could lose a message for lack of it. Without the name of an
+// exchange the queue is bound to nothing.
 func (t *topology) BuildTopology(channel *amqp091.Channel, queue, exchange string, config amqp.Config, log watermill.LoggerAdapter) error {
-	poison := config
-	poison.Queue = t.poison
-	if err := t.DefaultTopologyBuilder.BuildTopology(channel, t.poison.GenerateName(""), "", poison, log); err != nil {
-		return explainDeclare(err, "queue", t.poison.GenerateName(""))
+	if t.poison.GenerateName != nil {
+		poison := config
+		poison.Queue = t.poison
+		if err := t.DefaultTopologyBuilder.BuildTopology(channel, t.poison.GenerateName(""), "", poison, log); err != nil {
+			return explainDeclare(err, "queue", t.poison.GenerateName(""))
+		}
 	}
 	if err := t.DefaultTopologyBuilder.BuildTopology(channel, queue, "", config, log); err != nil {
 		return explainDeclare(err, "queue", queue)
+	}
+	if exchange == "" {
+		return nil
 	}
 	if err := t.ExchangeDeclare(channel, exchange, config); err != nil {
 		return explainDeclare(err, "exchange", exchange)
