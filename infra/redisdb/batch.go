@@ -12,7 +12,9 @@ import (
 
 const (
 	callsInFlight = 2   // pipelines under way at once
-	callsAtOnce   = 256 // commands in one pipeline
+	callsAtOnce   = 256 // calls in one pipeline
+	postsAtOnce   = 64  // publishes in one pipeline, of up to postSize messages each
+	postSize      = 512
 )
 
 // coalescer lets calls that wait at the same time share one flush. A call that
@@ -76,42 +78,57 @@ func (c *coalescer[T]) close() {
 	c.workers.Wait()
 }
 
-// call is one command on its way to Redis and back.
+// call is a few commands, of one caller, on their way to Redis and back.
 type call struct {
-	cmd  *redis.Cmd
+	cmds []*redis.Cmd
 	done chan struct{}
 }
 
 // do sends one command in the company of others and returns its reply, or
 // redis.Nil. If ctx ends first, the command may still be carried out.
 func (s *Store) do(ctx context.Context, args ...any) (any, error) {
-	c := &call{cmd: redis.NewCmd(ctx, args...), done: make(chan struct{})}
-	if err := s.calls.add(ctx, c); err != nil {
+	cmd := redis.NewCmd(ctx, args...)
+	if err := send(ctx, s.calls, cmd); err != nil {
 		return nil, err
 	}
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	reply, err := c.cmd.Result()
+	reply, err := cmd.Result()
 	if err == redis.Nil {
 		return nil, err
 	}
 	return reply, s.link.explain(err)
 }
 
+// send hands commands to a coalescer and waits until they are carried out, one
+// after the other, each holding its reply. If it returns an error, ctx ended
+// first, and the commands belong to the coalescer.
+func send(ctx context.Context, to *coalescer[*call], cmds ...*redis.Cmd) error {
+	c := &call{cmds: cmds, done: make(chan struct{})}
+	if err := to.add(ctx, c); err != nil {
+		return err
+	}
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // flush sends what has gathered as one pipeline. A server that has forgotten its
 // scripts, as it does at a restart, is told them again.
 func (s *Store) flush(calls []*call) {
+	var cmds []*redis.Cmd
+	for _, c := range calls {
+		cmds = append(cmds, c.cmds...)
+	}
 	// Each caller watches its own context; the pipeline ends by the client's
 	// time-outs.
 	ctx := context.Background()
-	s.pipeline(ctx, calls)
-	var forgotten []*call
-	for _, c := range calls {
-		if redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT") {
-			forgotten = append(forgotten, c)
+	s.pipeline(ctx, cmds)
+	var forgotten []*redis.Cmd
+	for _, cmd := range cmds {
+		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			forgotten = append(forgotten, cmd)
 		}
 	}
 	if len(forgotten) > 0 && s.loadScripts(ctx) == nil {
@@ -122,15 +139,15 @@ func (s *Store) flush(calls []*call) {
 	}
 }
 
-func (s *Store) pipeline(ctx context.Context, calls []*call) {
-	if len(calls) == 1 {
-		_ = s.client.Process(ctx, calls[0].cmd) // The command holds its error.
+func (s *Store) pipeline(ctx context.Context, cmds []*redis.Cmd) {
+	if len(cmds) == 1 {
+		_ = s.client.Process(ctx, cmds[0]) // The command holds its error.
 		return
 	}
 	pipe := s.client.Pipeline()
-	for _, c := range calls {
-		c.cmd.SetErr(nil)
-		_ = pipe.Process(ctx, c.cmd)
+	for _, cmd := range cmds {
+		cmd.SetErr(nil)
+		_ = pipe.Process(ctx, cmd)
 	}
 	_, _ = pipe.Exec(ctx) // Each command holds its own error.
 }

@@ -33,3 +33,8 @@ func (s *Store) inboxKey(handler, id string) string { return s.prefix + "inbox:"
 func (s *Store) viewKey(projection, name string) string {
 	return s.prefix + "{view:" + projection + "}:" + name
 }
+
+// streamKey is the stream of a topic or of a queue.
+func (s *Store) streamKey(name string) string    { return s.prefix + name }
+func (s *Store) bindingsKey(topic string) string { return s.prefix + "bindings:" + topic }
+func (s *Store) aliveKey(consumer string) string { return s.prefix + "alive:" + consumer }

@@ -66,6 +66,8 @@ type Store struct {
 	scripts    scripts
 	link       *link
 	calls      *coalescer[*call]
+	posts      *coalescer[*call] // apart, so that a mass of messages delays no decision
+	bindings   bindings
 }
 
 // Open connects to Redis and settles the store's partitions. A Redis that does
@@ -98,6 +100,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.link.watch()
 	s.calls = newCoalescer(callsInFlight, callsAtOnce, s.flush)
+	s.posts = newCoalescer(callsInFlight, postsAtOnce, s.flush)
 	return s, nil
 }
 
@@ -148,6 +151,7 @@ func (s *Store) settlePartitions(ctx context.Context, wanted int) (int, error) {
 // Close ends the connections. Calls under way end with an error.
 func (s *Store) Close() error {
 	s.calls.close()
+	s.posts.close()
 	s.link.close()
 	if err := s.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("closing the connections to Redis: %w", err)

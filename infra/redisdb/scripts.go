@@ -20,6 +20,10 @@ var (
 	commitLua string
 	//go:embed list.lua
 	listLua string
+	//go:embed claim.lua
+	claimLua string
+	//go:embed trim.lua
+	trimLua string
 	//go:embed renew.lua
 	renewLua string
 	//go:embed release.lua
@@ -28,14 +32,14 @@ var (
 
 // scripts are all scripts of the store. Each is documented in its own file.
 type scripts struct {
-	append, load, snapshot, checkpoint, commit, list, renew, release *redis.Script
+	append, load, snapshot, checkpoint, commit, list, renew, release, claim, trim *redis.Script
 }
 
 func newScripts() scripts {
 	return scripts{
 		append: redis.NewScript(appendLua), load: redis.NewScript(loadLua), snapshot: redis.NewScript(snapshotLua),
 		checkpoint: redis.NewScript(checkpointLua), commit: redis.NewScript(commitLua), list: redis.NewScript(listLua),
-		renew: redis.NewScript(renewLua), release: redis.NewScript(releaseLua),
+		renew: redis.NewScript(renewLua), release: redis.NewScript(releaseLua), claim: redis.NewScript(claimLua), trim: redis.NewScript(trimLua),
 	}
 }
 
@@ -43,7 +47,7 @@ func newScripts() scripts {
 func (s *Store) loadScripts(ctx context.Context) error {
 	load := func(ctx context.Context, c redis.Cmdable) error {
 		_, err := c.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-			for _, src := range []string{appendLua, loadLua, snapshotLua, checkpointLua, commitLua, listLua, renewLua, releaseLua} {
+			for _, src := range []string{appendLua, loadLua, snapshotLua, checkpointLua, commitLua, listLua, renewLua, releaseLua, claimLua, trimLua} {
 				pipe.ScriptLoad(ctx, src)
 			}
 			return nil

@@ -33,12 +33,20 @@ func onEach(t *testing.T, f func(t *testing.T, url string)) {
 // open opens a store in a namespace of the test's own.
 func open(t testing.TB, url string) *redisdb.Store {
 	t.Helper()
-	return openWith(t, redisdb.Config{URL: url, Namespace: brokertest.Namespace(t)})
+	namespace := brokertest.Namespace(t)
+	brokertest.CleanRedis(t, url, namespace)
+	return openIn(t, url, namespace)
+}
+
+// openIn opens another store, as another process would, in a namespace that is
+// shared and cleaned by somebody else.
+func openIn(t testing.TB, url, namespace string) *redisdb.Store {
+	t.Helper()
+	return openWith(t, redisdb.Config{URL: url, Namespace: namespace})
 }
 
 func openWith(t testing.TB, cfg redisdb.Config) *redisdb.Store {
 	t.Helper()
-	brokertest.CleanRedis(t, cfg.URL, cfg.Namespace)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	s, err := redisdb.Open(ctx, cfg)

@@ -1,0 +1,221 @@
+package redisdb
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	heartbeat  = time.Second
+	aliveTTL   = 4 * time.Second // after this without heartbeat a consumer is suspect
+	suspectFor = 3 * time.Second // for so long, before its messages are taken over
+	farewell   = time.Hour       // how long a consumer's good-bye is remembered
+
+	trimEvery = 10 * time.Second // streams are trimmed, or sooner,
+	trimAfter = 20_000           // after so many acknowledgements
+)
+
+// leftMark is what a consumer that ended says in its place of life.
+const leftMark = "left"
+
+// caretaker looks after a subscription beside the reading: it says that its
+// consumer lives, finds consumers that do not, and trims streams.
+type caretaker struct {
+	sub     *subscription
+	leading atomic.Bool // whether this instance alone may consume
+
+	mu       sync.Mutex
+	consumer string
+	suspects map[[2]string]time.Time // stream and consumer → since when
+	dead     map[string][]string     // stream → consumers to take over
+
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+func newCaretaker(sub *subscription) *caretaker {
+	ctx, stop := context.WithCancel(context.Background())
+	c := &caretaker{sub: sub, suspects: map[[2]string]time.Time{}, dead: map[string][]string{}, stop: stop, done: make(chan struct{})}
+	go c.work(ctx)
+	return c
+}
+
+func (c *caretaker) work(ctx context.Context) {
+	defer close(c.done)
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	trimmed, at := int64(0), time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-beat.C:
+		}
+		if err := c.look(ctx); err != nil {
+			c.forgive()
+			continue
+		}
+		acked := c.sub.acks.acked.Load()
+		if n := acked - trimmed; n >= trimAfter || n > 0 && time.Since(at) >= trimEvery {
+			trimmed, at = acked, time.Now()
+			c.trim(ctx)
+		}
+	}
+}
+
+// begin starts a term: a new consumer lives, and what others left is found before
+// anything new is read.
+func (c *caretaker) begin(ctx context.Context, t *term) {
+	c.mu.Lock()
+	before := c.consumer
+	c.consumer = t.consumer
+	c.mu.Unlock()
+	if before != "" {
+		c.leave(before)
+	}
+	_ = c.look(ctx) // A failure shows in the next read.
+	if !c.sub.of.cfg.Ordered {
+		return
+	}
+	// The one who led before may have had a read under way when it lost the lead.
+	for _, stream := range c.sub.streams {
+		if len(c.gone(stream)) > 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(longestBlock + longestBlock/5):
+			}
+			return
+		}
+	}
+}
+
+// look says that our consumer lives, and looks for those that do not.
+func (c *caretaker) look(ctx context.Context) error {
+	c.mu.Lock()
+	me := c.consumer
+	c.mu.Unlock()
+	if me == "" {
+		return nil // Standing by.
+	}
+	if _, err := c.sub.store.do(ctx, "set", c.sub.store.aliveKey(me), "", "px", aliveTTL.Milliseconds()); err != nil {
+		return err
+	}
+	for _, stream := range c.sub.streams {
+		others, err := c.others(ctx, stream, me)
+		if err != nil {
+			return err
+		}
+		for _, other := range others {
+			if err := c.judge(ctx, stream, other); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// others returns the names of all consumers of the queue but ours.
+func (c *caretaker) others(ctx context.Context, stream, me string) ([]string, error) {
+	reply, err := c.sub.store.do(ctx, "xinfo", "consumers", stream, c.sub.of.cfg.Queue)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	list, _ := reply.([]any)
+	for _, entry := range list {
+		fields, _ := entry.([]any)
+		if name, ok := fieldOf(fields, "name"); ok && name != me {
+			out = append(out, name)
+		}
+	}
+	return out, nil
+}
+
+// judge decides whether another consumer is gone: it said good-bye, or gave no
+// sign of life for long enough, or may not consume since we lead.
+func (c *caretaker) judge(ctx context.Context, stream, consumer string) error {
+	says, err := c.sub.store.do(ctx, "get", c.sub.store.aliveKey(consumer))
+	silent := errors.Is(err, redis.Nil)
+	if err != nil && !silent {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := [2]string{stream, consumer}
+	if !silent && says != leftMark && !c.leading.Load() {
+		delete(c.suspects, key)
+		return nil
+	}
+	since, known := c.suspects[key]
+	if !known {
+		since = time.Now()
+		c.suspects[key] = since
+	}
+	if !silent || c.leading.Load() || time.Since(since) >= suspectFor {
+		for _, there := range c.dead[stream] {
+			if there == consumer {
+				return nil
+			}
+		}
+		c.dead[stream] = append(c.dead[stream], consumer)
+	}
+	return nil
+}
+
+// forgive drops all suspicion: when Redis was away, nobody could give a sign.
+func (c *caretaker) forgive() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.suspects)
+	clear(c.dead)
+}
+
+// gone returns the consumers of a stream whose messages are to be taken over.
+func (c *caretaker) gone(stream string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dead[stream]
+}
+
+// buried notes that nothing of a consumer is left.
+func (c *caretaker) buried(stream, consumer string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.suspects, [2]string{stream, consumer})
+	var rest []string
+	for _, other := range c.dead[stream] {
+		if other != consumer {
+			rest = append(rest, other)
+		}
+	}
+	c.dead[stream] = rest
+}
+
+// trim removes what all queues have done with. A failure is tried again later.
+func (c *caretaker) trim(ctx context.Context) {
+	for _, stream := range c.sub.streams {
+		_, _ = c.sub.store.run(ctx, c.sub.store.scripts.trim, []string{stream})
+	}
+}
+
+// close ends the caretaker and says good-bye, so that others need not wait for
+// what our consumer could not finish.
+func (c *caretaker) close() {
+	c.stop()
+	<-c.done
+	if c.consumer != "" {
+		c.leave(c.consumer)
+	}
+}
+
+func (c *caretaker) leave(consumer string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	// If it fails, the consumer is found dead a little later.
+	_, _ = c.sub.store.do(ctx, "set", c.sub.store.aliveKey(consumer), leftMark, "px", farewell.Milliseconds())
+}

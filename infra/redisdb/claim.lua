@@ -1,0 +1,27 @@
+-- claim takes over what a consumer that is gone has read and not acknowledged,
+-- or forgets the consumer if there is nothing left. As one step: two that claim
+-- at the same time cannot get the same entry.
+--
+-- KEYS[1] stream
+-- ARGV[1] group, ARGV[2] the consumer that is gone, ARGV[3] the new one
+-- ARGV[4] limit of the entries in one reply
+--
+-- Reply: entries as XREADGROUP gives them, the oldest first; an empty list only
+-- if nothing is left.
+
+while true do
+  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[4], ARGV[2])
+  if #pending == 0 then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+    return {}
+  end
+  local ids = {}
+  for i = 1, #pending do
+    ids[i] = pending[i][1]
+  end
+  -- Entries that are no longer in the stream are dropped by XCLAIM.
+  local entries = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, unpack(ids))
+  if #entries > 0 then
+    return entries
+  end
+end

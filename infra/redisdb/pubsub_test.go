@@ -1,0 +1,45 @@
+package redisdb_test
+
+import (
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
+
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+)
+
+// Watermill's own suite for publishers and subscribers, on both kinds of Redis.
+func TestWatermillSuite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the suite takes a minute")
+	}
+	onEach(t, func(t *testing.T, url string) {
+		// The publishers and subscribers of one test expect to meet.
+		namespace := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, namespace)
+		inQueue := func(t *testing.T, queue string) (message.Publisher, message.Subscriber) {
+			s := openIn(t, url, namespace)
+			sub, err := s.Subscriber(redisdb.SubscriberConfig{
+				Handler: "suite", Queue: queue,
+				// The suite asks for one order over all messages.
+				Key: func(*message.Message) string { return "all" },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s.Publisher(), sub
+		}
+		tests.TestPubSub(t, tests.Features{
+			ConsumerGroups:                      true,
+			GuaranteedOrderWithSingleSubscriber: true,
+			Persistent:                          true,
+			NewSubscriberReceivesOldMessages:    true,
+			ForceShort:                          url != brokertest.Redis(t), // miniredis is slow
+		}, func(t *testing.T) (message.Publisher, message.Subscriber) {
+			return inQueue(t, watermill.NewShortUUID())
+		}, inQueue)
+	})
+}

@@ -1,0 +1,189 @@
+package redisdb
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// closePatience is how long Close waits for running handlers.
+const closePatience = 5 * time.Second
+
+// SubscriberConfig says what one handler wants to receive. Only Queue is needed.
+type SubscriberConfig struct {
+	// Handler is the handler's name, for logs.
+	Handler string
+	// Topic is the stream that the queue is bound to, and Types are the messages of
+	// it that the queue takes; none: all.
+	Topic string
+	Types []string
+	// Queue is the consumer group, shared by all instances of the handler. What is
+	// published straight into the queue is received as well.
+	Queue string
+	// Concurrency is how many messages, all of different keys, are handled at once.
+	// 0: 16.
+	Concurrency int
+	// Prefetch is how many messages are taken in and not yet settled. 0: 1,024, and
+	// at least four times Concurrency.
+	Prefetch int
+	// Ordered asks for the order of a key across instances: one of them consumes,
+	// the others stand by.
+	Ordered bool
+	// Key returns what a message is ordered by; "" is no order. Nil: the metadata
+	// aggregate_id.
+	Key func(*message.Message) string
+}
+
+// Subscriber consumes a queue. It is safe for concurrent use.
+type Subscriber struct {
+	store *Store
+	cfg   SubscriberConfig
+	log   *slog.Logger
+
+	mu     sync.Mutex
+	closed bool
+	open   []*subscription
+}
+
+// Subscriber prepares consuming. Nothing is made or consumed before
+// SubscribeInitialize or Subscribe is called.
+func (s *Store) Subscriber(cfg SubscriberConfig) (*Subscriber, error) {
+	if cfg.Queue == "" {
+		return nil, events.Errorf(events.CodeConfig, "the handler %q has no queue", cfg.Handler)
+	}
+	if cfg.Concurrency < 0 || cfg.Prefetch < 0 {
+		return nil, events.Errorf(events.CodeConfig, "the handler %q has the concurrency %d and the prefetch %d; neither can be negative", cfg.Handler, cfg.Concurrency, cfg.Prefetch)
+	}
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = 16
+	}
+	if cfg.Prefetch == 0 {
+		cfg.Prefetch = max(1024, 4*cfg.Concurrency)
+	}
+	if cfg.Key == nil {
+		cfg.Key = func(m *message.Message) string { return m.Metadata[events.MetaAggregateID] }
+	}
+	return &Subscriber{store: s, cfg: cfg, log: s.log.With("handler", cfg.Handler, "queue", cfg.Queue)}, nil
+}
+
+// SubscribeInitialize makes the consumer group, so that nothing published from
+// now on is missed. An empty topic is the configured one.
+func (s *Subscriber) SubscribeInitialize(topic string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return s.initialize(ctx, s.topic(topic))
+}
+
+func (s *Subscriber) topic(given string) string {
+	if given == "" {
+		return s.cfg.Topic
+	}
+	return given
+}
+
+// initialize makes the consumer group on each stream that feeds the queue.
+func (s *Subscriber) initialize(ctx context.Context, topic string) error {
+	for _, stream := range s.streams(topic) {
+		of := topic
+		if stream != s.store.streamKey(topic) {
+			of = ""
+		}
+		if err := s.store.bind(ctx, of, stream, s.cfg.Queue, s.cfg.Types); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// streams are the topic's and the queue's own.
+func (s *Subscriber) streams(topic string) []string {
+	own := s.store.streamKey(s.cfg.Queue)
+	if topic == "" || topic == s.cfg.Queue {
+		return []string{own}
+	}
+	return []string{s.store.streamKey(topic), own}
+}
+
+// Subscribe starts to consume. The channel is closed when the subscription ends:
+// by Drain, Close, or the end of ctx, which gives running handlers five seconds.
+// It never ends by an error: what goes wrong is tried again with backoff, and
+// Ready says why nothing comes.
+func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	topic = s.topic(topic)
+	if err := s.initialize(ctx, topic); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, events.Errorf(events.CodeShuttingDown, "the subscriber of %s is closed", s.cfg.Queue)
+	}
+	sub := newSubscription(s, topic)
+	s.open = append(s.open, sub)
+	go func() {
+		select {
+		case <-ctx.Done():
+			patience, cancel := context.WithTimeout(context.Background(), closePatience)
+			defer cancel()
+			_ = sub.drain(patience)
+		case <-sub.ended:
+		}
+	}()
+	return sub.out, nil
+}
+
+// Drain stops taking in messages at once, waits until every message handed out is
+// settled and its acknowledgement is sent, and then ends the subscription. When
+// ctx is over it gives up what is left, which another consumer takes over, and
+// returns ctx's error.
+func (s *Subscriber) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	open := s.open
+	s.mu.Unlock()
+	errs := make([]error, len(open))
+	var all sync.WaitGroup
+	for i, sub := range open {
+		all.Go(func() { errs[i] = sub.drain(ctx) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// Close drains for at most five seconds. What is not settled by then is handed
+// out again.
+func (s *Subscriber) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	if err := s.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// Ready returns nil while the subscription is consuming, or standing by for an
+// instance that is; else why it is not.
+func (s *Subscriber) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.open) == 0 {
+		return events.Errorf(events.CodeUnavailable, "the queue %s is not subscribed to yet", s.cfg.Queue)
+	}
+	for _, sub := range s.open {
+		select {
+		case <-sub.ended:
+			return events.Errorf(events.CodeShuttingDown, "the subscription to %s has ended", s.cfg.Queue)
+		default:
+		}
+		if err := sub.trouble(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
