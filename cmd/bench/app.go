@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/handlers"
+	"github.com/pitwheel/pitwheel/infra/rabbit"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// rabbitTransport is RabbitMQ as the router wants it.
+type rabbitTransport struct{ *rabbit.Broker }
+
+// Subscriber prepares a consumer.
+func (t rabbitTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
+	return t.Broker.Subscriber(rabbit.SubscriberConfig{
+		Handler: s.Handler, Topic: s.Topic, Types: s.Types, Queue: s.Queue,
+		Concurrency: s.Concurrency, Ordered: s.Ordered, Key: s.Key,
+	})
+}
+
+// redisTransport is Redis Streams as the router wants them.
+type redisTransport struct{ *redisdb.Store }
+
+// Subscriber prepares a consumer.
+func (t redisTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
+	return t.Store.Subscriber(redisdb.SubscriberConfig{
+		Handler: s.Handler, Topic: s.Topic, Types: s.Types, Queue: s.Queue,
+		Concurrency: s.Concurrency, Ordered: s.Ordered, Key: s.Key,
+	})
+}
+
+// application is Pitwheel on its drivers, as cmd/pitwheel wires it.
+type application struct {
+	space     *space
+	catalogue *events.Catalogue
+	store     *redisdb.Store
+	broker    *rabbit.Broker // nil on Redis Streams
+	transport router.Transport
+}
+
+// openOn connects an application whose messages travel by the given broker. A
+// partition count of 0 is the default.
+func (s *space) openOn(ctx context.Context, carrier broker, queueType string, partitions int) (*application, error) {
+	catalogue, err := handlers.Catalogue()
+	if err != nil {
+		return nil, err
+	}
+	store, err := redisdb.Open(ctx, redisdb.Config{URL: s.redisURL, Namespace: s.name, Partitions: partitions, Logger: s.logger})
+	if err != nil {
+		return nil, err
+	}
+	s.later(func() { _ = store.Close() })
+	a := &application{space: s, catalogue: catalogue, store: store, transport: redisTransport{store}}
+	if carrier == redisDB {
+		return a, nil
+	}
+	a.broker, err = rabbit.Open(rabbit.Config{URL: s.amqpURL, Namespace: s.name, QueueType: queueType, Logger: s.logger})
+	if err != nil {
+		return nil, err
+	}
+	s.later(func() { _ = a.broker.Close() })
+	s.exchange("user.events")
+	s.exchange("user.commands")
+	a.transport = rabbitTransport{a.broker}
+	return a, a.awaitBroker(ctx)
+}
+
+func (a *application) awaitBroker(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := a.broker.Ready()
+		if err == nil || events.CodeOf(err) == events.CodeConfig {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// declare makes the queues of reactions to the benchmark's event, so that they can
+// be filled before anything consumes them.
+func (a *application) declare(queues ...string) error {
+	for _, q := range queues {
+		a.own(q)
+		sub, err := a.transport.Subscriber(router.Subscription{Handler: q, Topic: topic, Types: []string{userType}, Queue: q, Concurrency: 1})
+		if err != nil {
+			return err
+		}
+		if i, ok := sub.(interface{ SubscribeInitialize(string) error }); ok {
+			err = i.SubscribeInitialize(topic)
+		}
+		if err := errors.Join(err, sub.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own sees to it that a queue is removed in the end.
+func (a *application) own(queues ...string) {
+	for _, q := range queues {
+		a.space.queue(q)
+		a.space.queue(q + ".poison")
+	}
+}
+
+// start runs handlers until the function it returns is called, which drains them.
+// with may change the configuration.
+func (a *application) start(ctx context.Context, list []router.Handler, with func(*router.Config)) (stop func() error, running <-chan struct{}, err error) {
+	infos, err := router.Describe(a.catalogue, list, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, i := range infos {
+		if i.Queue != "" && a.broker != nil {
+			a.own(i.Queue)
+		}
+	}
+	c := router.Config{
+		Catalogue: a.catalogue, Handlers: list, Transport: a.transport,
+		Log: a.store, Reader: a.store, Checkpoints: a.store, Views: a.store, Inbox: a.store, Elector: a.store,
+		Logger: a.space.logger,
+	}
+	if with != nil {
+		with(&c)
+	}
+	return startRouter(ctx, c)
+}
+
+// startRouter runs a router until stop is called.
+func startRouter(ctx context.Context, c router.Config) (stop func() error, running <-chan struct{}, err error) {
+	r, err := router.New(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}, r.Running(), nil
+}
+
+// onlyRole lets just one background role work, so that a row measures that alone.
+type onlyRole struct {
+	router.Elector
+	role string // the role, or how its name begins
+}
+
+// Lead does the role's work; the others wait.
+func (o onlyRole) Lead(ctx context.Context, role string, f func(context.Context) error) error {
+	if strings.HasPrefix(role, o.role) {
+		return o.Elector.Lead(ctx, role, f)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}

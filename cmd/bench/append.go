@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// writers is how many goroutines, or clients, append at the same time.
+const writers = 50
+
+// rawAppend is the least that an append can be: look for the command's outcome,
+// check the version, add the event, keep the outcome.
+const rawAppend = `
+if redis.call('GET', KEYS[1]) then return 0 end
+if redis.call('LLEN', KEYS[2]) ~= tonumber(ARGV[1]) then return 0 end
+local id = redis.call('XADD', KEYS[3], '*', 'id', ARGV[2], 'type', ARGV[3], 'data', ARGV[4])
+redis.call('RPUSH', KEYS[2], id)
+redis.call('SET', KEYS[1], ARGV[5], 'PX', 604800000)
+return 1`
+
+// decided returns the append of one command that led to n events.
+func decided(user string, version uint64, n int, event func(i int) events.Envelope) events.Append {
+	command := events.NewID()
+	a := events.Append{Aggregate: "user", AggregateID: user, ExpectedVersion: version, Outcome: events.Outcome{
+		Status: events.StatusAccepted, CommandID: command, CorrelationID: events.NewID(),
+		Aggregate: "user", AggregateID: user, Version: version + uint64(n),
+	}}
+	for i := range n {
+		e := event(i)
+		e.ID, e.AggregateID, e.Version = events.NewID(), user, version+uint64(i)+1
+		e.CorrelationID, e.CausationID = a.Outcome.CorrelationID, command
+		a.Events = append(a.Events, e)
+		a.Outcome.Events = append(a.Outcome.Events, events.EventRef{ID: e.ID, Type: e.Type, Version: e.Version})
+	}
+	return a
+}
+
+// appends measures one append after the other by each of fifty writers.
+func appends(ctx context.Context, s *space) (contest, error) {
+	app, err := s.openOn(ctx, redisDB, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.redisClient()
+	if err != nil {
+		return nil, err
+	}
+	sha, err := client.ScriptLoad(ctx, rawAppend).Result()
+	if err != nil {
+		return nil, err
+	}
+	n := s.count(100_000, 20_000)
+	outcome := `{"status":"accepted","command_id":"` + messageID(1) + `","aggregate":"user","aggregate_id":"` + messageID(2) + `","version":1}`
+	load := standard(n)
+	return contest{
+		limit: {
+			{"go-redis, 50 goroutines", one(func(ctx context.Context) (float64, error) {
+				return eachWriter(ctx, n, func(ctx context.Context, user string, version uint64, i int) error {
+					e := load.envelope(i)
+					done, err := client.EvalSha(ctx, sha, []string{s.key("{0}:o:" + events.NewID()), s.key("{0}:i:" + user), s.key("{0}:log")},
+						version, e.ID, e.Type, []byte(e.Data), outcome).Int()
+					if err == nil && done != 1 {
+						err = events.Errorf(events.CodeInternal, "the raw script refused version %d", version)
+					}
+					return err
+				})
+			})},
+			{"redis-benchmark, 50 clients", one(func(ctx context.Context) (float64, error) {
+				return s.redisBenchmark(ctx, n, []string{"EVALSHA", sha, "3", s.key("{1}:o:__rand_int__"), s.key("{1}:i:__rand_int__"), s.key("{1}:log"),
+					"0", messageID(1), userType, string(load.envelope(1).Data), outcome})
+			})},
+		},
+		pitwheel: {{"", one(func(ctx context.Context) (float64, error) {
+			return eachWriter(ctx, n, func(ctx context.Context, user string, version uint64, i int) error {
+				_, err := app.store.Append(ctx, decided(user, version, 1, func(int) events.Envelope { return load.envelope(i) }))
+				return err
+			})
+		})}},
+	}, nil
+}
+
+// eachWriter runs f n times in all, each writer on aggregates of its own, so that
+// no version is ever wrong.
+func eachWriter(ctx context.Context, n int, f func(ctx context.Context, user string, version uint64, i int) error) (float64, error) {
+	const users = keys / writers
+	salt := rand.IntN(1<<20) * keys // New aggregates at each call.
+	var next atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	started := time.Now()
+	for w := range writers {
+		group.Go(func() error {
+			for mine := 0; ; mine++ {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return nil
+				}
+				if err := f(ctx, userID(salt+w*users+mine%users), uint64(mine/users), i); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	err := group.Wait()
+	return perSecond(n, time.Since(started)), err
+}
+
+// logMemory measures what one event takes in the log, beside a plain stream entry
+// with the same content in five fields.
+func logMemory(ctx context.Context, s *space) (contest, error) {
+	app, err := s.openOn(ctx, redisDB, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.redisClient()
+	if err != nil {
+		return nil, err
+	}
+	n := s.count(50_000, 10_000)
+	load := standard(n)
+	return contest{
+		limit: {{"", one(func(ctx context.Context) (float64, error) {
+			for from := 0; from < n; from += rawBatch {
+				_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+					for i := from; i < min(n, from+rawBatch); i++ {
+						e := load.envelope(i)
+						pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.key("raw"), Values: []any{"id", e.ID, "type", e.Type,
+							"aggregate_id", e.AggregateID, "version", e.Version, "data", []byte(e.Data)}})
+					}
+					return nil
+				})
+				if err != nil {
+					return 0, err
+				}
+			}
+			return memoryOf(ctx, client, n, s.key("raw"))
+		})}},
+		pitwheel: {{"", one(func(ctx context.Context) (float64, error) {
+			if _, err := eachWriter(ctx, n, func(ctx context.Context, user string, version uint64, i int) error {
+				_, err := app.store.Append(ctx, decided(user, version, 1, func(int) events.Envelope { return load.envelope(i) }))
+				return err
+			}); err != nil {
+				return 0, err
+			}
+			logs, err := s.logs(ctx, client)
+			if err != nil {
+				return 0, err
+			}
+			return memoryOf(ctx, client, n, logs...)
+		})}},
+	}, nil
+}
+
+// logs returns the streams of the space's log.
+func (s *space) logs(ctx context.Context, client *redis.Client) ([]string, error) {
+	var out []string
+	all := client.ScanType(ctx, 0, s.name+":*", 5000, "stream").Iterator()
+	for all.Next(ctx) {
+		if strings.HasSuffix(all.Val(), ":log") {
+			out = append(out, all.Val())
+		}
+	}
+	return out, all.Err()
+}
+
+// memoryOf returns how many bytes of Redis one of n entries takes.
+func memoryOf(ctx context.Context, client *redis.Client, n int, streams ...string) (float64, error) {
+	total, entries := int64(0), int64(0)
+	for _, stream := range streams {
+		used, err := client.MemoryUsage(ctx, stream, 0).Result()
+		if err != nil {
+			return 0, err
+		}
+		length, err := client.XLen(ctx, stream).Result()
+		if err != nil {
+			return 0, err
+		}
+		total, entries = total+used, entries+length
+	}
+	if entries != int64(n) {
+		return 0, events.Errorf(events.CodeInternal, "the streams hold %d entries, not %d", entries, n)
+	}
+	return float64(total) / float64(n), nil
+}

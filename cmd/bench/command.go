@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/handlers"
+	"github.com/pitwheel/pitwheel/infra/mail"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+const (
+	// senders is how many commands wait for their outcome at once when throughput
+	// is measured.
+	senders = 256
+	// halfRate is half the throughput that is asked for; latency is measured at it.
+	halfRate = 2_500
+)
+
+// countedMail counts the mails that a mailer has sent, each once.
+type countedMail struct {
+	handlers.Mailer
+	ids   sync.Map
+	count atomic.Int64
+}
+
+// Send sends.
+func (m *countedMail) Send(ctx context.Context, id, to, subject, text string) error {
+	err := m.Mailer.Send(ctx, id, to, subject, text)
+	if err == nil {
+		if _, twice := m.ids.LoadOrStore(id, true); !twice {
+			m.count.Add(1)
+		}
+	}
+	return err
+}
+
+// reference is the reference application at work: every handler, mail discarded.
+type reference struct {
+	*application
+	commands *router.Commands
+	mails    *countedMail
+	stop     func() error
+	next     atomic.Int64 // number of the next user
+	sent     int64        // commands whose outcome is known
+}
+
+// serve starts the reference application and waits until all of it consumes.
+func (a *application) serve(ctx context.Context) (*reference, error) {
+	sender, err := mail.Open(mail.Config{Logger: a.space.logger})
+	if err != nil {
+		return nil, err
+	}
+	r := &reference{application: a, mails: &countedMail{Mailer: sender}}
+	stop, running, err := a.start(ctx, handlers.All(handlers.Deps{Mailer: r.mails}), nil)
+	if err != nil {
+		return nil, err
+	}
+	r.stop = stop
+	select {
+	case <-running:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	r.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: a.catalogue, Publisher: a.transport.Publisher(), Log: a.store})
+	return r, err
+}
+
+// create sends one command and waits for its outcome.
+func (r *reference) create(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	n := r.next.Add(1)
+	receipt, err := r.commands.Send(ctx, users.Create{Email: "user" + strconv.FormatInt(n, 10) + "@example.com", Name: "Ada Lovelace"}, events.SendOptions{})
+	if err != nil {
+		return err
+	}
+	outcome, err := r.commands.Await(ctx, receipt)
+	if err == nil && (outcome.Status != events.StatusAccepted || outcome.Version != 1) {
+		err = events.Errorf(events.CodeInternal, "a command was %s at version %d", outcome.Status, outcome.Version)
+	}
+	return err
+}
+
+// flood sends n commands as fast as their outcomes come.
+func (r *reference) flood(ctx context.Context, n int) error {
+	var left atomic.Int64
+	left.Store(int64(n))
+	group, ctx := errgroup.WithContext(ctx)
+	for range min(senders, n) {
+		group.Go(func() error {
+			for left.Add(-1) >= 0 {
+				if err := r.create(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	r.sent += int64(n)
+	return group.Wait()
+}
+
+// settled waits until every user has got a mail and has a row.
+func (r *reference) settled(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(2 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		end, err := r.store.End(ctx)
+		if err != nil {
+			return err
+		}
+		at, err := r.store.ViewCursor(ctx, "user-directory")
+		if err != nil {
+			return err
+		}
+		if r.mails.count.Load() == r.sent && at.Behind(end) == 0 {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return events.Errorf(events.CodeTimeout, "%d commands were accepted, %d mails are sent, and the directory is %d events behind", r.sent, r.mails.count.Load(), at.Behind(end))
+		}
+	}
+}
+
+// throughput measures commands a second until their outcomes are known, and until
+// all that they led to is done. Partitions are those of the log, 0 the default.
+func throughput(ctx context.Context, s *space, partitions, n int) ([]float64, error) {
+	app, err := s.openOn(ctx, rabbitMQ, "quorum", partitions)
+	if err != nil {
+		return nil, err
+	}
+	r, err := app.serve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.warm(ctx); err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	err = r.flood(ctx, n)
+	known := time.Since(started)
+	if err == nil {
+		err = r.settled(ctx)
+	}
+	done := time.Since(started)
+	if stopErr := r.stop(); err == nil {
+		err = stopErr
+	}
+	return []float64{perSecond(n, known), perSecond(n, done)}, err
+}
+
+func (r *reference) warm(ctx context.Context) error {
+	if err := r.flood(ctx, 500); err != nil {
+		return err
+	}
+	return r.settled(ctx)
+}
+
+// latency measures how long a sender waits for an outcome while commands come at
+// half the rate that is asked for, whether or not earlier ones are done.
+func latency(ctx context.Context, s *space, n int) ([]float64, error) {
+	app, err := s.openOn(ctx, rabbitMQ, "quorum", 0)
+	if err != nil {
+		return nil, err
+	}
+	r, err := app.serve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.warm(ctx); err != nil {
+		return nil, err
+	}
+	took := make([]time.Duration, n)
+	group, groupCtx := errgroup.WithContext(ctx)
+	err = paced(ctx, halfRate, n, func(i int, due time.Time) {
+		group.Go(func() error {
+			err := r.create(groupCtx)
+			took[i] = time.Since(due)
+			return err
+		})
+	})
+	if waitErr := group.Wait(); err == nil {
+		err = waitErr
+	}
+	r.sent += int64(n)
+	if err == nil {
+		err = r.settled(ctx)
+	}
+	if stopErr := r.stop(); err == nil {
+		err = stopErr
+	}
+	return []float64{percentile(took, 50), percentile(took, 99)}, err
+}
+
+// paced calls f n times at a rate, and catches up when it was late: what comes
+// from outside does not wait.
+func paced(ctx context.Context, rate float64, n int, f func(i int, due time.Time)) error {
+	started := time.Now()
+	for i := range n {
+		due := started.Add(time.Duration(float64(i) / rate * float64(time.Second)))
+		if err := pause(ctx, time.Until(due)); err != nil {
+			return err
+		}
+		f(i, due)
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// What the rows about readers of the log have in common.
+
+// historyLength is how many events each user has in a log that [application.record]
+// wrote: one creation and changes of address.
+const historyLength = 10
+
+// record writes n events into the log.
+func (a *application) record(ctx context.Context, n int) error {
+	load := standard(n)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(64)
+	for user := range (n + historyLength - 1) / historyLength {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			id := userID(user)
+			_, err := a.store.Append(ctx, decided(id, 0, min(historyLength, n-user*historyLength), func(i int) events.Envelope {
+				e := load.envelope(user)
+				if i > 0 {
+					e.Type = "USER_EMAIL_CHANGED"
+					e.Data, _ = json.Marshal(users.EmailChanged{UserID: id, Email: "ada.lovelace@example.com"})
+				}
+				return e
+			}))
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// stopwatch runs from the first read of the log that finds something until all n
+// events of it are done with.
+type stopwatch struct {
+	n    uint64
+	mu   sync.Mutex
+	from time.Time
+	took time.Duration
+	done chan struct{}
+}
+
+func newStopwatch(n int) *stopwatch { return &stopwatch{n: uint64(n), done: make(chan struct{})} }
+
+// begin is called before the first read.
+func (w *stopwatch) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.from.IsZero() {
+		w.from = time.Now()
+	}
+}
+
+// reached is called when a reader has got to a cursor.
+func (w *stopwatch) reached(c events.Cursor) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.took == 0 && events.Cursor(nil).Behind(c) >= w.n {
+		w.took = time.Since(w.from)
+		close(w.done)
+	}
+}
+
+// wait returns how many events a second were done with.
+func (w *stopwatch) wait(ctx context.Context) (float64, error) {
+	timer := time.NewTimer(2 * time.Minute)
+	defer timer.Stop()
+	select {
+	case <-w.done:
+		return perSecond(int(w.n), w.took), nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-timer.C:
+		return 0, events.Errorf(events.CodeTimeout, "the reader of %d events did not get to the end of the log", w.n)
+	}
+}
+
+type timedReader struct {
+	router.LogReader
+	*stopwatch
+}
+
+// Read reads and starts the watch.
+func (r timedReader) Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error) {
+	r.begin()
+	return r.LogReader.Read(ctx, after, limit, wait)
+}
+
+type timedCheckpoints struct {
+	router.Checkpoints
+	*stopwatch
+}
+
+// SaveCheckpoint saves and looks whether this is the end.
+func (c timedCheckpoints) SaveCheckpoint(ctx context.Context, role string, at events.Cursor) error {
+	err := c.Checkpoints.SaveCheckpoint(ctx, role, at)
+	if err == nil {
+		c.reached(at)
+	}
+	return err
+}
+
+type timedViews struct {
+	router.Views
+	*stopwatch
+}
+
+// Commit commits and looks whether this is the end.
+func (v timedViews) Commit(ctx context.Context, c events.ViewCommit) error {
+	err := v.Views.Commit(ctx, c)
+	if err == nil {
+		v.reached(c.To)
+	}
+	return err
+}

@@ -1,0 +1,44 @@
+// Command bench measures Pitwheel beside the raw clients (the limit) and plain
+// Watermill, in one process and in turn, and says how they compare.
+//
+//	go run ./cmd/bench            every row, as long as it takes
+//	go run ./cmd/bench -short     the rows that have a goal, in under a minute
+//	go run ./cmd/bench -only rabbit-consume-quorum,redis -o json
+//
+// It needs RabbitMQ and Redis (PITWHEEL_AMQP_URL and PITWHEEL_REDIS_URL, or on
+// this machine); a row whose broker is missing is skipped, and says so.
+// Everything it makes there is in namespaces of its own and is removed.
+//
+// Where to look:
+//
+//	rows.go       the table of contents: every row
+//	row.go        what a row is
+//	measure.go    pairs of runs, one contestant after the other
+//	stats.go      medians, ratios, goals
+//	report.go     the table and the JSON
+//	workload.go   the messages, and meter.go, which counts and times them
+//	plain.go      what a user of Watermill would write today
+//	app.go        Pitwheel, wired as cmd/pitwheel does it
+//
+// The other files hold the rows, by what they measure.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+)
+
+func main() {
+	redis.SetLogger(&logging.VoidLogger{})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal, which begins to clean up, the second one ends the process.
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

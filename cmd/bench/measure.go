@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// roles are in the order in which the contestants of a pair run.
+func roles() []role { return []role{limit, plain, pitwheel} }
+
+// runs are the values of one contestant: runs[figure][pair].
+type runs [][]float64
+
+// measured is all that the pairs of a row gave.
+type measured map[role]map[string]runs
+
+// rounds measures a row in pairs and returns what was seen.
+func (b *bench) rounds(ctx context.Context, r row, pairs int) (measured, error) {
+	seen := measured{}
+	for pair := range pairs {
+		if err := b.round(ctx, r, pair, pairs, seen); err != nil {
+			return nil, err
+		}
+	}
+	return seen, nil
+}
+
+// round lets every contestant run once.
+func (b *bench) round(ctx context.Context, r row, pair, pairs int, seen measured) (err error) {
+	s := b.newSpace()
+	defer func() { err = errors.Join(err, s.clean()) }()
+	b.progress("%s  %d/%d  preparing", r.name, pair+1, pairs)
+	c, err := r.prepare(ctx, s)
+	if err != nil {
+		return err
+	}
+	order := roles()
+	if pair%2 == 1 {
+		slices.Reverse(order) // Whoever comes first has no advantage in the end.
+	}
+	for _, as := range order {
+		for _, who := range c[as] {
+			b.progress("%s  %d/%d  %s", r.name, pair+1, pairs, label(as, who))
+			runtime.GC() // Nobody pays for the litter of another.
+			stop := b.profile(r, as, pair == pairs-1)
+			values, err := who.run(ctx)
+			stop()
+			if err != nil {
+				return fmt.Errorf("%s: %w", label(as, who), err)
+			}
+			if len(values) != len(r.figures) {
+				return events.Errorf(events.CodeInternal, "%s gave %d values for %d figures", label(as, who), len(values), len(r.figures))
+			}
+			seen.add(as, who.who, values)
+		}
+	}
+	return nil
+}
+
+func label(as role, who contestant) string {
+	if who.who == "" {
+		return string(as)
+	}
+	return string(as) + ", " + who.who
+}
+
+func (m measured) add(as role, who string, values []float64) {
+	if m[as] == nil {
+		m[as] = map[string]runs{}
+	}
+	if m[as][who] == nil {
+		m[as][who] = make(runs, len(values))
+	}
+	for i, v := range values {
+		m[as][who][i] = append(m[as][who][i], v)
+	}
+}
+
+// of returns what a role reached in each pair: its best contestant's value.
+func (m measured) of(as role, figure int, least bool) []float64 {
+	var out []float64
+	for pair := 0; ; pair++ {
+		var values []float64
+		for _, r := range m[as] {
+			if pair < len(r[figure]) {
+				values = append(values, r[figure][pair])
+			}
+		}
+		if len(values) == 0 {
+			return out
+		}
+		out = append(out, best(values, least))
+	}
+}
+
+// result works out one figure: medians, the ratios pair by pair, and the goal.
+func (m measured) result(f figure, index, pairs int, took time.Duration) result {
+	ours, raw, theirs := m.of(pitwheel, index, f.least), m.of(limit, index, f.least), m.of(plain, index, f.least)
+	out := result{
+		Name: f.name, Work: f.work, Unit: f.unit, Pairs: pairs, Seconds: number(took.Seconds()),
+		Limit: number(median(raw)), Plain: number(median(theirs)), Pitwheel: number(median(ours)),
+		RatioLimit: number(median(ratios(ours, raw))), RatioPlain: number(median(ratios(ours, theirs))),
+		Variants: m.variants(index),
+	}
+	out.judge(f)
+	return out
+}
+
+// variants are the medians of contestants that share a role.
+func (m measured) variants(figure int) map[string]float64 {
+	out := map[string]float64{}
+	for as, all := range m {
+		for who, r := range all {
+			if v := median(r[figure]); len(all) > 1 && !math.IsNaN(v) {
+				out[label(as, contestant{who: who})] = round(v)
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/handlers"
+	"github.com/pitwheel/pitwheel/infra/lanes"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest"
+)
+
+// The router without a broker: messages come from memory as fast as they are taken.
+
+// feed are messages in memory, of which a subscriber makes fresh ones.
+type feed struct {
+	msgs []*message.Message
+}
+
+// take returns the message of a number, as a subscriber that has just received it.
+func (f feed) take(i int) *message.Message {
+	msg := message.NewMessage(f.msgs[i].UUID, f.msgs[i].Payload)
+	msg.Metadata = f.msgs[i].Metadata // Nobody writes to it as long as nothing fails.
+	return msg
+}
+
+// source is the simplest subscriber there is.
+type source struct {
+	feed
+	stop chan struct{}
+	once sync.Once
+}
+
+// Subscribe hands out everything.
+func (s *source) Subscribe(context.Context, string) (<-chan *message.Message, error) {
+	out := make(chan *message.Message)
+	go func() { // It ends with Close.
+		defer close(out)
+		for i := range s.msgs {
+			select {
+			case out <- s.take(i):
+			case <-s.stop:
+				return
+			}
+		}
+		<-s.stop
+	}()
+	return out, nil
+}
+
+// Close ends the subscription.
+func (s *source) Close() error {
+	s.once.Do(func() { close(s.stop) })
+	return nil
+}
+
+// memoryTransport feeds messages to every subscriber through lanes, as the
+// transports of the brokers do. What is published is dropped.
+type memoryTransport struct{ feed }
+
+func (memoryTransport) Publisher() message.Publisher { return dropped{} }
+
+func (memoryTransport) QueuePublisher() message.Publisher { return noPoison{} }
+
+func (t memoryTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &laneSource{feed: t.feed, cfg: s, ctx: ctx, cancel: cancel}, nil
+}
+
+type dropped struct{}
+
+func (dropped) Publish(string, ...*message.Message) error { return nil }
+
+func (dropped) Close() error { return nil }
+
+// laneSource is a subscriber with lanes between what comes in and what is handed out.
+type laneSource struct {
+	feed
+	cfg     router.Subscription
+	ctx     context.Context //nolint:containedctx // It is the subscription's life.
+	cancel  context.CancelFunc
+	window  *lanes.Lanes[int]
+	feeding sync.WaitGroup
+	out     chan *message.Message
+	once    sync.Once
+}
+
+func (s *laneSource) Subscribe(context.Context, string) (<-chan *message.Message, error) {
+	s.out = make(chan *message.Message)
+	s.window = lanes.New(lanes.Config[int]{Concurrency: s.cfg.Concurrency}, s.out)
+	s.feeding.Go(func() {
+		for i := range s.msgs {
+			msg := s.take(i)
+			if s.window.Push(s.ctx, s.cfg.Key(msg), msg, i) != nil {
+				return
+			}
+		}
+	})
+	return s.out, nil
+}
+
+func (s *laneSource) Drain(ctx context.Context) error {
+	s.cancel()
+	if s.window == nil {
+		return nil
+	}
+	err := s.window.Drain(ctx)
+	s.feeding.Wait()
+	s.once.Do(func() { close(s.out) })
+	return err
+}
+
+func (s *laneSource) Close() error { return s.Drain(context.Background()) }
+
+func (s *laneSource) Ready() error { return nil }
+
+// freeInbox costs nothing and has seen nothing, so that what looking into an inbox
+// costs the router itself is measured.
+type freeInbox struct{}
+
+func (freeInbox) Seen(context.Context, string, string) (bool, error) { return false, nil }
+
+func (freeInbox) Record(context.Context, string, string) error { return nil }
+
+// inProcess measures the router alone: bare, with Watermill's five middlewares,
+// and with Pitwheel's pipeline and lanes.
+func inProcess(n int) func(context.Context, *space) (contest, error) {
+	return func(context.Context, *space) (contest, error) {
+		f := feed{standard(n).messages()}
+		shared := map[string]message.Metadata{} // One for each key saves memory.
+		for _, m := range f.msgs {
+			key := m.Metadata[events.MetaAggregateID]
+			if shared[key] == nil {
+				shared[key] = m.Metadata
+			}
+			m.Metadata = shared[key]
+		}
+		runtime.GC()
+		watermill := func(bare bool) func(context.Context) ([]float64, error) {
+			return one(func(ctx context.Context) (float64, error) {
+				m := newMeter(n, n)
+				src := &source{feed: f, stop: make(chan struct{})}
+				return plainConsumer{subscribers: []message.Subscriber{src}, topic: topic, handle: plainReaction(m, 0), bare: bare}.run(ctx, m)
+			})
+		}
+		return contest{
+			limit:    {{"", watermill(true)}},
+			plain:    {{"", watermill(false)}},
+			pitwheel: {{"", one(func(ctx context.Context) (float64, error) { return f.through(ctx) })}},
+		}, nil
+	}
+}
+
+// through sends the feed through Pitwheel's router.
+func (f feed) through(ctx context.Context) (float64, error) {
+	catalogue, err := handlers.Catalogue()
+	if err != nil {
+		return 0, err
+	}
+	m, store := newMeter(len(f.msgs), len(f.msgs)), &routertest.Store{}
+	stop, _, err := startRouter(ctx, router.Config{
+		Catalogue: catalogue, Handlers: []router.Handler{reaction(m, 0)}, Transport: memoryTransport{f},
+		Log: store, Reader: store, Checkpoints: store, Views: store, Elector: store, Inbox: freeInbox{},
+	})
+	if err != nil {
+		return 0, err
+	}
+	rate, err := m.wait(ctx)
+	if stopErr := stop(); err == nil {
+		err = stopErr
+	}
+	return rate, err
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// redisBenchmark runs a command n times with redis-benchmark, and returns how many
+// a second it did. Without that program, or where it cannot reach the server as we
+// do, the value is NaN.
+func (s *space) redisBenchmark(ctx context.Context, n int, command []string) (float64, error) {
+	opts, err := redis.ParseURL(s.redisURL)
+	if err != nil {
+		return 0, err
+	}
+	program, err := exec.LookPath("redis-benchmark")
+	if err != nil || opts.TLSConfig != nil || opts.Username != "" || opts.Network == "unix" {
+		return math.NaN(), nil
+	}
+	host, port, err := net.SplitHostPort(opts.Addr)
+	if err != nil {
+		return 0, err
+	}
+	args := []string{"-h", host, "-p", port, "--dbnum", strconv.Itoa(opts.DB), "-c", strconv.Itoa(writers), "-n", strconv.Itoa(n),
+		"-r", "1000000000", "--csv"}
+	cmd := exec.CommandContext(ctx, program, append(args, command...)...) //nolint:gosec // Nothing of it comes from outside but the address.
+	if opts.Password != "" {
+		// Not on the command line, where every user of the machine could read it.
+		cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+opts.Password)
+	}
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("redis-benchmark: %w", err)
+	}
+	return requestsPerSecond(string(out))
+}
+
+// requestsPerSecond reads the CSV of redis-benchmark. The last line begins with the
+// command, whose commas and quotes are as they were; seven figures follow it, of
+// which the first is the one.
+func requestsPerSecond(csv string) (float64, error) {
+	lines := strings.Split(strings.TrimSpace(csv), "\n")
+	fields := strings.Split(lines[len(lines)-1], `","`)
+	if len(fields) >= 8 {
+		if v, err := strconv.ParseFloat(fields[len(fields)-7], 64); err == nil {
+			return v, nil
+		}
+	}
+	return 0, events.Errorf(events.CodeInternal, "the output of redis-benchmark is not understood: %.200q", csv)
+}

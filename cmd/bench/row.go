@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+)
+
+// row is one piece of work that is measured.
+type row struct {
+	// name is what -only picks.
+	name string
+	// figures are what one run of it gives: a contestant's result has as many values.
+	figures []figure
+	// needs are the brokers it cannot do without.
+	needs []broker
+	// long rows are not part of -short.
+	long bool
+	// prepare gets everything ready for one pair of runs. What it makes is removed
+	// with the space after them.
+	prepare func(context.Context, *space) (contest, error)
+}
+
+// figure is one line of the table.
+type figure struct {
+	name  string
+	work  string // in words
+	unit  string
+	least bool // less is better
+	goals []goal
+}
+
+// goal is what Pitwheel's figure must reach: a bound, or a multiple of another
+// contestant's figure.
+type goal struct {
+	of    role // "": the bound is absolute
+	bound float64
+}
+
+// text says the goal in the way of the table in ANCHORS.md.
+func (g goal) text(least bool) string {
+	sign := "≥"
+	if least {
+		sign = "≤"
+	}
+	bound := strconv.FormatFloat(g.bound, 'f', -1, 64)
+	if g.of == "" {
+		return fmt.Sprintf("%s %s", sign, thousands(g.bound))
+	}
+	return fmt.Sprintf("%s %s × %s", sign, bound, g.of)
+}
+
+// role is what a contestant stands for.
+type role string
+
+const (
+	limit    role = "limit"    // the raw client
+	plain    role = "plain"    // Watermill as it comes
+	pitwheel role = "pitwheel" // every middleware on
+)
+
+// contest is who runs in one pair. Of several in one role the best one counts.
+type contest map[role][]contestant
+
+// contestant does the work once and returns one value for each figure; a figure
+// that it has no part in is NaN.
+type contestant struct {
+	who string
+	run func(context.Context) ([]float64, error)
+}
+
+// one adapts a run with a single figure.
+func one(f func(context.Context) (float64, error)) func(context.Context) ([]float64, error) {
+	return func(ctx context.Context) ([]float64, error) {
+		v, err := f(ctx)
+		return []float64{v}, err
+	}
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// Exit codes, as CONTRACT has them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// options are what the command line says.
+type options struct {
+	short    bool
+	growth   bool
+	only     string
+	output   string
+	pairs    int
+	profiles string
+	verbose  bool
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.BoolVar(&o.short, "short", false, "smaller counts, and only the rows that have a goal; under a minute")
+	f.BoolVar(&o.growth, "growth", false, "with -short: the long rows, too")
+	f.StringVar(&o.only, "only", "", "only these `rows`, separated by commas; a beginning of a name picks all that begin so")
+	f.StringVar(&o.output, "o", "table", "table or json")
+	f.IntVar(&o.pairs, "pairs", 3, "how often each contestant runs; the medians are reported")
+	f.StringVar(&o.profiles, "profiles", "", "a `directory` for a CPU profile of Pitwheel's last run of each row")
+	f.BoolVar(&o.verbose, "v", false, "show the log of the router and the drivers")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case f.NArg() > 0:
+		return o, events.Errorf(events.CodeConfig, "%q is no flag; rows are picked with -only", f.Arg(0))
+	case o.output != "table" && o.output != "json":
+		return o, events.Errorf(events.CodeConfig, "-o is %q; it must be table or json", o.output)
+	case o.pairs < 1:
+		return o, events.Errorf(events.CodeConfig, "-pairs is %d; it must be at least 1", o.pairs)
+	}
+	return o, nil
+}
+
+// run measures what the command line asks for and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	}
+	var chosen []row
+	if err == nil {
+		chosen, err = choose(rows(), o)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "bench:", err)
+		return exitUsage
+	}
+	b := newBench(o, os.Getenv, stderr)
+	results, failed := b.all(ctx, chosen, o.pairs)
+	print := printTable
+	if o.output == "json" {
+		print = printJSON
+	}
+	if err := print(stdout, results); err != nil {
+		_, _ = fmt.Fprintln(stderr, "bench:", err)
+		return exitFailed
+	}
+	switch {
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case failed:
+		return exitFailed
+	}
+	return exitOK
+}
+
+// choose picks the rows that the options name.
+func choose(all []row, o options) ([]row, error) {
+	var out []row
+	if o.only == "" {
+		for _, r := range all {
+			if !o.short || !r.long || o.growth {
+				out = append(out, r)
+			}
+		}
+		return out, nil
+	}
+	picked := map[string]bool{}
+	for want := range strings.SplitSeq(o.only, ",") {
+		found := false
+		for _, r := range all {
+			if want != "" && r.answers(want) {
+				found, picked[r.name] = true, true
+			}
+		}
+		if !found {
+			return nil, events.Errorf(events.CodeConfig, "-only: no row is named %q; there are %s", want, strings.Join(names(all), ", "))
+		}
+	}
+	for _, r := range all {
+		if picked[r.name] {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// answers tells whether the row, or one of its figures, has a name that begins so.
+func (r row) answers(want string) bool {
+	if strings.HasPrefix(r.name, want) {
+		return true
+	}
+	for _, f := range r.figures {
+		if strings.HasPrefix(f.name, want) {
+			return true
+		}
+	}
+	return false
+}
+
+func names(all []row) []string {
+	var out []string
+	for _, r := range all {
+		out = append(out, r.name)
+	}
+	return out
+}
+
+// all measures one row after the other. A row that cannot be measured is in the
+// result with the reason; failed tells whether there was one that broke.
+func (b *bench) all(ctx context.Context, chosen []row, pairs int) (results []result, failed bool) {
+	b.probe(ctx)
+	for _, r := range chosen {
+		if ctx.Err() != nil {
+			break
+		}
+		started := time.Now()
+		missing := b.missing(r)
+		var seen measured
+		var err error
+		if missing == "" {
+			seen, err = b.rounds(ctx, r, pairs)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		for i, f := range r.figures {
+			line := without(f)
+			switch {
+			case missing != "":
+				line.Skipped = missing
+			case err != nil:
+				line.Error = err.Error()
+				failed = true
+			default:
+				line = seen.result(f, i, pairs, time.Since(started))
+			}
+			results = append(results, line)
+		}
+		b.finished(r, missing, err, time.Since(started))
+	}
+	return results, failed
+}
