@@ -12,16 +12,28 @@ import (
 func (c *consumer) correlate(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
 		d := &delivery{Context: msg.Context(), handler: c, verdict: verdictAborted}
-		if d.envelope, d.unreadable = decode(msg); d.unreadable != nil {
-			d.envelope = events.Envelope{Header: readHeader(msg)}
-			if d.envelope.ID == "" {
-				d.envelope.ID = events.DeriveID("content", d.envelope.Type, string(msg.Payload))
-			}
-		}
-		if d.envelope.CorrelationID == "" {
-			d.envelope.CorrelationID = d.envelope.ID // A foreign message starts a story of its own.
-		}
+		d.envelope, d.unreadable = readMessage(msg)
 		msg.SetContext(d)
 		return next(msg)
 	}
+}
+
+// readMessage reads a message. One that cannot be read has an identity all the same:
+// its error comes with a header that says all there is to say, and with an id that
+// is the same whenever the message comes.
+func readMessage(msg *message.Message) (events.Envelope, error) {
+	e, err := decode(msg)
+	if err != nil {
+		e = events.Envelope{Header: readHeader(msg)}
+		switch {
+		case e.ID == "":
+			e.ID = events.DeriveID("content", e.Type, string(msg.Payload))
+		case !events.IsID(e.ID):
+			e.ID = events.NormalizeID(e.ID)
+		}
+	}
+	if e.CorrelationID == "" {
+		e.CorrelationID = e.ID // A foreign message starts a story of its own.
+	}
+	return e, err
 }

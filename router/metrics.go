@@ -24,6 +24,7 @@ type Metrics struct {
 	conflicts   prometheus.Counter
 	relayLag    prometheus.Gauge
 	projections *prometheus.GaugeVec
+	letters     *prometheus.GaugeVec
 }
 
 // handlerMetrics are the handles of one handler, resolved once.
@@ -72,10 +73,12 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Help: "Events in the log that the relay has not published yet."}),
 		projections: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_projection_lag_events",
 			Help: "Events in the log that the projection has not applied yet."}, []string{"projection"}),
+		letters: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_poison_letters",
+			Help: "Poison letters in the store; every instance shows all of them."}, []string{handler}),
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.execution, m.publish, m.received, m.messages, m.inFlight, m.attempt, m.age,
-		m.paused, m.commands, m.append, m.conflicts, m.relayLag, m.projections} {
+		m.paused, m.commands, m.append, m.conflicts, m.relayLag, m.projections, m.letters} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -3,6 +3,7 @@ package router
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -111,6 +112,8 @@ func (p Policy) validate() error {
 	switch {
 	case !queueName.MatchString(p.Queue):
 		return events.Errorf(events.CodeConfig, "queue is %q; use letters, digits, '.', '_' and '-', at most 200", p.Queue)
+	case strings.HasSuffix(p.Queue, poisonQueue("")):
+		return events.Errorf(events.CodeConfig, "queue is %q; a name that ends in %s is that of a poison queue", p.Queue, poisonQueue(""))
 	case p.Concurrency < 1 || p.Concurrency > 10_000:
 		return events.Errorf(events.CodeConfig, "concurrency is %d; it must be 1 to 10000", p.Concurrency)
 	case p.Attempts < 1 || p.Attempts > 100:

@@ -29,6 +29,8 @@ type Config struct {
 	Elector     Elector
 	// Inbox is optional: without one, reactions are not deduplicated.
 	Inbox Inbox
+	// Letters are optional: without them, poison letters stay in their queues.
+	Letters Letters
 
 	// Logger is optional, and so is WatermillLogger, which gets what Watermill's
 	// own router has to say.
@@ -50,6 +52,7 @@ type Router struct {
 	consumers  []*consumer
 	bystanders []declared
 	projectors []*projector
+	keepers    []*lettersKeeper
 	relay      *relay
 	running    chan struct{}
 }
@@ -102,6 +105,16 @@ func New(c Config) (*Router, error) {
 		if err := r.add(p, isChosen[p.name], letters); err != nil {
 			return nil, err
 		}
+		if c.Letters == nil {
+			continue
+		}
+		// Letters are kept for all handlers: that one does not run, or is paused, is
+		// when somebody looks for them.
+		k, err := r.keeper(p)
+		if err != nil {
+			return nil, err
+		}
+		r.keepers = append(r.keepers, k)
 	}
 	r.relay, err = newRelay(c.Reader, c.Checkpoints, c.Metrics.publisher("relay", c.Transport.Publisher()), c.Logger)
 	return r, err

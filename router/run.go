@@ -27,6 +27,9 @@ func (r *Router) Run(ctx context.Context) error {
 		h := shaft.AddConsumerHandler(c.plan.name, c.plan.topic, undrained{c.sub}, noMessages(c.pass))
 		h.AddMiddleware(c.pipeline()...)
 	}
+	for _, k := range r.keepers {
+		shaft.AddConsumerHandler(k.name(), "", undrained{k.sub}, k.keep)
+	}
 
 	// What runs in the background outlives ctx: it is stopped in its own order.
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
@@ -78,6 +81,11 @@ func (r *Router) Ready() map[string]error {
 			out[c.plan.name] = err
 		}
 	}
+	for _, k := range r.keepers {
+		if err := k.sub.Ready(); err != nil {
+			out[k.name()] = err
+		}
+	}
 	for _, p := range r.projectors {
 		if err := p.pulse.ailing(); err != nil {
 			out[p.plan.name] = err
@@ -102,6 +110,9 @@ func (r *Router) drain(ctx context.Context) error {
 			}
 		})
 	}
+	for _, k := range r.keepers {
+		wg.Go(func() { _ = k.sub.Drain(ctx) }) // What is given up is still in the queue.
+	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
@@ -113,6 +124,9 @@ func (r *Router) closeAll() error {
 	}
 	for _, b := range r.bystanders {
 		errs = append(errs, b.sub.Close())
+	}
+	for _, k := range r.keepers {
+		errs = append(errs, k.sub.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -175,11 +189,13 @@ func (r *Router) announce(ctx context.Context) {
 	close(r.running)
 }
 
-// watchLag keeps the lag of relay and projections in the metrics.
+// watchLag keeps the lag of relay and projections, and the number of letters, in
+// the metrics.
 func (r *Router) watchLag(ctx context.Context) {
 	ticker := time.NewTicker(2 * time.Second)
 	defer ticker.Stop()
 	for {
+		r.countLetters(ctx)
 		if end, err := r.config.Reader.End(ctx); err == nil {
 			if at, err := r.config.Checkpoints.Checkpoint(ctx, relayRole); err == nil {
 				r.metrics.relayLag.Set(float64(at.Behind(end)))
@@ -195,6 +211,21 @@ func (r *Router) watchLag(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// countLetters shows how many letters each handler has. Handlers of other
+// applications on the same store are not ours to show.
+func (r *Router) countLetters(ctx context.Context) {
+	if len(r.keepers) == 0 {
+		return
+	}
+	counts, err := r.config.Letters.CountLetters(ctx)
+	if err != nil {
+		return // The next round is soon.
+	}
+	for _, k := range r.keepers {
+		r.metrics.letters.WithLabelValues(k.plan.name).Set(float64(counts[k.plan.name]))
 	}
 }
 

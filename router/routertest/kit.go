@@ -3,6 +3,7 @@ package routertest
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type Kit struct {
 	commands  *router.Commands
 	store     *Store
 	transport *Transport
+	kept      *Letters
 	handled   handledLog
 	views     []string
 }
@@ -35,6 +37,11 @@ type Letter struct {
 	Code     string
 	Reason   string
 	Attempts string
+	// Failures is how often the message was given up: more than once only if it
+	// was retried.
+	Failures int
+	// Frame and Stack are where the handler panicked; empty if it did not.
+	Frame, Stack string
 	// Body is the message as it came, byte for byte.
 	Body []byte
 }
@@ -43,7 +50,7 @@ type Letter struct {
 // shortened to a millisecond.
 func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler) *Kit {
 	t.Helper()
-	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}}
+	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}, kept: &Letters{}}
 	short := time.Millisecond
 	tuning := map[string]router.Tuning{}
 	for _, h := range handlers {
@@ -58,7 +65,7 @@ func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler
 	r, err := router.New(router.Config{
 		Catalogue: catalogue, Handlers: handlers, Tuning: tuning, Transport: k.transport,
 		Log: k.store, Reader: k.store, Checkpoints: k.store, Views: k.store, Elector: k.store,
-		Inbox: &watchedInbox{k.store, &k.handled},
+		Inbox: &watchedInbox{k.store, &k.handled}, Letters: k.kept,
 	})
 	k.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -86,6 +93,9 @@ func (k *Kit) Commands() *router.Commands { return k.commands }
 
 // Store is what the application remembers.
 func (k *Kit) Store() *Store { return k.store }
+
+// Letters are the poison letters that it has kept.
+func (k *Kit) Letters() *Letters { return k.kept }
 
 // Transport is what its messages travel on.
 func (k *Kit) Transport() *Transport { return k.transport }
@@ -179,22 +189,35 @@ func (k *Kit) Published(topic string) []events.Envelope {
 }
 
 // Poisoned returns the letters of a queue or, where the queue has its handler's
-// name, of a handler.
+// name, of a handler: one for each message, in the order of their first failure.
 func (k *Kit) Poisoned(queue string) []Letter {
 	k.t.Helper()
 	k.transport.mu.Lock()
 	q := k.transport.queue(queue + ".poison")
 	k.transport.mu.Unlock()
+	if !poll(func() bool { return q.size() == 0 }) {
+		k.t.Fatalf("routertest: the letters of %s are not kept after %s", queue, patience)
+	}
 	var out []Letter
-	for _, m := range q.all() {
+	for _, kept := range k.kept.Of(queue) {
 		l := Letter{
-			Handler: m.Metadata[router.PoisonHandler], Code: m.Metadata[router.PoisonCode], Reason: m.Metadata[router.PoisonReason],
-			Attempts: m.Metadata[router.PoisonAttempts], Body: m.Payload,
+			Handler: kept.Handler, Code: kept.Code, Reason: kept.Reason, Attempts: strconv.Itoa(kept.Attempts), Failures: kept.Failures,
+			Frame: kept.Frame, Stack: kept.Stack, Body: kept.Body,
 		}
-		l.Envelope, _ = events.Decode(m.Payload, events.Header{ID: m.UUID, Type: m.Metadata[events.MetaType]})
+		l.Envelope, _ = events.Decode(kept.Body, events.Header{ID: kept.MessageID, Type: kept.Type})
 		out = append(out, l)
 	}
 	return out
+}
+
+// Retry gives the letters of a queue to their handler again, as `pitwheel poison
+// retry` does, and returns when everything has reacted.
+func (k *Kit) Retry(queue string) {
+	k.t.Helper()
+	for _, l := range k.kept.take(queue) {
+		k.must(k.transport.deposit(queue, router.Replay(l)))
+	}
+	k.Settle()
 }
 
 // Row reads a projection's row into out and tells whether there is one.

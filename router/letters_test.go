@@ -1,0 +1,234 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest"
+)
+
+func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
+	t.Parallel()
+	var mended atomic.Bool
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+		if mended.Load() {
+			return nil
+		}
+		return errors.New("not yet")
+	}, router.Policy{Queue: "q", Attempts: 2}))
+	kit.Record(created(ada))
+	first := kit.Letters().Of("q")
+	if len(first) != 1 {
+		t.Fatalf("%d letters, want 1", len(first))
+	}
+	l := first[0]
+	e := kit.Published("user.events")[0]
+	want := events.Letter{
+		ID: events.LetterID("h", e.ID), Handler: "h", Kind: "reaction", Queue: "q", Topic: "user.events", Type: "USER_CREATED", Key: ada,
+		MessageID: e.ID, CorrelationID: e.CorrelationID, Code: events.CodeInternal, Reason: "not yet", Source: events.LetterFromRouter,
+		Attempts: 2, Failures: 1, Size: len(l.Body),
+	}
+	if diff := cmp.Diff(want, l, cmpopts.IgnoreFields(events.Letter{}, "Body", "Metadata", "FirstFailedAt", "LastFailedAt")); diff != "" {
+		t.Errorf("another letter than wanted (-want +got):\n%s", diff)
+	}
+	for name := range l.Metadata {
+		if strings.HasPrefix(name, "poison_") || strings.HasPrefix(name, "pitwheel_") {
+			t.Errorf("%s is left in the message's own metadata", name)
+		}
+	}
+	// It fails again, and a third time: it is the same letter.
+	kit.Retry("q")
+	kit.Retry("q")
+	again := kit.Letters().Of("q")
+	if len(again) != 1 || again[0].ID != l.ID || again[0].Failures != 3 || again[0].Attempts != 2 || !again[0].FirstFailedAt.Equal(l.FirstFailedAt) || again[0].LastFailedAt.Before(l.LastFailedAt) {
+		t.Errorf("after two retries: %+v, the first time %+v", again, l)
+	}
+	if diff := cmp.Diff(l.Metadata, again[0].Metadata); diff != "" {
+		t.Errorf("the message's metadata changed on the way (-first +third):\n%s", diff)
+	}
+	if string(again[0].Body) != string(l.Body) {
+		t.Errorf("the body was %s and is %s", l.Body, again[0].Body)
+	}
+	mended.Store(true)
+	kit.Retry("q")
+	if left := kit.Letters().Of("q"); len(left) > 0 {
+		t.Errorf("letters are left: %+v", left)
+	}
+	if got := kit.Handled("h"); len(got) != 1 || got[0] != e.ID {
+		t.Errorf("handled %v, want %s", got, e.ID)
+	}
+}
+
+func TestTheLetterOfAPanicNamesItsFrame(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(){
+		"a panic":                      func() { panic("boom") },
+		"an error of the runtime":      func() { _ = *(*int)(nil) },
+		"a panic while panicking":      func() { defer func() { panic("again") }(); explode() },
+		"in a function of the handler": explode,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+				fail()
+				return nil
+			}, router.Policy{Attempts: 1}))
+			kit.Record(created(ada))
+			letters := kit.Poisoned("h")
+			if len(letters) != 1 || !strings.HasPrefix(letters[0].Frame, "router_test.") || !strings.Contains(letters[0].Frame, " letters_test.go:") {
+				t.Errorf("the letters are %+v", letters)
+			}
+		})
+	}
+}
+
+func explode() { panic("boom") }
+
+// What others put into a poison queue is kept as well, with what can be known.
+func TestLettersOfOthers(t *testing.T) {
+	t.Parallel()
+	body := `{"type":"USER_CREATED","data":{"userId":"` + ada + `","email":"a@example.com","name":"Ada"}}`
+	derived := events.DeriveID("content", "USER_CREATED", body)
+	for _, tt := range []struct {
+		name, id, body string
+		meta           message.Metadata
+		want           events.Letter
+	}{
+		{
+			name: "given up by the broker, under the name of the poison queue", body: body,
+			meta: message.Metadata{
+				"type":    "ns.h.poison",
+				"x-death": `[{"count":1,"exchange":"","queue":"ns.h","reason":"delivery_limit","routing-keys":["USER_CREATED"],"time":"2026-11-24T10:00:00.000Z"}]`,
+			},
+			want: events.Letter{
+				Type: "USER_CREATED", Key: ada, MessageID: derived, CorrelationID: derived, Code: "DELIVERY_LIMIT", Source: events.LetterFromBroker,
+				FirstFailedAt: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), LastFailedAt: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC),
+			},
+		},
+		{
+			name: "expired", id: "6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0009", body: `{"broken`,
+			meta: message.Metadata{"type": "USER_CREATED", "x-first-death-reason": "expired", "x-delivery-count": "3"},
+			want: events.Letter{
+				Type: "USER_CREATED", MessageID: "6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0009", CorrelationID: "6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0009",
+				Code: "EXPIRED", Source: events.LetterFromBroker, Attempts: 3,
+			},
+		},
+		{
+			name: "put there by hand", id: "mine", body: "\xff\xfe",
+			want: events.Letter{MessageID: events.NormalizeID("mine"), CorrelationID: events.NormalizeID("mine"), Code: "UNEXPLAINED", Source: events.LetterFromBroker},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			kit := routertest.Start(t, catalogue(t), router.On("h", react))
+			msg := message.NewMessage(tt.id, []byte(tt.body))
+			for k, v := range tt.meta {
+				msg.Metadata[k] = v
+			}
+			if err := kit.Transport().QueuePublisher().Publish("h.poison", msg, msg.Copy()); err != nil {
+				t.Fatal(err)
+			}
+			kit.Settle()
+			letters := kit.Letters().Of("h")
+			if len(letters) != 1 {
+				t.Fatalf("%d letters, want 1", len(letters))
+			}
+			tt.want.ID, tt.want.Handler, tt.want.Kind, tt.want.Queue, tt.want.Topic = events.LetterID("h", tt.want.MessageID), "h", "reaction", "h", "user.events"
+			tt.want.Size, tt.want.Body = len(tt.body), []byte(tt.body)
+			ignore := []string{"Metadata", "Reason", "Failures"}
+			if tt.want.LastFailedAt.IsZero() {
+				ignore = append(ignore, "FirstFailedAt", "LastFailedAt")
+			}
+			if diff := cmp.Diff(tt.want, letters[0], cmpopts.IgnoreFields(events.Letter{}, ignore...)); diff != "" {
+				t.Errorf("another letter than wanted (-want +got):\n%s", diff)
+			}
+			if letters[0].Reason == "" {
+				t.Error("no reason is given")
+			}
+		})
+	}
+}
+
+// A retried message is what it was, without the marks of its former ways.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	msg := router.Replay(events.Letter{
+		MessageID: "id", CorrelationID: "story", Failures: 2, FirstFailedAt: since, Body: []byte("body"),
+		Metadata: map[string]string{
+			"type": "USER_CREATED", "attempt": "1", "aggregate_id": ada, "x-death": "[]", "x-first-death-queue": "q", "x-delivery-count": "3",
+			router.PoisonCode: "X", events.MetaAttempts: "5", events.MetaFirstFailed: "then", events.MetaRetried: "1",
+		},
+	})
+	want := message.Metadata{
+		"type": "USER_CREATED", "attempt": "1", "aggregate_id": ada, "correlation_id": "story",
+		events.MetaRetried: "2", events.MetaFailingSince: "2026-11-24T10:00:00.000Z",
+	}
+	if diff := cmp.Diff(want, msg.Metadata); diff != "" || msg.UUID != "id" || string(msg.Payload) != "body" {
+		t.Errorf("the message is %s %s (-want +got):\n%s", msg.UUID, msg.Payload, diff)
+	}
+}
+
+// A store that is away keeps nothing back: the letter waits in its queue.
+func TestALetterWaitsForItsStore(t *testing.T) {
+	t.Parallel()
+	store := &awayLetters{}
+	store.left.Store(3)
+	transport, memory := &routertest.Transport{}, &routertest.Store{}
+	r, err := router.New(router.Config{
+		Catalogue: catalogue(t), Handlers: []router.Handler{router.On("h", react)}, Transport: transport,
+		Log: memory, Reader: memory, Checkpoints: memory, Views: memory, Elector: memory, Letters: store,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	if err := transport.QueuePublisher().Publish("h.poison", message.NewMessage("id", nil)); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.After(10 * time.Second); len(store.Of("h")) == 0; {
+		select {
+		case <-deadline:
+			t.Fatal("the letter was never kept")
+		case <-time.After(time.Millisecond):
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// awayLetters fail a few times first.
+type awayLetters struct {
+	routertest.Letters
+	left atomic.Int32
+}
+
+func (l *awayLetters) StoreLetter(ctx context.Context, letter events.Letter) error {
+	if l.left.Add(-1) >= 0 {
+		return events.Errorf(events.CodeUnavailable, "away")
+	}
+	return l.Letters.StoreLetter(ctx, letter)
+}
+
+func TestAQueueMayNotLookLikeAPoisonQueue(t *testing.T) {
+	t.Parallel()
+	_, err := router.Describe(catalogue(t), []router.Handler{router.On("h", react, router.Policy{Queue: "other.poison"})}, nil)
+	if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "other.poison") {
+		t.Errorf("the error is %v", err)
+	}
+}

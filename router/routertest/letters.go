@@ -1,0 +1,76 @@
+package routertest
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// Letters keep poison letters in memory, in the order of their first failure. The
+// zero value is ready.
+type Letters struct {
+	mu   sync.Mutex
+	kept []*keptLetter
+}
+
+type keptLetter struct {
+	events.Letter
+	failures []string // those that were counted
+}
+
+// StoreLetter keeps a letter, or one more failure of a kept one.
+func (l *Letters) StoreLetter(_ context.Context, letter events.Letter) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	failure := letter.Source + letter.LastFailedAt.Format(events.TimeLayout)
+	i := slices.IndexFunc(l.kept, func(k *keptLetter) bool { return k.ID == letter.ID })
+	if i < 0 {
+		l.kept = append(l.kept, &keptLetter{letter, []string{failure}})
+		return nil
+	}
+	k := l.kept[i]
+	if slices.Contains(k.failures, failure) {
+		return nil
+	}
+	letter.Failures = max(letter.Failures, k.Failures+1)
+	if k.FirstFailedAt.Before(letter.FirstFailedAt) {
+		letter.FirstFailedAt = k.FirstFailedAt
+	}
+	k.Letter, k.failures = letter, append(k.failures, failure)
+	return nil
+}
+
+// CountLetters counts them by handler.
+func (l *Letters) CountLetters(context.Context) (map[string]int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := map[string]int{}
+	for _, k := range l.kept {
+		out[k.Handler]++
+	}
+	return out, nil
+}
+
+// take removes the letters of a queue and returns them.
+func (l *Letters) take(queue string) []events.Letter {
+	out := l.Of(queue)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = slices.DeleteFunc(l.kept, func(k *keptLetter) bool { return k.Queue == queue })
+	return out
+}
+
+// Of returns the letters of a queue.
+func (l *Letters) Of(queue string) []events.Letter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []events.Letter
+	for _, k := range l.kept {
+		if k.Queue == queue {
+			out = append(out, k.Letter)
+		}
+	}
+	return out
+}
