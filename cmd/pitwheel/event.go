@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -177,5 +176,5 @@ func inTime(batch []events.Recorded) []events.Recorded {
 
 // logLine is an event as people see it in the stream.
 func logLine(e logView) string {
-	return fmt.Sprintf("%s  %-20s v%-4d %s %s  %s", e.Timestamp, e.Type, e.Version, e.Aggregate, e.AggregateID, plainText(json.RawMessage(e.Data)))
+	return fmt.Sprintf("%s  %-20s v%-4d %s %s  %s", e.Timestamp, e.Type, e.Version, e.Aggregate, e.AggregateID, e.Data)
 }

@@ -93,35 +93,51 @@ func (p printer) json(v any) error {
 	return err
 }
 
-// yaml goes through JSON, of which YAML is a superset, so that names and order
-// of the fields are the same.
+// yaml goes through JSON, so that names and order of the fields are the same.
 func (p printer) yaml(v any) error {
 	text, err := compact(v)
 	if err != nil {
 		return err
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	node, err := nextNode(dec)
+	if err != nil {
 		return err
 	}
-	block(&doc)
 	enc := yaml.NewEncoder(p.out)
 	enc.SetIndent(2)
-	return errors.Join(enc.Encode(&doc), enc.Close())
+	return errors.Join(enc.Encode(node), enc.Close())
 }
 
-// block drops the JSON style of a node and of all below it.
-func block(n *yaml.Node) {
-	n.Style &^= yaml.FlowStyle | yaml.DoubleQuotedStyle
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
-		// Left to itself, a text such as "1" or "no" must keep its quotes.
-		var plain yaml.Node
-		_ = plain.Encode(n.Value) // A string always encodes.
-		n.Style = plain.Style
+// nextNode reads one JSON value as a YAML node.
+func nextNode(dec *json.Decoder) (*yaml.Node, error) {
+	token, err := dec.Token()
+	if err != nil {
+		return nil, err
 	}
-	for _, c := range n.Content {
-		block(c)
+	node := &yaml.Node{}
+	switch token {
+	case json.Delim('{'):
+		node.Kind = yaml.MappingNode
+	case json.Delim('['):
+		node.Kind = yaml.SequenceNode
+	default:
+		if number, ok := token.(json.Number); ok {
+			return &yaml.Node{Kind: yaml.ScalarNode, Value: number.String()}, nil
+		}
+		return node, node.Encode(token)
 	}
+	for dec.More() {
+		// The keys of an object come as values of their own, as YAML wants them.
+		child, err := nextNode(dec)
+		if err != nil {
+			return nil, err
+		}
+		node.Content = append(node.Content, child)
+	}
+	_, err = dec.Token() // The end of the object or array.
+	return node, err
 }
 
 func (p printer) table(head []string, rows [][]string) error {
@@ -170,8 +186,11 @@ func fieldsOf(v any) ([][]string, error) {
 		return nil, err
 	}
 	dec := json.NewDecoder(bytes.NewReader(object))
-	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+	if !bytes.HasPrefix(object, []byte("{")) {
 		return [][]string{{"", plainText(object)}}, nil
+	}
+	if _, err := dec.Token(); err != nil { // The opening brace.
+		return nil, err
 	}
 	var out [][]string
 	for dec.More() {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -145,9 +147,10 @@ func TestServeWaitsForBrokers(t *testing.T) {
 	b := realBrokers(t)
 	redis := brokertest.StartRedis(t)
 	redis.Kill()
-	environ := append(b.environ, "PITWHEEL_REDIS_URL="+redis.URL(), "PITWHEEL_HTTP_ADDR="+freeAddress(t))
+	address := freeAddress(t)
+	environ := slices.Concat(b.environ, []string{"PITWHEEL_REDIS_URL=" + redis.URL(), "PITWHEEL_HTTP_ADDR=" + address})
 	r := start(t, environ, "serve")
-	r.http = strings.TrimPrefix(environ[len(environ)-1], "PITWHEEL_HTTP_ADDR=")
+	r.http = address
 	r.errs.await(t, `waiting for Redis`)
 	code, body := r.get(t, "/readyz")
 	if code != http.StatusServiceUnavailable || !strings.Contains(body, "redis: ") || !strings.Contains(body, "rabbitmq: ") {
@@ -191,7 +194,7 @@ func TestStopWhileWaiting(t *testing.T) {
 func TestWrongPasswordStopsTheStart(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)
-	environ := append(b.environ, "PITWHEEL_AMQP_URL="+strings.Replace(b.amqpURL, "guest:guest@", "guest:s3cret@", 1))
+	environ := slices.Concat(b.environ, []string{"PITWHEEL_AMQP_URL=" + regexp.MustCompile(`//[^@]*@`).ReplaceAllString(b.amqpURL, "//guest:s3cret@")})
 	r := start(t, environ, "serve")
 	select {
 	case code := <-r.ended:

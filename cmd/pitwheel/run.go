@@ -44,7 +44,7 @@ type cli struct {
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &cli{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
 	err := c.execute(ctx, args)
-	if err != nil && ctx.Err() != nil && !c.drains {
+	if err != nil && ctx.Err() != nil && !c.drains && events.CodeOf(err) != codeInterrupted {
 		err = context.Canceled // However the command put it, it was interrupted.
 	}
 	if err != nil {
@@ -96,7 +96,7 @@ func (c *cli) root() *cobra.Command {
 			flags.String(s.flag(), s.fallback, s.usage)
 		}
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, err) })
+	root.SetFlagErrorFunc(flagError)
 	_ = root.RegisterFlagCompletionFunc("output", words(formats()...)) // It fails only for a flag that is not there.
 	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.version())
 	return root

@@ -108,11 +108,16 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 
 // unanswered says how to learn the outcome of a command that got no answer.
 func unanswered(ctx context.Context, id string, err error) error {
-	if ctx.Err() != context.DeadlineExceeded {
+	var e *events.Error
+	switch ctx.Err() {
+	case nil:
 		return err
+	case context.DeadlineExceeded:
+		e = events.Errorf(events.CodeTimeout, "no outcome of the command %s in time; it is unknown", id).MayRetry()
+	default:
+		e = events.Errorf(codeInterrupted, "interrupted; the outcome of the command %s is unknown", id).MayRetry()
 	}
-	return events.Errorf(events.CodeTimeout, "no outcome of the command %s in time; it is unknown", id).MayRetry().
-		WithHint("send it again with --id %s to learn how it ended; that never adds an event twice", id)
+	return e.WithHint("send it again with --id %s to learn how it ended; that never adds an event twice", id)
 }
 
 // refused tells a rejection that came before anyone decided. Other errors pass.

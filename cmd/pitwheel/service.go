@@ -82,8 +82,11 @@ func (s *service) handle(ctx context.Context) (err error) {
 		URL: s.settings.redisURL(), Namespace: s.settings.Namespace, Partitions: s.settings.Partitions, Durability: s.settings.Durability,
 		Logger: s.logger, OnState: telemetry.BrokerState(s.registry, "redis"),
 	})
+	if ctx.Err() != nil && err != nil {
+		return nil //nolint:nilerr // The wait was ended by a signal, which is no failure.
+	}
 	if err != nil {
-		return interrupted(ctx, err)
+		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	s.gate.arrived("redis", store.Ready)
@@ -99,8 +102,8 @@ func (s *service) handle(ctx context.Context) (err error) {
 		}
 		defer func() { _ = broker.Close() }() // Its subscribers were drained by the router.
 		s.gate.arrived("rabbitmq", broker.Ready)
-		if err := awaitBroker(ctx, broker); err != nil {
-			return interrupted(ctx, err)
+		if err := awaitBroker(ctx, broker); err != nil && ctx.Err() == nil {
+			return err
 		}
 		transport = rabbitTransport{broker}
 	}
@@ -155,12 +158,4 @@ func (s *service) projections() []string {
 		}
 	}
 	return names
-}
-
-// interrupted drops the error of a wait that was ended by a signal.
-func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }

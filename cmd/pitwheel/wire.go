@@ -70,7 +70,7 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	if !commands {
 		return cl, nil
 	}
-	publisher := message.Publisher(nil)
+	var publisher message.Publisher
 	if c.settings.AMQPURL == "" {
 		publisher = store.Publisher()
 	} else {
