@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/events/users"
 )
@@ -29,7 +31,7 @@ func TestParseRate(t *testing.T) {
 // careful service would.
 func TestTrafficIsValid(t *testing.T) {
 	t.Parallel()
-	known := &traffic{ids: []string{events.NewID()}}
+	known := &traffic{known: []users.Create{{UserID: events.NewID(), Email: "a@example.com", Name: "A"}}}
 	kinds := map[string]bool{}
 	for range 1000 {
 		c := known.next()
@@ -114,4 +116,16 @@ func TestSendWithoutDecision(t *testing.T) {
 	if r.code != exitTimeout || !strings.Contains(r.stderr, `"code":"TIMEOUT"`) || !strings.Contains(r.stderr, "--id 6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0001") || r.stdout != "" {
 		t.Errorf("exit code %d\nstdout: %s\nstderr: %s", r.code, r.stdout, r.stderr)
 	}
+}
+
+// TestNothingIsLeftBehind runs alone, so that every goroutine left is dev's.
+func TestNothingIsLeftBehind(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	dev := startDev(t, "--rate", "100/s")
+	dev.out.await(t, `row +user-directory`)
+	pitwheel(t, dev.environ, "send", "CREATE_USER", "-f", "email=a@example.com", "-f", "name=A", "--wait").ok(t)
+	if code := dev.end(t); code != exitOK {
+		t.Errorf("the exit code is %d", code)
+	}
+	goleak.VerifyNone(t, before)
 }

@@ -81,7 +81,7 @@ func printOne(p printer, v any) error {
 	if err != nil {
 		return err
 	}
-	return p.table([]string{"field", "value"}, fields)
+	return p.table(nil, fields)
 }
 
 func (p printer) json(v any) error {

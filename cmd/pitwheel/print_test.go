@@ -32,7 +32,7 @@ func TestPrintOne(t *testing.T) {
 		formatJSON:  `{"name":"a<b>\u001b[1m","count":3,"tags":["x","1"]}` + "\n",
 		formatJSONL: `{"name":"a<b>\u001b[1m","count":3,"tags":["x","1"]}` + "\n",
 		formatYAML:  "name: \"a<b>\\e[1m\"\ncount: 3\ntags:\n  - x\n  - \"1\"\n",
-		formatTable: "FIELD  VALUE\nname   \"a<b>\\u001b[1m\"\ncount  3\ntags   [\"x\",\"1\"]\n",
+		formatTable: "name   \"a<b>\\u001b[1m\"\ncount  3\ntags   [\"x\",\"1\"]\n",
 	} {
 		if diff := cmp.Diff(want, printed(t, format, func(p printer) error { return printOne(p, v) })); diff != "" {
 			t.Errorf("%s: %s", format, diff)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/telemetry"
 )
 
 func (c *cli) serve() *cobra.Command {
@@ -37,6 +38,8 @@ func (c *cli) runServe(ctx context.Context, only []string) error {
 	if err != nil {
 		return err
 	}
+	s.logger.InfoContext(ctx, "starting", "redis", telemetry.RedactURL(c.settings.redisURL()), "amqp", telemetry.RedactURL(c.settings.AMQPURL),
+		"namespace", c.settings.Namespace, "http", s.address(), "only", only, "version", thisBuild().Version)
 	if c.settings.RedisURL == "" {
 		s.logger.WarnContext(ctx, "PITWHEEL_REDIS_URL is not set: the Redis of a local pitwheel dev is used, which keeps nothing", "addr", c.settings.DevRedisAddr)
 	}

@@ -83,7 +83,7 @@ func (s *service) handle(ctx context.Context) (err error) {
 		Logger: s.logger, OnState: telemetry.BrokerState(s.registry, "redis"),
 	})
 	if ctx.Err() != nil && err != nil {
-		return nil //nolint:nilerr // The wait was ended by a signal, which is no failure.
+		return nil // The wait was ended by a signal, which is no failure.
 	}
 	if err != nil {
 		return err

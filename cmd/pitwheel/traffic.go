@@ -16,7 +16,7 @@ import (
 // users, some change or close an account, and a few are refused.
 type traffic struct {
 	commands *router.Commands
-	ids      []string // of users that were created, the newest last
+	known    []users.Create // the users that were created, the newest last
 	count    int
 }
 
@@ -49,17 +49,18 @@ func (t *traffic) run(ctx context.Context, pause time.Duration) error {
 // next makes up a command.
 func (t *traffic) next() events.Command {
 	switch dice := rand.IntN(100); {
-	case dice < 65 || len(t.ids) == 0:
+	case dice < 65 || len(t.known) == 0:
 		return t.create()
 	case dice < 85:
-		return users.ChangeEmail{UserID: t.someone(), Email: t.email(t.name())}
+		u := t.someone()
+		return users.ChangeEmail{UserID: u.UserID, Email: t.email(u.Name)}
 	case dice < 93:
-		return users.Deactivate{UserID: t.someone(), Reason: pick("moved to another team", "asked by mail", "left the company", "duplicate account")}
+		return users.Deactivate{UserID: t.someone().UserID, Reason: pick("moved to another team", "asked by mail", "left the company", "duplicate account")}
 	case dice < 97:
 		return users.Deactivate{UserID: events.NewID(), Reason: "asked by mail"} // Refused: nobody has this id.
 	default:
 		c := t.create()
-		c.UserID = t.someone() // Refused: it exists.
+		c.UserID = t.someone().UserID // Refused: it exists.
 		return c
 	}
 }
@@ -80,17 +81,19 @@ func (t *traffic) email(name string) string {
 	return fmt.Sprintf("%s.%d@example.com", strings.ToLower(strings.ReplaceAll(name, " ", ".")), t.count)
 }
 
-func (t *traffic) someone() string { return t.ids[rand.IntN(len(t.ids))] }
+func (t *traffic) someone() users.Create { return t.known[rand.IntN(len(t.known))] }
 
 // send hands a command over. What goes wrong shows in the log of the service;
 // there will be a next command.
 func (t *traffic) send(ctx context.Context, c events.Command) {
 	receipt, err := t.commands.Send(ctx, c, events.SendOptions{})
-	if _, created := c.(users.Create); err != nil || !created {
+	u, creates := c.(users.Create)
+	if err != nil || !creates || u.UserID != "" {
 		return
 	}
-	if t.ids = append(t.ids, receipt.AggregateID); len(t.ids) > mostUsers {
-		t.ids = t.ids[1:]
+	u.UserID = receipt.AggregateID
+	if t.known = append(t.known, u); len(t.known) > mostUsers {
+		t.known = t.known[1:]
 	}
 }
 

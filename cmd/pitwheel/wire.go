@@ -81,7 +81,7 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 		}
 		if err != nil {
 			cl.Close()
-			return nil, err
+			return nil, hinted(err, "check that RabbitMQ runs and that PITWHEEL_AMQP_URL names it")
 		}
 		publisher = cl.broker.Publisher()
 	}
@@ -105,6 +105,14 @@ func (c *cli) unreachable(err error) error {
 	if c.settings.RedisURL == "" && events.CodeOf(err) == events.CodeUnavailable {
 		return events.Errorf(events.CodeUnavailable, "nobody answers at %s, where a local `pitwheel dev` would be", c.settings.DevRedisAddr).MayRetry().
 			WithHint("start one with `%s dev`, or set PITWHEEL_REDIS_URL to the Redis of a running service", program())
+	}
+	return err
+}
+
+// hinted adds a hint to an error that has none.
+func hinted(err error, hint string) error {
+	if e := asError(err); e.Hint == "" {
+		return e.WithHint("%s", hint)
 	}
 	return err
 }
