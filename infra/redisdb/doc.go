@@ -17,6 +17,10 @@
 //	{p3}:snapshot:user:ID          hash: a state at a version
 //	{view:NAME}:rows, :keys        hash and sorted set: the rows of a projection and their order
 //	{view:NAME}:cursor             hash: how far the projection has read each partition
+//	{letters}:letter:ID            hash: a poison letter
+//	{letters}:index, :index:NAME   sorted sets: all letters, and those of a handler, by their last failure
+//	{letters}:counts, :revision    how many letters each handler has; how many changes there were
+//	{letters}:audit                stream: what was done to letters, by whom and why
 //	checkpoint:ROLE                hash: how far a role has read each partition
 //	inbox:HANDLER:ID               exists for a while once the handler has handled the message
 //	lease:ROLE                     who holds a role

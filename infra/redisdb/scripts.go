@@ -28,11 +28,18 @@ var (
 	renewLua string
 	//go:embed release.lua
 	releaseLua string
+	//go:embed letter_store.lua
+	letterStoreLua string
+	//go:embed letter_remove.lua
+	letterRemoveLua string
+	//go:embed letter_edit.lua
+	letterEditLua string
 )
 
 // scripts are all scripts of the store. Each is documented in its own file.
 type scripts struct {
 	append, load, snapshot, checkpoint, commit, list, renew, release, claim, trim *redis.Script
+	letterStore, letterRemove, letterEdit                                         *redis.Script
 }
 
 func newScripts() scripts {
@@ -40,6 +47,7 @@ func newScripts() scripts {
 		append: redis.NewScript(appendLua), load: redis.NewScript(loadLua), snapshot: redis.NewScript(snapshotLua),
 		checkpoint: redis.NewScript(checkpointLua), commit: redis.NewScript(commitLua), list: redis.NewScript(listLua),
 		renew: redis.NewScript(renewLua), release: redis.NewScript(releaseLua), claim: redis.NewScript(claimLua), trim: redis.NewScript(trimLua),
+		letterStore: redis.NewScript(letterStoreLua), letterRemove: redis.NewScript(letterRemoveLua), letterEdit: redis.NewScript(letterEditLua),
 	}
 }
 
@@ -47,7 +55,7 @@ func newScripts() scripts {
 func (s *Store) loadScripts(ctx context.Context) error {
 	load := func(ctx context.Context, c redis.Cmdable) error {
 		_, err := c.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-			for _, src := range []string{appendLua, loadLua, snapshotLua, checkpointLua, commitLua, listLua, renewLua, releaseLua, claimLua, trimLua} {
+			for _, src := range []string{appendLua, loadLua, snapshotLua, checkpointLua, commitLua, listLua, renewLua, releaseLua, claimLua, trimLua, letterStoreLua, letterRemoveLua, letterEditLua} {
 				pipe.ScriptLoad(ctx, src)
 			}
 			return nil

@@ -1,0 +1,85 @@
+package redisdb
+
+import (
+	"context"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// auditFields are the fields of a change's entry in the audit stream. Its time is
+// the entry's id.
+func auditFields(l events.Letter, c events.LetterChange) []any {
+	return []any{
+		"action", c.Action, "who", c.Who, "why", c.Why,
+		"letter", l.ID, "handler", l.Handler, "type", l.Type, "key", l.Key, "message", l.MessageID, "code", l.Code,
+	}
+}
+
+// LetterChanges returns what was done to letters, the newest first. The last
+// million changes are kept, and roughly no more. After an error nothing more comes.
+func (s *Store) LetterChanges(ctx context.Context) iter.Seq2[events.LetterChange, error] {
+	return func(yield func(events.LetterChange, error) bool) {
+		from := "+"
+		for {
+			reply, err := s.do(ctx, "xrevrange", s.letterKey("audit"), from, "-", "count", lettersAtOnce)
+			if err != nil {
+				yield(events.LetterChange{}, err)
+				return
+			}
+			entries, _ := reply.([]any)
+			for _, e := range entries {
+				if !yield(decodeChange(e), nil) {
+					return
+				}
+			}
+			if len(entries) < lettersAtOnce {
+				return
+			}
+			from = "(" + entryID(entries[len(entries)-1])
+		}
+	}
+}
+
+func decodeChange(entry any) events.LetterChange {
+	var c events.LetterChange
+	pair, _ := entry.([]any)
+	if len(pair) != 2 {
+		return c
+	}
+	fields, _ := pair[1].([]any)
+	ms, _, _ := strings.Cut(text(pair[0]), "-")
+	if n, err := strconv.ParseInt(ms, 10, 64); err == nil {
+		c.At = time.UnixMilli(n).UTC()
+	}
+	for name, into := range map[string]*string{
+		"action": &c.Action, "who": &c.Who, "why": &c.Why, "letter": &c.LetterID, "handler": &c.Handler,
+		"type": &c.Type, "key": &c.Key, "message": &c.MessageID, "code": &c.Code,
+	} {
+		*into, _ = fieldOf(fields, name)
+	}
+	return c
+}
+
+// HasQueue tells whether anybody has ever subscribed to a queue, so that what is
+// put into it reaches somebody.
+func (s *Store) HasQueue(ctx context.Context, name string) (bool, error) {
+	reply, err := s.do(ctx, "xinfo", "groups", s.streamKey(name))
+	if err != nil {
+		if strings.Contains(err.Error(), "no such key") {
+			return false, nil
+		}
+		return false, err
+	}
+	groups, _ := reply.([]any)
+	for _, g := range groups {
+		fields, _ := g.([]any)
+		if is, _ := fieldOf(fields, "name"); is == name {
+			return true, nil
+		}
+	}
+	return false, nil
+}
