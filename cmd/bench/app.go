@@ -154,6 +154,9 @@ func startRouter(ctx context.Context, c router.Config) (stop func() error, runni
 	}, r.Running(), nil
 }
 
+// nothingElse keeps all background roles from working.
+func (a *application) nothingElse(c *router.Config) { c.Elector = onlyRole{a.store, "none of them"} }
+
 // onlyRole lets just one background role work, so that a row measures that alone.
 type onlyRole struct {
 	router.Elector

@@ -56,7 +56,7 @@ func (s *space) fanOut(ctx context.Context, count, n int) (float64, error) {
 	if err := s.fillRabbit(ctx, standard(n)); err != nil {
 		return 0, err
 	}
-	stop, _, err := app.start(ctx, list, nil)
+	stop, _, err := app.start(ctx, list, app.nothingElse)
 	if err != nil {
 		return 0, err
 	}

@@ -24,23 +24,33 @@ type measured map[role]map[string]runs
 // rounds measures a row in pairs and returns what was seen.
 func (b *bench) rounds(ctx context.Context, r row, pairs int) (measured, error) {
 	seen := measured{}
-	for pair := range pairs {
-		if err := b.round(ctx, r, pair, pairs, seen); err != nil {
+	for from := 0; from < pairs; {
+		to := from + 1
+		if r.lasting {
+			to = pairs
+		}
+		if err := b.inSpace(ctx, r, from, to, pairs, seen); err != nil {
 			return nil, err
 		}
+		from = to
 	}
 	return seen, nil
 }
 
-// round lets every contestant run once.
-func (b *bench) round(ctx context.Context, r row, pair, pairs int, seen measured) (err error) {
+// inSpace prepares a space and runs some of the pairs in it.
+func (b *bench) inSpace(ctx context.Context, r row, from, to, pairs int, seen measured) (err error) {
 	s := b.newSpace()
 	defer func() { err = errors.Join(err, s.clean()) }()
-	b.progress("%s  %d/%d  preparing", r.name, pair+1, pairs)
+	b.progress("%s  %d/%d  preparing", r.name, from+1, pairs)
 	c, err := r.prepare(ctx, s)
-	if err != nil {
-		return err
+	for pair := from; pair < to && err == nil; pair++ {
+		err = b.round(ctx, r, c, pair, pairs, seen)
 	}
+	return err
+}
+
+// round lets every contestant run once.
+func (b *bench) round(ctx context.Context, r row, c contest, pair, pairs int, seen measured) error {
 	order := roles()
 	if pair%2 == 1 {
 		slices.Reverse(order) // Whoever comes first has no advantage in the end.

@@ -114,7 +114,7 @@ func (a *application) restless(ctx context.Context, n int) (float64, error) {
 		r.mark(i)
 		return nil
 	}, router.Policy{Concurrency: 64})
-	stop, _, err := a.start(ctx, []router.Handler{handler}, nil)
+	stop, _, err := a.start(ctx, []router.Handler{handler}, a.nothingElse)
 	if err != nil {
 		return 0, err
 	}
@@ -166,7 +166,10 @@ func (a *application) waits(ctx context.Context, slow time.Duration) (float64, e
 		m.markID(e.ID)
 		return nil
 	})
-	stop, running, err := a.start(ctx, []router.Handler{handler}, func(c *router.Config) { c.Inbox = nil })
+	stop, running, err := a.start(ctx, []router.Handler{handler}, func(c *router.Config) {
+		c.Inbox = nil // Both runs have the same ids.
+		a.nothingElse(c)
+	})
 	if err != nil {
 		return 0, err
 	}

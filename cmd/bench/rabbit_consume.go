@@ -97,7 +97,7 @@ func (s *space) plainRabbit(ctx context.Context, c consuming, queue string, subs
 // consume empties the application's queue, and makes sure that it is empty.
 func (a *application) consume(ctx context.Context, c consuming) (float64, error) {
 	m := newMeter(c.load.n, c.load.n)
-	stop, _, err := a.start(ctx, []router.Handler{reaction(m, c.wait)}, nil)
+	stop, _, err := a.start(ctx, []router.Handler{reaction(m, c.wait)}, a.nothingElse)
 	if err != nil {
 		return 0, err
 	}

@@ -16,6 +16,9 @@ type row struct {
 	needs []broker
 	// long rows are not part of -short.
 	long bool
+	// lasting rows are prepared once for all pairs: what a run leaves behind does not
+	// matter to the next one.
+	lasting bool
 	// prepare gets everything ready for one pair of runs. What it makes is removed
 	// with the space after them.
 	prepare func(context.Context, *space) (contest, error)

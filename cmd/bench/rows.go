@@ -22,25 +22,25 @@ func rows() []row {
 			figures: msgs("rabbit-consume-1ms", "RabbitMQ consume, handler waits 1 ms", goal{plain, 2})},
 		{name: "redis-consume-1ms", needs: onlyRedis, prepare: redisConsume(func(b *bench) consuming { return full(b, "", time.Millisecond) }),
 			figures: msgs("redis-consume-1ms", "Redis Stream consume, handler waits 1 ms", goal{plain, 3})},
-		{name: "rabbit-publish-quorum", needs: both, prepare: rabbitPublish("quorum"), figures: publishFigures("rabbit-publish-quorum", "quorum queue")},
-		{name: "rabbit-publish-classic", needs: both, prepare: rabbitPublish("classic"), figures: publishFigures("rabbit-publish-classic", "classic queue")},
+		{name: "rabbit-publish-quorum", lasting: true, needs: both, prepare: rabbitPublish("quorum"), figures: publishFigures("rabbit-publish-quorum", "quorum queue")},
+		{name: "rabbit-publish-classic", lasting: true, needs: both, prepare: rabbitPublish("classic"), figures: publishFigures("rabbit-publish-classic", "classic queue")},
 		{name: "redis-consume", needs: onlyRedis, prepare: redisConsume(func(b *bench) consuming {
 			n := b.count(200_000, 30_000)
 			return consuming{load: standard(n), few: n / 10, some: n / 5}
 		}), figures: msgs("redis-consume", "Redis Stream consume", goal{limit, 0.4}, goal{plain, 7})},
-		{name: "redis-publish", needs: onlyRedis, prepare: redisPublish,
+		{name: "redis-publish", lasting: true, needs: onlyRedis, prepare: redisPublish,
 			figures: msgs("redis-publish", "Redis Stream publish, in batches", goal{limit, 0.5})},
-		{name: "router", prepare: func(ctx context.Context, s *space) (contest, error) {
+		{name: "router", lasting: true, prepare: func(ctx context.Context, s *space) (contest, error) {
 			return inProcess(s.count(300_000, 60_000))(ctx, s)
 		},
 			figures: msgs("router", "router, full pipeline, no broker", goal{limit, 0.65})},
-		{name: "append", needs: onlyRedis, prepare: appends, figures: []figure{
+		{name: "append", lasting: true, needs: onlyRedis, prepare: appends, figures: []figure{
 			{name: "append", work: "append: version check, event, outcome, by 50 writers", unit: "appends/s", goals: []goal{{limit, 0.7}}}}},
 		{name: "log-memory", needs: onlyRedis, prepare: logMemory, figures: []figure{
 			{name: "log-memory", work: "memory of one event in the log", unit: "bytes", least: true, goals: []goal{{limit, 1.25}}}}},
 		{name: "relay", needs: both, prepare: relaying, figures: msgs("relay", "relay, log to RabbitMQ, confirmed", goal{limit, 0.85})},
-		{name: "projection-rebuild", needs: onlyRedis, prepare: rebuilding(0, 10_000, 100_000), figures: sized(10_000, 100_000)},
-		{name: "load-aggregate", needs: onlyRedis, prepare: loading, figures: []figure{
+		{name: "projection-rebuild", lasting: true, needs: onlyRedis, prepare: rebuilding(0, 10_000, 100_000), figures: sized(10_000, 100_000)},
+		{name: "load-aggregate", lasting: true, needs: onlyRedis, prepare: loading, figures: []figure{
 			{name: "load-aggregate", work: "load an aggregate of 100,000 events, beside one of 10", unit: "ms", least: true, goals: []goal{{limit, 1.5}}}}},
 		{name: "command-throughput", needs: both, prepare: func(_ context.Context, s *space) (contest, error) {
 			return contest{pitwheel: {{"", func(ctx context.Context) ([]float64, error) { return throughput(ctx, s, 0, s.count(25_000, 5_000)) }}}}, nil
@@ -66,13 +66,13 @@ func longRows() []row {
 			{name: "restless-redis", work: "Redis Streams: " + restless, unit: "msgs/s", goals: []goal{{plain, 20}}}}},
 		{name: "slow-key", long: true, needs: both, prepare: slowKey, figures: []figure{
 			{name: "slow-key", work: "99th percentile of the wait of other keys while one takes 1 s, beside none", unit: "ms", least: true, goals: []goal{{limit, 2}}}}},
-		{name: "growth-handlers", long: true, needs: both, prepare: growingHandlers,
+		{name: "growth-handlers", long: true, lasting: true, needs: both, prepare: growingHandlers,
 			figures: grown("growth-handlers", handlerCounts(), "handlers on one event", "msgs/s")},
-		{name: "growth-partitions", long: true, needs: both, prepare: growingPartitions,
+		{name: "growth-partitions", long: true, lasting: true, needs: both, prepare: growingPartitions,
 			figures: grown("growth-partitions", partitionCounts(), "partitions, command to outcome", "commands/s")},
-		{name: "growth-events", long: true, needs: both[1:], prepare: rebuilding(0, 10_000, 100_000, 1_000_000),
+		{name: "growth-events", long: true, lasting: true, needs: both[1:], prepare: rebuilding(0, 10_000, 100_000, 1_000_000),
 			figures: grown("growth-events", []int{10_000, 100_000, 1_000_000}, "events, projection rebuild", "events/s")},
-		{name: "growth-payload", long: true, needs: both, prepare: growingPayload,
+		{name: "growth-payload", long: true, lasting: true, needs: both, prepare: growingPayload,
 			figures: grown("growth-payload", payloadSizes(), "bytes, RabbitMQ consume", "msgs/s")},
 	}
 }
