@@ -132,7 +132,9 @@ func (s *RabbitMQServer) Start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatalf("rabbitmq-server did not start: %v", err)
 	}
-	for deadline := time.Now().Add(90 * time.Second); !amqpAnswers(s.URL()); {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(90 * time.Second); !amqpAnswers(s.URL()); <-tick.C {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("rabbitmq-server on %s did not answer within 90 s", s.URL())
 		}

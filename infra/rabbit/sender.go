@@ -78,6 +78,7 @@ type progress struct {
 // the connection broke is sent again, in order.
 func (s *sender) publish(ctx context.Context, to destination, items []item) error {
 	done := progress{total: len(items)}
+	pause := backoff{min: s.cfg.MinBackoff, max: time.Second}
 	for refusals := 0; ; {
 		c := &call{ctx: ctx, to: to, items: items, written: make(chan struct{})}
 		select {
@@ -87,7 +88,7 @@ func (s *sender) publish(ctx context.Context, to destination, items []item) erro
 		case <-s.done:
 			return s.closed(done)
 		}
-		left, err := s.await(c, done)
+		left, refused, err := s.await(c, done)
 		if err != nil {
 			return err
 		}
@@ -113,26 +114,32 @@ func (s *sender) publish(ctx context.Context, to destination, items []item) erro
 			}
 		}
 		items = left
+		// A queue without a leader, as after a crash, refuses for a while.
+		if refused > 0 && !pause.wait(ctx) {
+			return events.Errorf(events.CodeUnavailable, "RabbitMQ refuses %d of %d messages for %s, as a queue is full or not available: %w",
+				refused, done.total, to.name(), context.Cause(ctx)).MayRetry()
+		}
 	}
 }
 
-// await returns what must be sent again: what was lost with the connection or,
-// for a queue that may not exist yet, came back.
-func (s *sender) await(c *call, done progress) ([]item, error) {
+// await returns what must be sent again: what was lost with the connection, what
+// the broker refused for now (and how many these are) and, for a queue that may
+// not exist yet, what came back.
+func (s *sender) await(c *call, done progress) (left []item, refused int, err error) {
 	select {
 	case <-c.written:
 	case <-c.ctx.Done():
 		done.uncertain = c.abandon() > 0 || done.uncertain
-		return nil, s.gaveUp(c.ctx, done)
+		return nil, 0, s.gaveUp(c.ctx, done)
 	case <-s.done:
 		// The sender may have written it as its last deed.
 		done.uncertain = c.abandon() > 0 || done.uncertain
-		return nil, s.closed(done)
+		return nil, 0, s.closed(done)
 	}
 	if c.err != nil {
-		return nil, c.err
+		return nil, 0, c.err
 	}
-	acked, refused := 0, 0
+	acked := 0
 	again := make([]bool, len(c.items))
 	for i := range c.items {
 		confirm := c.items[i].confirm
@@ -149,16 +156,17 @@ func (s *sender) await(c *call, done progress) ([]item, error) {
 				c.abandon()
 				done.uncertain = true
 				done.confirmed += acked
-				return nil, s.gaveUp(c.ctx, done)
+				return nil, 0, s.gaveUp(c.ctx, done)
 			}
 		}
 		switch {
 		case confirm.Acked():
 			acked++
-		case c.session.channel.IsClosed():
-			again[i] = true
 		default:
-			refused++
+			again[i] = true
+			if !c.session.channel.IsClosed() {
+				refused++
+			}
 		}
 	}
 	if c.to.mandatory {
@@ -166,23 +174,19 @@ func (s *sender) await(c *call, done progress) ([]item, error) {
 		for i := range c.items {
 			if reason := c.items[i].returned; reason != "" {
 				if c.to.queue == "" {
-					return nil, unroutable(c.to.exchange, c.items[i].key, reason)
+					return nil, 0, unroutable(c.to.exchange, c.items[i].key, reason)
 				}
 				again[i] = true
 			}
 		}
 	}
-	if refused > 0 {
-		return nil, events.Errorf(events.CodeUnavailable, "RabbitMQ refused %d of %d messages for %s: a queue is full or not available", refused, done.total, c.to.name()).MayRetry()
-	}
 	// The sender still looks at the old ones, so they are left as they are.
-	var left []item
 	for i := range c.items {
 		if again[i] {
 			left = append(left, c.items[i])
 		}
 	}
-	return left, nil
+	return left, refused, nil
 }
 
 func (d destination) name() string {
