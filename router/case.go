@@ -78,7 +78,7 @@ func codecOf[R any]() rowCodec {
 			if text == nil {
 				return row, nil
 			}
-			return row, json.Unmarshal(text, row)
+			return row, unmarshal(text, row)
 		},
 		encode: json.Marshal,
 	}

@@ -145,7 +145,7 @@ func decodeTo[D any](t *events.Type, e events.Envelope) (D, error) {
 	if err != nil {
 		return data, err
 	}
-	if err := json.Unmarshal(raw, &data); err != nil {
+	if err := unmarshal(raw, &data); err != nil {
 		return data, events.Errorf(events.CodeUndecodable, "the data of %s %s does not fit its type: %w", e.Type, e.ID, err)
 	}
 	return data, nil

@@ -38,7 +38,10 @@ func (p *projector) run(ctx context.Context) error {
 			return err
 		}
 		cursor = cursor.Clone(p.reader.Partitions())
-		return follow(ctx, p.reader, cursor, projectionRead, func(batch []events.Recorded) error {
+		err = follow(ctx, p.reader, cursor, projectionRead, func(batch []events.Recorded) error {
+			if len(batch) == 0 {
+				return p.stillAt(ctx, cursor)
+			}
 			for len(batch) > 0 {
 				step := batch[:min(len(batch), projectionStep)]
 				if err := p.step(ctx, step, &cursor); err != nil {
@@ -49,7 +52,26 @@ func (p *projector) run(ctx context.Context) error {
 			p.pulse.ok()
 			return nil
 		})
+		if events.CodeOf(err) == events.CodeCursorMoved {
+			return nil // No trouble: the projection goes on from where it has been put.
+		}
+		return err
 	})
+	return nil
+}
+
+// stillAt looks, while there is no news, whether the projection still stands where
+// this instance has left it. It does not if somebody dropped its rows, to have
+// them built again.
+func (p *projector) stillAt(ctx context.Context, cursor events.Cursor) error {
+	at, err := p.views.ViewCursor(ctx, p.plan.name)
+	if err != nil {
+		return err
+	}
+	if at.Behind(cursor)+cursor.Behind(at) > 0 {
+		return events.Errorf(events.CodeCursorMoved, "the projection %s was moved", p.plan.name)
+	}
+	p.pulse.ok()
 	return nil
 }
 

@@ -64,3 +64,16 @@ func TestAnEventThatAProjectionCannotApply(t *testing.T) {
 		t.Errorf("letters: %+v", l)
 	}
 }
+
+// Somebody drops the rows while nothing happens: the projection builds them anew.
+func TestAProjectionThatIsDroppedIsBuiltAgain(t *testing.T) {
+	t.Parallel()
+	kit := routertest.Start(t, catalogue(t), router.Project("p", router.Case(count)))
+	kit.Record(created(ada), created(bob), created(ada))
+	kit.Store().Drop("p")
+	kit.Settle()
+	var r row
+	if !kit.Row("p", ada, &r) || r.N != 2 {
+		t.Errorf("the row counts %d, want 2", r.N)
+	}
+}

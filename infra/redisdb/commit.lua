@@ -4,16 +4,20 @@
 -- KEYS[1] rows    hash: key → row
 -- KEYS[2] keys    sorted set: the keys of all rows, each with score 0
 -- KEYS[3] cursor  hash: partition → position
--- ARGV[1] how many partitions the step moves, ARGV[2] how many rows it puts
--- ARGV    for each partition: its number, the position before, the position after;
+-- ARGV[1] how many partitions there are, ARGV[2] how many rows the step puts
+-- ARGV    for each partition, in order: the position before, the position after;
 --         then for each row to put: key, row; then the keys of rows to delete
 --
 -- Reply: 1 if it is written; 0 if the stored cursor is not the one before.
 
-local moves, puts = tonumber(ARGV[1]), tonumber(ARGV[2])
-for i = 3, 3 * moves + 2, 3 do
-  local kept = redis.call('HGET', KEYS[3], ARGV[i]) or '0'
-  if kept ~= ARGV[i + 1] then
+local partitions, puts = tonumber(ARGV[1]), tonumber(ARGV[2])
+local kept = {}
+local flat = redis.call('HGETALL', KEYS[3])
+for i = 1, #flat, 2 do
+  kept[flat[i]] = flat[i + 1]
+end
+for p = 0, partitions - 1 do
+  if (kept[tostring(p)] or '0') ~= ARGV[3 + 2 * p] then
     return 0
   end
 end
@@ -23,7 +27,7 @@ redis.call('ZCARD', KEYS[2])
 
 -- A call takes a bounded number of arguments, so rows go in groups.
 local group = 500
-local at = 3 * moves + 3
+local at = 2 * partitions + 3
 local last = at + 2 * puts - 1
 while at <= last do
   local upto = math.min(at + 2 * group - 1, last)
@@ -45,7 +49,10 @@ while at <= #ARGV do
   at = upto + 1
 end
 
-for i = 3, 3 * moves + 2, 3 do
-  redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 2])
+for p = 0, partitions - 1 do
+  local to = ARGV[4 + 2 * p]
+  if to ~= ARGV[3 + 2 * p] then
+    redis.call('HSET', KEYS[3], p, to)
+  end
 end
 return 1

@@ -43,16 +43,12 @@ func (s *Store) Rows(ctx context.Context, projection string, keys []string) ([][
 }
 
 // Commit writes one step of a projection: rows and cursor, or nothing. If the
-// stored cursor is not the one the step started from, in a partition that the
-// step moves, the error has the code CURSOR_MOVED.
+// stored cursor is not the one the step started from, in any partition, the error
+// has the code CURSOR_MOVED: a view that was dropped meanwhile is not written to.
 func (s *Store) Commit(ctx context.Context, c events.ViewCommit) error {
-	args := make([]any, 2, 2+3*len(s.parts)+2*len(c.Put)+len(c.Delete))
-	moves := 0
+	args := make([]any, 2, 2+2*len(s.parts)+2*len(c.Put)+len(c.Delete))
 	for p := range s.parts {
-		if from, to := c.From.At(p), c.To.At(p); from != to {
-			args = append(args, p, from, to)
-			moves++
-		}
+		args = append(args, c.From.At(p), c.To.At(p))
 	}
 	for _, row := range c.Put {
 		args = append(args, row.Key, []byte(row.Data))
@@ -60,7 +56,7 @@ func (s *Store) Commit(ctx context.Context, c events.ViewCommit) error {
 	for _, key := range c.Delete {
 		args = append(args, key)
 	}
-	args[0], args[1] = moves, len(c.Put)
+	args[0], args[1] = len(s.parts), len(c.Put)
 	reply, err := s.run(ctx, s.scripts.commit, []string{
 		s.viewKey(c.Projection, "rows"), s.viewKey(c.Projection, "keys"), s.viewKey(c.Projection, "cursor"),
 	}, args...)

@@ -51,8 +51,12 @@ func TestViewCommit(t *testing.T) {
 		if err := s.Commit(ctx, stale); events.CodeOf(err) != events.CodeCursorMoved {
 			t.Errorf("a step from an old cursor: %v", err)
 		}
-		// A partition that the step does not move may have moved meanwhile.
-		other := events.ViewCommit{Projection: "dir", From: events.Cursor{0, 3}, To: events.Cursor{4, 3}, Delete: []string{"k00001", "k00002"}}
+		// So is one from a cursor that is old only in a partition that it does not move.
+		elsewhere := events.ViewCommit{Projection: "dir", From: events.Cursor{0, 3}, To: events.Cursor{4, 3}}
+		if err := s.Commit(ctx, elsewhere); events.CodeOf(err) != events.CodeCursorMoved {
+			t.Errorf("a step from a cursor that is old elsewhere: %v", err)
+		}
+		other := events.ViewCommit{Projection: "dir", From: events.Cursor{0, 10}, To: events.Cursor{4, 10}, Delete: []string{"k00001", "k00002"}}
 		if err := s.Commit(ctx, other); err != nil {
 			t.Fatal(err)
 		}

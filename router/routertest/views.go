@@ -57,6 +57,14 @@ func (v *Views) Commit(_ context.Context, c events.ViewCommit) error {
 	return nil
 }
 
+// Drop forgets a projection's rows and cursor, so that it is built again.
+func (v *Views) Drop(projection string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.rows, projection)
+	delete(v.cursors, projection)
+}
+
 // List returns up to limit rows whose keys come after the given one.
 func (v *Views) List(_ context.Context, projection, after string, limit int) ([]events.Row, error) {
 	v.mu.Lock()
