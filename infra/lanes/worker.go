@@ -1,7 +1,6 @@
 package lanes
 
 import (
-	"context"
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -11,12 +10,8 @@ import (
 // are as many workers as messages may be out at once, and a worker stays with
 // its message until that is settled: no goroutine a message, and none in between.
 func (l *Lanes[D]) work() {
-	// The contexts of messages hang below one of the worker's own, so that workers
-	// do not contend for the lock of a common parent.
-	ctx, cancel := context.WithCancel(l.ctx)
-	defer cancel()
 	for it := l.next(nil); it != nil; {
-		switch l.handOut(ctx, it) {
+		switch l.handOut(it) {
 		case acked:
 			l.cfg.Settle(it.delivery, true)
 			it = l.next(it)
@@ -43,12 +38,12 @@ const (
 )
 
 // handOut gives the message to the router and waits for its verdict.
-func (l *Lanes[D]) handOut(ctx context.Context, it *item[D]) verdict {
+func (l *Lanes[D]) handOut(it *item[D]) verdict {
 	if l.cfg.Stale(it.delivery) {
 		return givenUp
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx := &messageContext{Context: l.ctx}
+	defer ctx.settle()
 	it.msg.SetContext(ctx)
 	select {
 	case l.out <- it.msg:
