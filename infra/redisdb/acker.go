@@ -20,10 +20,10 @@ type acker struct {
 	waiting map[string][]any // ids by stream
 	n       int
 
-	some chan struct{} // holds a token while something waits
-	full chan struct{} // holds a token once a batch is full
-	stop chan struct{}
-	done chan struct{}
+	some  chan struct{} // holds a token while something waits
+	full  chan struct{} // holds a token once a batch is full
+	stop  chan struct{}
+	done  chan struct{}
 	acked atomic.Int64 // how many were acknowledged, for the one who trims streams
 }
 

@@ -127,7 +127,7 @@ func (s *Store) flush(calls []*call) {
 	s.pipeline(ctx, cmds)
 	var forgotten []*redis.Cmd
 	for _, cmd := range cmds {
-		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		if err := cmd.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
 			forgotten = append(forgotten, cmd)
 		}
 	}

@@ -161,10 +161,10 @@ func (s *Subscriber) Drain(ctx context.Context) error {
 func (s *Subscriber) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
 	defer cancel()
-	if err := s.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
 	}
-	return nil
+	return nil // As it says.
 }
 
 // Ready returns nil while the subscription is consuming, or standing by for an

@@ -233,6 +233,10 @@ func (sub *subscription) takeOver(ctx context.Context, t *term, streams []string
 
 // take pushes entries into the lanes, which blocks while their window is full.
 func (sub *subscription) take(ctx context.Context, t *term, stream string, entries []any) error {
+	var types []string // What is sent straight to the queue is meant for it, whatever its type.
+	if sub.topic != "" && stream == sub.store.streamKey(sub.topic) {
+		types = sub.of.cfg.Types
+	}
 	for _, e := range entries {
 		pair, _ := e.([]any)
 		if len(pair) != 2 {
@@ -240,7 +244,7 @@ func (sub *subscription) take(ctx context.Context, t *term, stream string, entri
 		}
 		d := delivery{stream: stream, id: text(pair[0]), term: t}
 		fields, _ := pair[1].([]any)
-		if !wanted(sub.of.cfg.Types, fields) {
+		if !wanted(types, fields) {
 			sub.acks.settle(d, true)
 			continue
 		}

@@ -16,9 +16,9 @@ import (
 // producer may just add type, body and whatever it likes.
 const (
 	fieldType = "type" // the metadata of that name, which says who wants the message
-	fieldID   = "id"
-	fieldMeta = "meta" // all other metadata
+	fieldMeta = "meta" // the message's id and all other metadata
 	fieldBody = "body"
+	fieldID   = "id" // where a foreign producer may put the id
 )
 
 // MetaMalformed is the metadata that says why an entry of a stream is no message.
@@ -32,13 +32,14 @@ var _ redisstream.MarshallerUnmarshaller = Marshaller{}
 // and entries of foreign producers, whose fields other than id and body are
 // metadata.
 //
-// Metadata is one field, of netstrings: "7:user-id2:42" is user-id = 42. One
+// Id and metadata are one field of netstrings, first the id, then names and
+// values in turn: "4:18ab7:user-id2:42" is the message 18ab with user-id = 42. One
 // field is read several times as fast as ten, and people can still read it.
 type Marshaller struct{}
 
 // Marshal returns the fields of a message's entry.
 func (Marshaller) Marshal(_ string, msg *message.Message) (map[string]any, error) {
-	out := map[string]any{fieldID: msg.UUID, fieldMeta: string(encodeMeta(msg)), fieldBody: []byte(msg.Payload)}
+	out := map[string]any{fieldMeta: string(encodeMeta(msg)), fieldBody: []byte(msg.Payload)}
 	if kind := msg.Metadata[events.MetaType]; kind != "" {
 		out[fieldType] = kind
 	}
@@ -60,12 +61,13 @@ func appendMessage(args []any, msg *message.Message) []any {
 	if kind := msg.Metadata[events.MetaType]; kind != "" {
 		args = append(args, fieldType, kind)
 	}
-	return append(args, fieldID, msg.UUID, fieldMeta, encodeMeta(msg), fieldBody, []byte(msg.Payload))
+	return append(args, fieldMeta, encodeMeta(msg), fieldBody, []byte(msg.Payload))
 }
 
-// encodeMeta writes all metadata but the type.
+// encodeMeta writes the id and all metadata but the type.
 func encodeMeta(msg *message.Message) []byte {
-	out := make([]byte, 0, 48*len(msg.Metadata))
+	out := make([]byte, 0, 40+40*len(msg.Metadata))
+	out = appendNetstring(out, msg.UUID)
 	for name, value := range msg.Metadata {
 		if name != events.MetaType {
 			out = appendNetstring(out, name)
@@ -134,7 +136,8 @@ func decodeMessage(fields []any) (*message.Message, error) {
 		case fieldID:
 			msg.UUID = value
 		case fieldMeta:
-			if !decodeMeta(value, meta) {
+			var ok bool
+			if msg.UUID, ok = decodeMeta(value, meta); !ok {
 				return nil, events.Errorf(events.CodeUndecodable, "the field %q of the entry is no sequence of netstrings", fieldMeta)
 			}
 		default:
@@ -145,19 +148,16 @@ func decodeMessage(fields []any) (*message.Message, error) {
 	return msg, nil
 }
 
-func decodeMeta(s string, into message.Metadata) bool {
-	for s != "" {
-		name, rest, ok := cutNetstring(s)
-		if !ok {
-			return false
+func decodeMeta(s string, into message.Metadata) (id string, ok bool) {
+	id, s, ok = cutNetstring(s)
+	for ok && s != "" {
+		var name, value string
+		if name, s, ok = cutNetstring(s); ok {
+			value, s, ok = cutNetstring(s)
+			into[name] = value
 		}
-		value, rest, ok := cutNetstring(rest)
-		if !ok {
-			return false
-		}
-		into[name], s = value, rest
 	}
-	return true
+	return id, ok
 }
 
 // decodeDefault reads what watermill-redisstream writes by default.

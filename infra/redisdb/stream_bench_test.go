@@ -1,0 +1,153 @@
+package redisdb_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+)
+
+// body has the 230 bytes of the message that ANCHORS measures with.
+var body = []byte(`{"id":"0190b5d2-7c1f-7cc3-98c4-dc0c0c07398f","type":"USER_CREATED","timestamp":"2026-01-02T03:04:05.678Z","data":{"userId":"0190b5d2-7c1f-7cc3-98c4-dc0c0c07398e","email":"ada.lovelace@example.com","name":"` + strings.Repeat("a", 22) + `"}}`)
+
+func benchMessage(i int) *message.Message {
+	msg := message.NewMessage(events.NewID(), body)
+	msg.Metadata = message.Metadata{
+		events.MetaType: "USER_CREATED", events.MetaTimestamp: "2026-01-02T03:04:05.678Z", events.MetaAggregate: "user",
+		events.MetaAggregateID: fmt.Sprintf("0190b5d2-7c1f-7cc3-98c4-%012d", i%1000), events.MetaVersion: "1",
+		events.MetaCorrelationID: "0190b5d2-7c1f-7cc3-98c4-dc0c0c07398d", events.MetaCausationID: "0190b5d2-7c1f-7cc3-98c4-dc0c0c07398c",
+		events.MetaSchemaVersion: "1", events.MetaAppID: "pitwheel",
+	}
+	return msg
+}
+
+func rawClient(b *testing.B) *redis.Client {
+	b.Helper()
+	opts, err := redis.ParseURL(brokertest.Redis(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := redis.NewClient(opts)
+	b.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Publishing in batches of 256, beside the raw client's pipeline of the body alone.
+func BenchmarkStreamPublish(b *testing.B) {
+	const batch = 256
+	b.Run("pitwheel", func(b *testing.B) {
+		s := open(b, brokertest.Redis(b))
+		p := s.Publisher()
+		msgs := make([]*message.Message, batch)
+		for i := range msgs {
+			msgs[i] = benchMessage(i)
+		}
+		b.ReportAllocs()
+		for n := 0; n < b.N; n += batch {
+			if err := p.Publish("user.events", msgs...); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+	})
+	b.Run("client", func(b *testing.B) {
+		c, ns := rawClient(b), brokertest.Namespace(b)
+		brokertest.CleanRedis(b, brokertest.Redis(b), ns)
+		b.ReportAllocs()
+		for n := 0; n < b.N; n += batch {
+			pipe := c.Pipeline()
+			for range batch {
+				pipe.XAdd(context.Background(), &redis.XAddArgs{Stream: ns + ":s", Values: []any{"body", body}})
+			}
+			if _, err := pipe.Exec(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+	})
+}
+
+// Consuming with a handler that does nothing, beside XREADGROUP of 256 with one
+// XACK for each read, of entries with the body alone.
+func BenchmarkStreamConsume(b *testing.B) {
+	b.Run("pitwheel", func(b *testing.B) {
+		s := open(b, brokertest.Redis(b))
+		sub, err := s.Subscriber(redisdb.SubscriberConfig{Handler: "h", Topic: "user.events", Types: []string{"USER_CREATED"}, Queue: "h", Concurrency: 64})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := sub.SubscribeInitialize(""); err != nil {
+			b.Fatal(err)
+		}
+		fill(b, s.Publisher(), b.N)
+		b.ReportAllocs()
+		b.ResetTimer()
+		out, err := sub.Subscribe(context.Background(), "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		for range b.N {
+			(<-out).Ack()
+		}
+		b.StopTimer()
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+		if err := sub.Close(); err != nil {
+			b.Fatal(err)
+		}
+	})
+	b.Run("client", func(b *testing.B) {
+		c, ns, ctx := rawClient(b), brokertest.Namespace(b), context.Background()
+		brokertest.CleanRedis(b, brokertest.Redis(b), ns)
+		stream := ns + ":s"
+		for n := 0; n < b.N; n += 256 {
+			pipe := c.Pipeline()
+			for range 256 {
+				pipe.XAdd(ctx, &redis.XAddArgs{Stream: stream, Values: []any{"body", body}})
+			}
+			if _, err := pipe.Exec(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := c.XGroupCreate(ctx, stream, "g", "0").Err(); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		b.ResetTimer()
+		for n := 0; n < b.N; {
+			got, err := c.XReadGroup(ctx, &redis.XReadGroupArgs{Group: "g", Consumer: "c", Streams: []string{stream, ">"}, Count: 256}).Result()
+			if err != nil {
+				b.Fatal(err)
+			}
+			ids := make([]string, 0, 256)
+			for _, m := range got[0].Messages {
+				ids = append(ids, m.ID)
+			}
+			if err := c.XAck(ctx, stream, "g", ids...).Err(); err != nil {
+				b.Fatal(err)
+			}
+			n += len(ids)
+		}
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+	})
+}
+
+func fill(b *testing.B, p message.Publisher, n int) {
+	b.Helper()
+	for done := 0; done < n; {
+		var msgs []*message.Message
+		for range min(512, n-done) {
+			msgs = append(msgs, benchMessage(done+len(msgs)))
+		}
+		if err := p.Publish("user.events", msgs...); err != nil {
+			b.Fatal(err)
+		}
+		done += len(msgs)
+	}
+}

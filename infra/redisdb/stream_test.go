@@ -1,0 +1,499 @@
+package redisdb_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+)
+
+func subscriber(t testing.TB, s *redisdb.Store, cfg redisdb.SubscriberConfig) *redisdb.Subscriber {
+	t.Helper()
+	if cfg.Handler == "" {
+		cfg.Handler = cfg.Queue
+	}
+	sub := must[*redisdb.Subscriber](t)(s.Subscriber(cfg))
+	t.Cleanup(func() {
+		if err := sub.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return sub
+}
+
+func note(id, kind, key string) *message.Message {
+	msg := message.NewMessage(id, []byte(`{"id":"`+id+`"}`))
+	msg.Metadata.Set(events.MetaType, kind)
+	msg.Metadata.Set(events.MetaAggregateID, key)
+	return msg
+}
+
+// next returns the next message, or fails after ten seconds.
+func next(t testing.TB, from <-chan *message.Message) *message.Message {
+	t.Helper()
+	return nextWithin(t, from, 10*time.Second)
+}
+
+func nextWithin(t testing.TB, from <-chan *message.Message, patience time.Duration) *message.Message {
+	t.Helper()
+	select {
+	case msg, ok := <-from:
+		if !ok {
+			t.Fatal("the subscription has ended")
+		}
+		return msg
+	case <-time.After(patience):
+		t.Fatalf("no message within %s", patience)
+		return nil
+	}
+}
+
+// eventually polls until f holds, for at most ten seconds.
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for !f() {
+		select {
+		case <-deadline:
+			t.Fatalf("not within 10 s: %s", what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func pending(t testing.TB, s *redisdb.Store, stream, group string) int64 {
+	t.Helper()
+	return must[*redis.XPending](t)(s.Client().XPending(t.Context(), stream, group).Result()).Count
+}
+
+func TestPublishAndSubscribe(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		s := openIn(t, url, ns)
+		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Types: []string{"A", "C"}, Queue: "mails"})
+		if err := sub.Ready(); events.CodeOf(err) != events.CodeUnavailable {
+			t.Errorf("ready before it is subscribed: %v", err)
+		}
+		out := must[<-chan *message.Message](t)(sub.Subscribe(t.Context(), ""))
+		sent := note(events.NewID(), "A", "ada")
+		sent.Metadata.Set("über", "a=b&c:ö\n")
+		if err := s.Publisher().Publish("user.events", sent, note("b", "B", "ada"), note("c", "C", "ada")); err != nil {
+			t.Fatal(err)
+		}
+		got := next(t, out)
+		if got.UUID != sent.UUID || !maps.Equal(got.Metadata, sent.Metadata) || string(got.Payload) != string(sent.Payload) {
+			t.Errorf("got %+v; want %+v", got, sent)
+		}
+		got.Ack()
+		if got := next(t, out); got.UUID != "c" {
+			t.Errorf("got %s; want c", got.UUID)
+		} else {
+			got.Ack()
+		}
+		if err := s.QueuePublisher().Publish("mails", note("q", "B", "")); err != nil {
+			t.Fatal(err)
+		}
+		if got := next(t, out); got.UUID != "q" {
+			t.Errorf("got %s straight from the queue; want q", got.UUID)
+		} else {
+			got.Ack()
+		}
+		if err := sub.Ready(); err != nil {
+			t.Error(err)
+		}
+		eventually(t, "everything is acknowledged", func() bool {
+			return pending(t, s, ns+":user.events", "mails") == 0 && pending(t, s, ns+":mails", "mails") == 0
+		})
+	})
+}
+
+func TestCommandsNeedSomebodyWhoHandlesThem(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		p := s.Publisher()
+		if err := p.Publish("user.commands", note("1", "CREATE_USER", "")); events.CodeOf(err) != events.CodeUnhandled {
+			t.Errorf("with no handler: %v", err)
+		}
+		if err := p.Publish("user.events", note("1", "USER_CREATED", "")); err != nil {
+			t.Errorf("an event that nobody wants: %v", err)
+		}
+		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.commands", Types: []string{"CREATE_USER"}, Queue: "create-user"})
+		if err := sub.SubscribeInitialize(""); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Publish("user.commands", note("1", "CREATE_USER", "")); err != nil {
+			t.Errorf("with a handler: %v", err)
+		}
+		if err := p.Publish("user.commands", note("1", "DELETE_USER", "")); events.CodeOf(err) != events.CodeUnhandled {
+			t.Errorf("with a handler of another type: %v", err)
+		}
+	})
+}
+
+// Entries that others wrote are understood, and what is no message at all is
+// handed on as one that says so.
+func TestForeignEntries(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		s, ctx, stream := openIn(t, url, ns), t.Context(), ns+":user.events"
+		theirs := note("theirs", "A", "k")
+		unwanted := note("unwanted", "B", "k")
+		for _, values := range []map[string]any{
+			must[map[string]any](t)(redisstream.DefaultMarshallerUnmarshaller{}.Marshal("", theirs)),
+			must[map[string]any](t)(redisstream.DefaultMarshallerUnmarshaller{}.Marshal("", unwanted)),
+			{"type": "A", "body": `{"n":1}`, "id": "flat", "tenant": "42"},
+			{"body": `{"type":"A","n":2}`},
+			{"body": `{"type":"B","n":2}`},
+			{"type": "A", "foo": "bar"},
+			{"type": "A", "body": "x", "meta": "no netstring"},
+			{"_watermill_message_uuid": "broken", "metadata": "\x01\x02"},
+		} {
+			if err := s.Client().XAdd(ctx, &redis.XAddArgs{Stream: stream, Values: values}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Types: []string{"A"}, Queue: "q", Concurrency: 1, Key: func(*message.Message) string { return "" }})
+		out := must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
+		take := func() *message.Message {
+			t.Helper()
+			msg := next(t, out)
+			msg.Ack()
+			return msg
+		}
+		if got := take(); got.UUID != "theirs" || !maps.Equal(got.Metadata, theirs.Metadata) {
+			t.Errorf("watermill-redisstream's: %s %v", got.UUID, got.Metadata)
+		}
+		if got := take(); got.UUID != "flat" || got.Metadata.Get("tenant") != "42" || string(got.Payload) != `{"n":1}` {
+			t.Errorf("a flat entry: %s %v %s", got.UUID, got.Metadata, got.Payload)
+		}
+		if got := take(); string(got.Payload) != `{"type":"A","n":2}` {
+			t.Errorf("an entry that is only a body: %v %s", got.Metadata, got.Payload)
+		}
+		for range 3 {
+			got := take()
+			var raw map[string]string
+			if got.Metadata.Get(redisdb.MetaMalformed) == "" || json.Unmarshal(got.Payload, &raw) != nil || len(raw) < 2 || !events.IsID(got.UUID) {
+				t.Errorf("a malformed entry: %s %v %s", got.UUID, got.Metadata, got.Payload)
+			}
+		}
+		eventually(t, "everything is acknowledged", func() bool { return pending(t, s, stream, "q") == 0 })
+	})
+}
+
+func TestMarshallerIsWatermillsSeam(t *testing.T) {
+	t.Parallel()
+	sent := note("id", "A", "k")
+	got, err := redisdb.Marshaller{}.Unmarshal(must[map[string]any](t)(redisdb.Marshaller{}.Marshal("topic", sent)))
+	if err != nil || !got.Equals(sent) {
+		t.Errorf("got %+v, %v; want %+v", got, err, sent)
+	}
+	if _, err := (redisdb.Marshaller{}).Unmarshal(map[string]any{"x": "y"}); events.CodeOf(err) != events.CodeUndecodable {
+		t.Errorf("no message: %v", err)
+	}
+}
+
+// Many keys, random delays and failures: per key nothing is out of order.
+func TestOrderOfEachKey(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		const keys, each = 40, 25
+		var msgs []*message.Message
+		for n := range each {
+			for k := range keys {
+				msgs = append(msgs, note(fmt.Sprint(n), "A", fmt.Sprint(k)))
+			}
+		}
+		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Concurrency: 32})
+		out := must[<-chan *message.Message](t)(sub.Subscribe(t.Context(), ""))
+		if err := s.Publisher().Publish("user.events", msgs...); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		got, failed := map[string][]string{}, map[string]bool{}
+		var handlers, all sync.WaitGroup
+		all.Add(len(msgs))
+		for range 32 {
+			handlers.Go(func() {
+				for msg := range out {
+					key := msg.Metadata.Get(events.MetaAggregateID)
+					<-time.After(time.Duration(rand.IntN(1000)) * time.Microsecond)
+					mu.Lock()
+					if at := key + "/" + msg.UUID; rand.IntN(100) == 0 && !failed[at] {
+						failed[at] = true
+						mu.Unlock()
+						msg.Nack()
+						continue
+					}
+					got[key] = append(got[key], msg.UUID)
+					mu.Unlock()
+					msg.Ack()
+					all.Done()
+				}
+			})
+		}
+		all.Wait()
+		if err := sub.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		handlers.Wait()
+		var want []string
+		for n := range each {
+			want = append(want, fmt.Sprint(n))
+		}
+		for k := range keys {
+			if diff := cmp.Diff(want, got[fmt.Sprint(k)]); diff != "" {
+				t.Errorf("key %d: %s", k, diff)
+			}
+		}
+	})
+}
+
+// What a consumer has read and not settled when it ends, another one gets.
+func TestWhatADrainLeavesIsTakenOver(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Concurrency: 4}
+		first := subscriber(t, s, cfg)
+		out := must[<-chan *message.Message](t)(first.Subscribe(t.Context(), ""))
+		if err := s.Publisher().Publish("user.events", note("1", "A", "x"), note("2", "A", "x"), note("3", "A", "y")); err != nil {
+			t.Fatal(err)
+		}
+		one, three := next(t, out), next(t, out)
+		if one.UUID != "1" {
+			one, three = three, one
+		}
+		one.Ack()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := first.Drain(ctx); err == nil {
+			t.Error("a drain without time gives up nothing")
+		}
+		if _, open := <-out; open {
+			t.Error("something is handed out after the drain")
+		}
+		if err := first.Ready(); events.CodeOf(err) != events.CodeShuttingDown {
+			t.Errorf("ready after the drain: %v", err)
+		}
+		_ = three // Its handler never ends.
+
+		second := subscriber(t, s, cfg)
+		out = must[<-chan *message.Message](t)(second.Subscribe(t.Context(), ""))
+		got := map[string]bool{}
+		for range 2 {
+			msg := next(t, out)
+			got[msg.UUID] = true
+			msg.Ack()
+		}
+		if !got["2"] || !got["3"] {
+			t.Errorf("taken over: %v; want 2 and 3", got)
+		}
+	})
+}
+
+// A consumer that died without a word is found by its silence; one that is only
+// slow keeps its message.
+func TestTheDeadAreFoundAndTheSlowLeftAlone(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("a dead consumer is waited for, for eight seconds")
+	}
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		s, ctx := openIn(t, url, ns), t.Context()
+		cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q"}
+		slow := subscriber(t, s, cfg)
+		slowOut := must[<-chan *message.Message](t)(slow.Subscribe(ctx, ""))
+		if err := s.Publisher().Publish("user.events", note("slow", "A", "")); err != nil {
+			t.Fatal(err)
+		}
+		held := next(t, slowOut)
+		// Not the subscriber but the test reads this one, and never settles it.
+		if err := s.Publisher().Publish("other.events", note("dead", "A", "")); err != nil {
+			t.Fatal(err)
+		}
+		other := subscriber(t, s, redisdb.SubscriberConfig{Topic: "other.events", Queue: "q"})
+		if err := other.SubscribeInitialize(""); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			err := s.Client().XReadGroup(ctx, &redis.XReadGroupArgs{Group: "q", Consumer: "dead", Streams: []string{ns + ":other.events", ">"}, Count: 10, Block: -1}).Err()
+			if err != nil && err != redis.Nil {
+				t.Fatal(err)
+			}
+		}
+		second := subscriber(t, s, cfg)
+		secondOut := must[<-chan *message.Message](t)(second.Subscribe(ctx, ""))
+		otherOut := must[<-chan *message.Message](t)(other.Subscribe(ctx, ""))
+		if got := nextWithin(t, otherOut, 20*time.Second); got.UUID != "dead" {
+			t.Errorf("taken over: %s", got.UUID)
+		} else {
+			got.Ack()
+		}
+		select {
+		case got := <-secondOut:
+			t.Errorf("the message %s of a living consumer was taken over", got.UUID)
+		default:
+		}
+		held.Ack()
+		eventually(t, "the slow one is acknowledged", func() bool { return pending(t, s, ns+":user.events", "q") == 0 })
+	})
+}
+
+func TestALostGroupIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		s, ctx := openIn(t, url, ns), t.Context()
+		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "q"})
+		out := must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
+		for i, lose := range []func() error{
+			func() error { return nil },
+			func() error { return s.Client().XGroupDestroy(ctx, ns+":user.events", "q").Err() },
+			func() error { return s.Client().Del(ctx, ns+":user.events", ns+":q").Err() },
+		} {
+			if err := lose(); err != nil {
+				t.Fatal(err)
+			}
+			id := fmt.Sprint("after ", i)
+			if err := s.Publisher().Publish("user.events", note(id, "A", "")); err != nil {
+				t.Fatal(err)
+			}
+			// A group made again reads what is left of the stream from its beginning.
+			for msg := next(t, out); ; msg = next(t, out) {
+				msg.Ack()
+				if msg.UUID == id {
+					break
+				}
+			}
+		}
+	})
+}
+
+func TestTrimTakesOnlyWhatAllHaveDoneWith(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("streams are trimmed every ten seconds")
+	}
+	ns, url := brokertest.Namespace(t), brokertest.Redis(t)
+	brokertest.CleanRedis(t, url, ns)
+	s, ctx, stream := openIn(t, url, ns), t.Context(), ns+":user.events"
+	behind := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "behind"})
+	if err := behind.SubscribeInitialize(""); err != nil {
+		t.Fatal(err)
+	}
+	var msgs []*message.Message
+	for i := range 3000 {
+		msgs = append(msgs, note(fmt.Sprint(i), "A", ""))
+	}
+	if err := s.Publisher().Publish("user.events", msgs...); err != nil {
+		t.Fatal(err)
+	}
+	fast := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "fast"})
+	out := must[<-chan *message.Message](t)(fast.Subscribe(ctx, ""))
+	for range msgs {
+		next(t, out).Ack()
+	}
+	// The other group reads half of it and settles that but for one.
+	half := must[[]redis.XStream](t)(s.Client().XReadGroup(ctx, &redis.XReadGroupArgs{Group: "behind", Consumer: "c", Streams: []string{stream, ">"}, Count: 1500}).Result())
+	kept := half[0].Messages[1200].ID
+	for i, m := range half[0].Messages {
+		if i != 1200 {
+			s.Client().XAck(ctx, stream, "behind", m.ID)
+		}
+	}
+	deadline := time.After(30 * time.Second)
+	for must[int64](t)(s.Client().XLen(ctx, stream).Result()) == 3000 {
+		select {
+		case <-deadline:
+			t.Fatal("nothing is trimmed")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	left := must[[]redis.XMessage](t)(s.Client().XRange(ctx, stream, "-", "+").Result())
+	if len(left) < 1800 || left[0].ID > kept {
+		t.Errorf("%d entries are left, from %s on; the one of %s is pending", len(left), left[0].ID, kept)
+	}
+}
+
+// With Ordered, one instance consumes, and another follows when it ends.
+func TestOrderedAcrossInstances(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Concurrency: 8, Ordered: true}
+		subs := []*redisdb.Subscriber{subscriber(t, s, cfg), subscriber(t, s, cfg)}
+		type got struct {
+			by  int
+			msg *message.Message
+		}
+		all := make(chan got)
+		for i, sub := range subs {
+			out := must[<-chan *message.Message](t)(sub.Subscribe(t.Context(), ""))
+			go func() {
+				for msg := range out {
+					select {
+					case all <- got{i, msg}:
+					case <-t.Context().Done():
+						return
+					}
+				}
+			}()
+		}
+		publish := func(ids ...string) {
+			t.Helper()
+			for _, id := range ids {
+				if err := s.Publisher().Publish("user.events", note(id, "A", "k")); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		receive := func(want string) int {
+			t.Helper()
+			select {
+			case g := <-all:
+				if g.msg.UUID != want {
+					t.Errorf("got %s; want %s", g.msg.UUID, want)
+				}
+				g.msg.Ack()
+				return g.by
+			case <-time.After(15 * time.Second):
+				t.Fatalf("no message; want %s", want)
+				return 0
+			}
+		}
+		publish("1", "2", "3")
+		leader := receive("1")
+		if receive("2") != leader || receive("3") != leader {
+			t.Error("two instances consume at once")
+		}
+		if err := subs[leader].Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		publish("4", "5")
+		if receive("4") == leader || receive("5") == leader {
+			t.Error("the drained instance goes on")
+		}
+	})
+}
