@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"time"
@@ -161,7 +162,12 @@ func (l Letter) MarshalJSON() ([]byte, error) {
 	} else {
 		j.BodyBase64 = l.Body
 	}
-	return json.Marshal(j)
+	// The text is for people and tools, not for HTML.
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(j)
+	return bytes.TrimRight(out.Bytes(), "\n"), err
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -189,9 +195,6 @@ func (l *Letter) UnmarshalJSON(text []byte) error {
 	}
 	return nil
 }
-
-// Whole tells whether the letter holds its body: one from a list does not.
-func (l Letter) Whole() bool { return len(l.Body) == l.Size }
 
 // LetterChange is one change of a letter, as the audit trail keeps it.
 type LetterChange struct {

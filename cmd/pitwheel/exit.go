@@ -11,12 +11,13 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// The exit codes (CONTRACT: "Commands"). 3 (partly done) and 4 (not allowed)
-// belong to commands that do not exist yet.
+// The exit codes (CONTRACT: "Commands"). 4 (not allowed) belongs to commands that
+// do not exist yet.
 const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitPartly      = 3
 	exitNotFound    = 5
 	exitRejected    = 6
 	exitConflict    = 7
@@ -29,6 +30,7 @@ const (
 const (
 	codeUsage       = "USAGE"       // the command line is wrong
 	codeInterrupted = "INTERRUPTED" // a signal ended the command
+	codePartly      = "PARTLY_DONE" // some of it could not be done
 )
 
 // usagef is an error of whoever typed the command line.
@@ -47,6 +49,8 @@ func exitCode(err error) int {
 	switch asError(err).Code {
 	case codeUsage, events.CodeConfig:
 		return exitUsage
+	case codePartly:
+		return exitPartly
 	case events.CodeNotFound:
 		return exitNotFound
 	case events.CodeInvalid:

@@ -98,7 +98,7 @@ func (c *cli) root() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(flagError)
 	_ = root.RegisterFlagCompletionFunc("output", words(formats()...)) // It fails only for a flag that is not there.
-	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.version())
+	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.poison(), c.version())
 	return root
 }
 

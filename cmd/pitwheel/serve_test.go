@@ -35,7 +35,7 @@ func realBrokers(t *testing.T) *brokers {
 	redisURL := brokertest.Redis(t)
 	brokertest.CleanRedis(t, redisURL, b.namespace)
 	brokertest.CleanAMQP(t, b.amqpURL,
-		[]string{b.named("create-user"), b.named("change-user-email"), b.named("deactivate-user"), b.named("notification-service")},
+		[]string{b.named("create-user"), b.named("change-user-email"), b.named("deactivate-user"), b.named("notification-service"), b.named("user-directory")},
 		[]string{b.named("user.events"), b.named("user.commands")})
 	var err error
 	if b.mails, err = mail.StartCatcher(mail.CatcherConfig{Addr: "127.0.0.1:0", Keep: 10_000}); err != nil {
@@ -328,7 +328,7 @@ func TestManyChangesOfOneUser(t *testing.T) {
 func TestForeignProducers(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)
-	b.serve(t)
+	r := b.serve(t)
 	ch := b.channel(t)
 	publish := func(p amqp.Publishing) {
 		if err := ch.PublishWithContext(t.Context(), b.named("user.events"), "USER_CREATED", false, false, p); err != nil {
@@ -343,14 +343,14 @@ func TestForeignProducers(t *testing.T) {
 
 	broken := []byte(`{"type":"USER_CREATED","data":{`)
 	publish(amqp.Publishing{Body: broken, Headers: amqp.Table{"attempt": int32(1)}})
-	var letter amqp.Delivery
-	eventually(t, "the broken message in the poison queue", func() bool {
-		d, ok, err := b.channel(t).Get(b.named("notification-service.poison"), true)
-		letter = d
-		return err == nil && ok
+	var letters []events.Letter
+	eventually(t, "the letter of the broken message", func() bool {
+		out := pitwheel(t, r.environ, "poison", "export", "--handler", "send-welcome").ok(t).stdout
+		letters = lettersOf(t, out)
+		return len(letters) == 1
 	})
-	if !bytes.Equal(letter.Body, broken) {
-		t.Errorf("the poison queue has the body %s", letter.Body)
+	if l := letters[0]; !bytes.Equal(l.Body, broken) || l.Code != events.CodeUndecodable || l.Attempts != 1 || l.Metadata["attempt"] != "1" {
+		t.Errorf("the letter is %+v", l)
 	}
 	if n := b.mails.Count(); n != 1 {
 		t.Errorf("%d mails were sent, not 1", n)

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+)
+
+const (
+	// bulkBatch is how many letters are worked on together: what an interruption
+	// may leave half done, which is done again then.
+	bulkBatch = 64
+	// bulkBytes bounds their bodies, since a single one may be of many megabytes.
+	bulkBytes = 8 << 20
+	// batchTimeout bounds the batch that is in hand when the command is interrupted.
+	batchTimeout = 30 * time.Second
+)
+
+// bulk is a verb on many letters: those with the given ids, or all that the
+// filters pick.
+type bulk struct {
+	c       *cli
+	cmd     *cobra.Command
+	verb    string // "retry"
+	done    string // "retried"
+	picking picking
+	all     bool
+	yes     bool
+	dryRun  bool
+	why     string
+	// pause is the time that each letter takes at least; 0: none.
+	pause time.Duration
+
+	client *client
+	ids    []string
+	filter events.LetterFilter
+}
+
+// tally is what became of a verb, as it is printed.
+type tally struct {
+	Matched int `json:"matched"`
+	Done    int `json:"done"`
+	// FailedAgain are letters whose message had failed again by the time that the
+	// letter was to be removed; it is kept.
+	FailedAgain int `json:"failed_again"`
+	// Failed are letters that nothing was done with. They are kept.
+	Failed int `json:"failed"`
+
+	problems []error // different ones, each with its number
+	counts   []int
+}
+
+// fail counts letters that could not be worked on, all for one reason.
+func (t *tally) fail(err error, n int) {
+	t.Failed += n
+	i := slices.IndexFunc(t.problems, func(p error) bool { return p.Error() == err.Error() })
+	if i < 0 {
+		i = len(t.problems)
+		t.problems, t.counts = append(t.problems, err), append(t.counts, 0)
+	}
+	t.counts[i] += n
+}
+
+func (b *bulk) flags(c *cli, cmd *cobra.Command) {
+	b.picking.flags(c, cmd)
+	cmd.Flags().BoolVar(&b.all, "all", false, "all letters")
+	cmd.Flags().BoolVar(&b.dryRun, "dry-run", false, "only show what would be done")
+	cmd.Flags().BoolVarP(&b.yes, "yes", "y", false, "do not ask")
+}
+
+// begin finds out which letters are meant, and connects.
+func (b *bulk) begin(ctx context.Context, commands bool, ids []string) error {
+	var err error
+	if b.filter, err = b.picking.filter(time.Now()); err != nil {
+		return err
+	}
+	switch {
+	case len(ids) > 0 && (b.all || b.picking.given()):
+		return usagef("`%s` takes ids or filters, not both", b.cmd.CommandPath())
+	case len(ids) == 0 && !b.all && !b.picking.given():
+		return usagef("`%s` needs the ids of letters, a filter such as --handler, or --all", b.cmd.CommandPath())
+	case b.all && b.picking.given():
+		return usagef("`%s` takes --all or filters, not both", b.cmd.CommandPath())
+	}
+	slices.Sort(ids)
+	b.ids = slices.Compact(ids)
+	b.client, err = b.c.reach(ctx, commands)
+	return err
+}
+
+// letters are those that are meant, without their bodies, the oldest failure first.
+// An id that no letter has is an error of its own, and others follow.
+func (b *bulk) letters(ctx context.Context) iter.Seq2[events.Letter, error] {
+	if len(b.ids) == 0 {
+		return b.client.store.Letters(ctx, b.filter, redisdb.OldestFirst)
+	}
+	return func(yield func(events.Letter, error) bool) {
+		for _, id := range b.ids {
+			l, err := b.client.store.Letter(ctx, id)
+			l.Body = nil
+			if !yield(l, err) {
+				return
+			}
+		}
+	}
+}
+
+// count groups what is meant by handler and code. It bounds the filter by what is
+// there now: what fails again while the work goes on is left for another time.
+func (b *bulk) count(ctx context.Context) (*letterGroups, error) {
+	groups, err := newLetterGroups([]string{"handler", "code"})
+	if err != nil {
+		return nil, err
+	}
+	var newest time.Time
+	for l, err := range b.letters(ctx) {
+		switch {
+		case events.CodeOf(err) == events.CodeNotFound && len(b.ids) > 1:
+		case err != nil:
+			return nil, err
+		default:
+			groups.add(l)
+			newest = l.LastFailedAt // The oldest come first.
+		}
+	}
+	b.filter.Before = newest.Add(time.Millisecond)
+	return groups, nil
+}
+
+// run does the work on all letters that are meant, in batches. Letters that were
+// named one by one need no question.
+func (b *bulk) run(ctx context.Context, work func(context.Context, []events.Letter, *tally) error) error {
+	groups, err := b.count(ctx)
+	if err != nil {
+		return err
+	}
+	if b.dryRun {
+		return groups.print(b.c.printer())
+	}
+	t := &tally{Matched: groups.total()}
+	if t.Matched > 0 && len(b.ids) == 0 && !b.yes {
+		if err := groups.print(printer{out: b.c.stderr}); err != nil {
+			return err
+		}
+		ok, err := b.c.confirm(ctx, b.cmd, fmt.Sprintf("%s%s %d letters?", strings.ToUpper(b.verb[:1]), b.verb[1:], t.Matched))
+		if err != nil || !ok {
+			return err
+		}
+	}
+	err = b.loop(ctx, t, work)
+	return b.end(ctx, t, err)
+}
+
+func (b *bulk) loop(ctx context.Context, t *tally, work func(context.Context, []events.Letter, *tally) error) error {
+	progress := newBar(b.c.stderr, b.done, t.Matched)
+	defer progress.close()
+	size := bulkBatch
+	if b.pause > 0 {
+		size = int(min(bulkBatch, max(1, 100*time.Millisecond/b.pause)))
+	}
+	began, worked, bytes := time.Now(), 0, 0
+	var batch []events.Letter
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		// A batch in hand is finished, so that an interruption leaves nothing half done.
+		finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
+		defer cancel()
+		err := work(finishing, batch, t)
+		progress.add(len(batch))
+		worked += len(batch)
+		batch, bytes = batch[:0], 0
+		if err != nil {
+			return err
+		}
+		return waitUntil(ctx, began.Add(time.Duration(worked)*b.pause))
+	}
+	for l, err := range b.letters(ctx) {
+		if err != nil {
+			if events.CodeOf(err) != events.CodeNotFound || len(b.ids) < 2 {
+				return err
+			}
+			t.fail(err, 1)
+			t.Matched++
+			continue
+		}
+		if len(batch) == size || len(batch) > 0 && bytes+l.Size > bulkBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		batch, bytes = append(batch, l), bytes+l.Size
+	}
+	return flush()
+}
+
+// waitUntil returns at a time, or with an error when ctx ends.
+func waitUntil(ctx context.Context, at time.Time) error {
+	if left := time.Until(at); left > 0 {
+		timer := time.NewTimer(left)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err()
+}
+
+// end prints what became of it. Problems of single letters go to stderr, each
+// different one once.
+func (b *bulk) end(ctx context.Context, t *tally, err error) error {
+	if ctx.Err() != nil {
+		_ = printOne(b.c.printer(), t) // The interruption is what is told.
+		return events.Errorf(codeInterrupted, "interrupted: %d of %d letters are %s", t.Done+t.FailedAgain, t.Matched, b.done).
+			WithHint("go on with `%s`", b.again())
+	}
+	if err != nil {
+		if t.Done+t.FailedAgain == 0 {
+			return err
+		}
+		_ = printOne(b.c.printer(), t)
+		return events.Errorf(codePartly, "%d of %d letters are %s, then: %w", t.Done+t.FailedAgain, t.Matched, b.done, err).MayRetry().
+			WithHint("go on with `%s`", b.again())
+	}
+	if t.Failed > 0 && t.Failed == t.Matched && len(t.problems) == 1 {
+		return t.problems[0]
+	}
+	if err := printOne(b.c.printer(), t); err != nil {
+		return err
+	}
+	for i, p := range t.problems {
+		if i == 10 {
+			_, _ = fmt.Fprintf(b.c.stderr, "… and %d more problems\n", len(t.problems)-i)
+			break
+		}
+		_, _ = fmt.Fprintf(b.c.stderr, "%d × %s\n", t.counts[i], p)
+	}
+	if t.Failed > 0 {
+		return events.Errorf(codePartly, "%d of %d letters could not be %s and are kept", t.Failed, t.Matched, b.done)
+	}
+	return nil
+}
+
+// again is the command line that goes on with what is left.
+func (b *bulk) again() string {
+	_, path, _ := strings.Cut(b.cmd.CommandPath(), " ")
+	parts := []string{program(), path}
+	b.cmd.Flags().Visit(func(f *pflag.Flag) {
+		switch v, many := f.Value.(pflag.SliceValue); {
+		case strings.HasSuffix(f.Name, "-url"):
+			parts = append(parts, "--"+f.Name+"=…") // It may hold a password.
+		case many:
+			for _, one := range v.GetSlice() {
+				parts = append(parts, "--"+f.Name+"="+shellWord(one))
+			}
+		default:
+			parts = append(parts, "--"+f.Name+"="+shellWord(f.Value.String()))
+		}
+	})
+	return strings.Join(append(parts, b.ids...), " ")
+}
+
+// shellWord is a text as a shell takes it.
+func shellWord(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_=.,:/@+", r))
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// confirm asks on the terminal. Without one, the answer must have been given by -y.
+func (c *cli) confirm(ctx context.Context, cmd *cobra.Command, question string) (bool, error) {
+	if f, ok := c.stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // A descriptor fits an int.
+		return false, usagef("`%s` has to ask, and there is no terminal", cmd.CommandPath()).WithHint("add -y to say yes, or --dry-run to only look")
+	}
+	_, _ = fmt.Fprintf(c.stderr, "%s [y/N] ", question)
+	answer := make(chan string, 1)
+	go func() { // It ends with the process if nobody answers.
+		line, _ := bufio.NewReader(c.stdin).ReadString('\n')
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case a := <-answer:
+		return a == "y" || a == "yes", nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}

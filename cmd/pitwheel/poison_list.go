@@ -1,0 +1,237 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+)
+
+func (c *cli) poisonList() *cobra.Command {
+	var p picking
+	var groupBy []string
+	var limit int
+	cmd := &cobra.Command{
+		Use: "list", Args: none,
+		Short: "Letters, the newest failure first, or how many there are",
+		Long:  "List all letters that the filters pick, without their bodies, which `poison show` and `poison export` give.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.listLetters(cmd.Context(), &p, groupBy, limit)
+		},
+	}
+	p.flags(c, cmd)
+	cmd.Flags().StringSliceVar(&groupBy, "group-by", nil, "count letters by handler, code, frame, type, … instead of listing them; several separated by commas")
+	cmd.Flags().IntVar(&limit, "limit", 0, "at most this many letters; 0: all")
+	_ = cmd.RegisterFlagCompletionFunc("group-by", words("code", "handler", "frame", "type")) // It fails only for a flag that is not there.
+	return cmd
+}
+
+func (c *cli) listLetters(ctx context.Context, p *picking, groupBy []string, limit int) (err error) {
+	filter, err := p.filter(time.Now())
+	if err != nil {
+		return err
+	}
+	if limit < 0 {
+		return usagef("--limit is %d; it must not be negative", limit)
+	}
+	groups, err := newLetterGroups(groupBy)
+	if err != nil {
+		return err
+	}
+	client, err := c.reach(ctx, storeOnly)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	var rows []events.Letter // for the table, whose columns are as wide as the widest row
+	out := &stream[events.Letter]{p: c.printer()}
+	put := out.Put
+	switch {
+	case len(groupBy) > 0:
+		put = func(l events.Letter) error { groups.add(l); return nil }
+	case c.format == formatTable:
+		put = func(l events.Letter) error { rows = append(rows, l); return nil }
+	}
+	count := 0
+	for l, err2 := range client.store.Letters(ctx, filter, redisdb.NewestFirst) {
+		if err2 == nil {
+			err2 = put(l)
+		}
+		if err2 != nil {
+			err = err2
+			break
+		}
+		if count++; count == limit {
+			break
+		}
+	}
+	switch {
+	case len(groupBy) > 0 && err == nil:
+		return groups.print(c.printer())
+	case len(groupBy) > 0:
+		return err
+	case c.format != formatTable:
+		return cmp.Or(err, out.Close()) // Closed after an interruption, too, so that JSON is whole.
+	case err != nil:
+		return err
+	}
+	now := time.Now()
+	return printList(c.printer(), rows,
+		column[events.Letter]{"id", func(l events.Letter) string { return l.ID }},
+		column[events.Letter]{"handler", func(l events.Letter) string { return l.Handler }},
+		column[events.Letter]{"type", func(l events.Letter) string { return cell(l.Type, 30) }},
+		column[events.Letter]{"key", func(l events.Letter) string { return cell(l.Key, 36) }},
+		column[events.Letter]{"code", func(l events.Letter) string { return cell(l.Code, 30) }},
+		column[events.Letter]{"failures", func(l events.Letter) string { return fmt.Sprint(l.Failures) }},
+		column[events.Letter]{"last failed", func(l events.Letter) string { return ago(now.Sub(l.LastFailedAt)) }},
+		column[events.Letter]{"reason", func(l events.Letter) string { return cell(l.Reason, 60) }})
+}
+
+// cell is a text on one line of at most n characters that no terminal obeys.
+func cell(s string, n int) string {
+	short := []rune(safeText(s, false))
+	if len(short) > n {
+		return string(short[:n-1]) + "…"
+	}
+	return string(short)
+}
+
+// safeText replaces what a terminal would obey; lines and tabs stay if they may.
+func safeText(s string, lines bool) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case lines && (r == '\n' || r == '\t'):
+			return r
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case r < 0x20 || r >= 0x7f && r < 0xa0:
+			return '\uFFFD'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// ago is how long ago something was, in its two largest units at most.
+func ago(d time.Duration) string {
+	switch d = max(0, d); {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm ago", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd ago", int(d.Hours())/24)
+}
+
+// letterGroups count letters by some of their fields.
+type letterGroups struct {
+	fields []string
+	byKey  map[string]*letterGroup
+}
+
+// letterGroup is a group as it is printed. Only the fields that are grouped by
+// are there.
+type letterGroup struct {
+	Handler       *string `json:"handler,omitempty"`
+	Type          *string `json:"type,omitempty"`
+	Code          *string `json:"code,omitempty"`
+	Frame         *string `json:"frame,omitempty"`
+	Key           *string `json:"key,omitempty"`
+	Kind          *string `json:"kind,omitempty"`
+	Queue         *string `json:"queue,omitempty"`
+	Source        *string `json:"source,omitempty"`
+	CorrelationID *string `json:"correlation_id,omitempty"`
+	MessageID     *string `json:"message_id,omitempty"`
+	Letters       int     `json:"letters"`
+	FirstFailedAt string  `json:"first_failed_at"`
+	LastFailedAt  string  `json:"last_failed_at"`
+}
+
+func newLetterGroups(names []string) (*letterGroups, error) {
+	g := &letterGroups{byKey: map[string]*letterGroup{}}
+	for _, name := range names {
+		field, ok := filterNames()[name]
+		if !ok {
+			return nil, usagef("--group-by: letters have no %q; the nearest is %q", name, nearest(name, events.LetterFields()))
+		}
+		if !slices.Contains(g.fields, field) {
+			g.fields = append(g.fields, field)
+		}
+	}
+	return g, nil
+}
+
+// field is where a group keeps its value of a field.
+func (g *letterGroup) field(name string) **string {
+	return map[string]**string{
+		"handler": &g.Handler, "type": &g.Type, "code": &g.Code, "frame": &g.Frame, "key": &g.Key, "kind": &g.Kind, "queue": &g.Queue,
+		"source": &g.Source, "correlation_id": &g.CorrelationID, "message_id": &g.MessageID,
+	}[name]
+}
+
+func (g *letterGroups) add(l events.Letter) {
+	values := make([]string, len(g.fields))
+	for i, f := range g.fields {
+		values[i] = l.Field(f)
+	}
+	key := strings.Join(values, "\x00")
+	group := g.byKey[key]
+	first, last := l.FirstFailedAt.Format(events.TimeLayout), l.LastFailedAt.Format(events.TimeLayout)
+	if group == nil {
+		group = &letterGroup{FirstFailedAt: first, LastFailedAt: last}
+		for i, f := range g.fields {
+			*group.field(f) = &values[i]
+		}
+		g.byKey[key] = group
+	}
+	group.Letters++
+	group.FirstFailedAt, group.LastFailedAt = min(group.FirstFailedAt, first), max(group.LastFailedAt, last)
+}
+
+// sorted are the groups, the largest first.
+func (g *letterGroups) sorted() []letterGroup {
+	var out []letterGroup
+	for _, group := range g.byKey {
+		out = append(out, *group)
+	}
+	slices.SortFunc(out, func(a, b letterGroup) int {
+		if a.Letters != b.Letters {
+			return b.Letters - a.Letters
+		}
+		for _, f := range g.fields {
+			if c := cmp.Compare(**a.field(f), **b.field(f)); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
+	return out
+}
+
+// total is how many letters there are in all groups.
+func (g *letterGroups) total() int {
+	n := 0
+	for _, group := range g.byKey {
+		n += group.Letters
+	}
+	return n
+}
+
+func (g *letterGroups) print(p printer) error {
+	var columns []column[letterGroup]
+	for _, f := range g.fields {
+		columns = append(columns, column[letterGroup]{f, func(group letterGroup) string { return cell(**group.field(f), 60) }})
+	}
+	return printList(p, g.sorted(), append(columns,
+		column[letterGroup]{"letters", func(group letterGroup) string { return fmt.Sprint(group.Letters) }},
+		column[letterGroup]{"first failed", func(group letterGroup) string { return group.FirstFailedAt }},
+		column[letterGroup]{"last failed", func(group letterGroup) string { return group.LastFailedAt }})...)
+}
