@@ -30,6 +30,18 @@ func (c *messageContext) Done() <-chan struct{} {
 	return c.waited.Done()
 }
 
+// Value makes a context derived from this one, such as one with a timeout, find
+// what it waits for without a goroutine of its own; there are no other values.
+func (c *messageContext) Value(key any) any {
+	c.mu.Lock()
+	waited := c.waited
+	c.mu.Unlock()
+	if waited != nil {
+		return waited.Value(key)
+	}
+	return c.Context.Value(key)
+}
+
 // Err is context.Canceled once the message is settled or given up.
 func (c *messageContext) Err() error {
 	c.mu.Lock()

@@ -176,8 +176,14 @@ func TestContextEndsWithTheMessage(t *testing.T) {
 	if err := msg.Context().Err(); err != nil {
 		t.Fatalf("a running handler's context: %v", err)
 	}
+	derived, cancel := context.WithTimeout(context.WithValue(msg.Context(), "k", "v"), time.Hour)
+	defer cancel()
 	msg.Ack()
 	<-msg.Context().Done()
+	<-derived.Done()
+	if !errors.Is(derived.Err(), context.Canceled) {
+		t.Errorf("a derived context ends with %v", derived.Err())
+	}
 	if err := l.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func BenchmarkConsume(b *testing.B) {
 			if err := ch.Qos(256, 0, false); err != nil {
 				b.Fatal(err)
 			}
-			b.ResetTimer()
+			m := begin(b)
 			deliveries, err := ch.Consume(n.ns+".q", "", false, false, false, false, nil)
 			if err != nil {
 				b.Fatal(err)
@@ -73,7 +74,7 @@ func BenchmarkConsume(b *testing.B) {
 					_ = d.Ack(true)
 				}
 			}
-			report(b)
+			m.report(b)
 		})
 		b.Run(kind+"/lanes", func(b *testing.B) {
 			n := newBench(b, queueType(kind), direct)
@@ -93,10 +94,10 @@ func BenchmarkConsume(b *testing.B) {
 				}
 				return nil
 			})
-			b.ResetTimer()
+			m := begin(b)
 			go func() { _ = r.Run(context.Background()) }()
 			<-done
-			report(b)
+			m.report(b)
 			_ = r.Close()
 		})
 	}
@@ -113,7 +114,7 @@ func BenchmarkPublish(b *testing.B) {
 			if err := ch.Confirm(false); err != nil {
 				b.Fatal(err)
 			}
-			b.ResetTimer()
+			m := begin(b)
 			const window = 1024
 			confirms := make([]*amqp.DeferredConfirmation, 0, window)
 			for i := range b.N {
@@ -133,20 +134,20 @@ func BenchmarkPublish(b *testing.B) {
 			for _, c := range confirms {
 				c.Wait()
 			}
-			report(b)
+			m.report(b)
 		})
 		b.Run(kind+"/one-goroutine", func(b *testing.B) {
 			n := newBench(b, queueType(kind), direct)
 			n.subscriber()
-			b.ResetTimer()
+			m := begin(b)
 			fill(b, n)
-			report(b)
+			m.report(b)
 		})
 		b.Run(kind+"/16-goroutines", func(b *testing.B) {
 			n := newBench(b, queueType(kind), direct)
 			n.subscriber()
 			p := n.broker.Publisher()
-			b.ResetTimer()
+			m := begin(b)
 			var all sync.WaitGroup
 			var next atomic.Int64
 			for range 16 {
@@ -168,12 +169,32 @@ func BenchmarkPublish(b *testing.B) {
 				})
 			}
 			all.Wait()
-			report(b)
+			m.report(b)
 		})
 	}
 }
 
-func report(b *testing.B) {
+// meter measures time, and the processor time of this process, which is what a
+// busy machine leaves comparable.
+type meter struct{ cpu time.Duration }
+
+func begin(b *testing.B) meter {
+	b.Helper()
+	b.ResetTimer()
+	return meter{processorTime()}
+}
+
+func (m meter) report(b *testing.B) {
+	b.Helper()
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/max(b.Elapsed(), time.Nanosecond).Seconds(), "msgs/s")
+	b.ReportMetric(float64(processorTime()-m.cpu)/float64(b.N), "cpu-ns/op")
+}
+
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"net"
@@ -22,6 +23,7 @@ const maxGathered = 256 << 10
 // bound a broker that no longer reads would hold it for good.
 type socket struct {
 	net.Conn
+	reader  *bufio.Reader // The library's own buffer takes a system call for every 4 KiB.
 	timeout time.Duration
 
 	mu       sync.Mutex
@@ -51,6 +53,7 @@ func dialer(ctx context.Context, timeout time.Duration, opened func(*socket)) fu
 		}
 		s := &socket{
 			Conn:    conn,
+			reader:  bufio.NewReaderSize(conn, 64<<10),
 			timeout: timeout,
 			wake:    make(chan struct{}, 1),
 			space:   make(chan struct{}, 1),
@@ -61,6 +64,9 @@ func dialer(ctx context.Context, timeout time.Duration, opened func(*socket)) fu
 		return s, nil
 	}
 }
+
+// Read reads what has arrived.
+func (s *socket) Read(p []byte) (int, error) { return s.reader.Read(p) }
 
 // Write returns when p is gathered. An error in sending it is returned by the
 // next Write, and ends the connection.

@@ -94,15 +94,14 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	}
 	sub := newSubscription(s.broker, s.cfg)
 	s.subscriptions[sub] = struct{}{}
-	go sub.run()
 	cancelled := context.AfterFunc(ctx, func() { _ = sub.close() })
-	go func() {
-		<-sub.finished
+	s.broker.running.Go(func() {
+		sub.run()
 		cancelled()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.subscriptions, sub)
-	}()
+	})
 	return sub.out, nil
 }
 

@@ -415,3 +415,33 @@ func TestSubscribeContext(t *testing.T) {
 		}
 	})
 }
+
+// A network that swallows everything is noticed by the heartbeat, and a drain
+// meanwhile keeps to its deadline.
+func TestStalledNetwork(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *rabbit.Config) { c.Heartbeat = time.Second })
+	sub := b.subscriber()
+	out := b.subscribe(sub)
+	eventually(t, "ready", func() bool { return sub.Ready() == nil && b.broker.Ready() == nil })
+	resume := b.proxy.Stall()
+	eventually(t, "the loss is noticed", func() bool { return sub.Ready() != nil && b.broker.Ready() != nil })
+	resume()
+	eventually(t, "ready again", func() bool { return sub.Ready() == nil && b.broker.Ready() == nil })
+	if err := b.broker.Publisher().Publish("user.events", created("1")); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, out).Ack()
+
+	resume = b.proxy.Stall()
+	defer resume()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	if err := sub.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Drain: %v", err)
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("Drain with a deadline of 50ms took %v", took)
+	}
+}

@@ -28,7 +28,7 @@ type subscription struct {
 	stop     context.CancelFunc
 	drained  chan struct{} // closed when everything taken in is settled
 	drainOne sync.Once
-	finished chan struct{} // closed when run has returned
+	finished chan struct{} // closed when run has returned, and all is acknowledged
 
 	mu  sync.Mutex
 	err error // why it is not consuming
@@ -64,7 +64,6 @@ func newSubscription(b *Broker, cfg SubscriberConfig) *subscription {
 // consumes again whenever connection, channel or queue is lost.
 func (s *subscription) run() {
 	defer close(s.finished)
-	defer close(s.out)
 	pause := backoff{min: s.broker.cfg.MinBackoff, max: s.broker.cfg.MaxBackoff}
 	var loggedAt time.Time
 	for s.intake.Err() == nil {
@@ -209,8 +208,21 @@ func (s *subscription) ready() error {
 func (s *subscription) drain(ctx context.Context) error {
 	s.stop()
 	err := s.lanes.Drain(ctx)
-	s.drainOne.Do(func() { close(s.drained) })
-	<-s.finished
+	s.drainOne.Do(func() {
+		close(s.out)
+		close(s.drained)
+	})
+	select {
+	case <-s.finished:
+		return err
+	case <-ctx.Done():
+	}
+	// What was handled may still have a moment to be acknowledged.
+	select {
+	case <-s.finished:
+	case <-time.After(closeGrace):
+		err = errors.Join(err, ctx.Err())
+	}
 	return err
 }
 
