@@ -162,7 +162,7 @@ func throughput(ctx context.Context, s *space, partitions, n int) ([]float64, er
 }
 
 func (r *reference) warm(ctx context.Context) error {
-	if err := r.flood(ctx, 500); err != nil {
+	if err := r.flood(ctx, 300); err != nil {
 		return err
 	}
 	return r.settled(ctx)

@@ -133,13 +133,3 @@ func (s *space) consumeOnce(ctx context.Context, c consuming) (float64, error) {
 	}
 	return app.consume(ctx, c)
 }
-
-// unbind keeps a queue from getting what is published next.
-func (s *space) unbind(queue string) error {
-	ch, err := s.channel()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = ch.Close() }()
-	return ch.QueueUnbind(queue, userType, s.exchange(topic), nil)
-}

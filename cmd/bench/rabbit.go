@@ -33,6 +33,16 @@ func (s *space) bound(queue, queueType string) (string, error) {
 	return name, ch.QueueBind(name, userType, exchange, false, nil)
 }
 
+// unbind keeps a queue from getting what is published next.
+func (s *space) unbind(queue string) error {
+	ch, err := s.channel()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ch.Close() }()
+	return ch.QueueUnbind(queue, userType, s.exchange(topic), nil)
+}
+
 // publishing is a message of the contract's form, which Watermill's own marshaler
 // can read as well.
 func publishing(msg *message.Message) amqp.Publishing {

@@ -39,25 +39,23 @@ type consuming struct {
 	wait      time.Duration // what the handler waits
 	load      workload
 	// few and some are how much plain Watermill takes with 1 and with 16 subscribers,
-	// where it would take too long with all.
+	// where all would take it too long: few ≤ some ≤ all.
 	few, some int
 }
 
-// rabbitConsume fills a queue for each contestant by one publish.
+// rabbitConsume fills the queues of all contestants by one publish.
 func rabbitConsume(of func(*bench) consuming) func(context.Context, *space) (contest, error) {
 	return func(ctx context.Context, s *space) (contest, error) {
 		c := of(s.bench)
-		raw, err := s.bound("raw", c.queueType)
-		if err != nil {
-			return nil, err
+		queues := map[string]string{"plain1": "", "plain16": ""}
+		if c.wait == 0 { // The raw client handles one message after the other.
+			queues["raw"] = ""
 		}
-		single, err := s.bound("plain1", c.queueType)
-		if err != nil {
-			return nil, err
-		}
-		sixteen, err := s.bound("plain16", c.queueType)
-		if err != nil {
-			return nil, err
+		for name := range queues {
+			var err error
+			if queues[name], err = s.bound(name, c.queueType); err != nil {
+				return nil, err
+			}
 		}
 		app, err := s.openOn(ctx, rabbitMQ, c.queueType, 0)
 		if err != nil {
@@ -66,17 +64,33 @@ func rabbitConsume(of func(*bench) consuming) func(context.Context, *space) (con
 		if err := app.declare("bench"); err != nil {
 			return nil, err
 		}
-		if err := s.fillRabbit(ctx, c.load); err != nil {
-			return nil, err
+		// A queue that has got what will be taken from it is cut off.
+		msgs := publishings(c.load.messages())
+		at := 0
+		for _, until := range []struct {
+			n     int
+			queue string
+		}{{c.few, "plain1"}, {c.some, "plain16"}, {c.load.n, ""}} {
+			if _, err := s.publishRaw(ctx, msgs[at:until.n]); err != nil {
+				return nil, err
+			}
+			at = until.n
+			if until.queue != "" {
+				if err := s.unbind(queues[until.queue]); err != nil {
+					return nil, err
+				}
+			}
 		}
 		contest := contest{
 			plain: {
-				{"1 subscriber", one(func(ctx context.Context) (float64, error) { return s.plainRabbit(ctx, c, single, 1, c.few) })},
-				{"16 subscribers", one(func(ctx context.Context) (float64, error) { return s.plainRabbit(ctx, c, sixteen, 16, c.some) })},
+				{"1 subscriber", one(func(ctx context.Context) (float64, error) { return s.plainRabbit(ctx, c, queues["plain1"], 1, c.few) })},
+				{"16 subscribers", one(func(ctx context.Context) (float64, error) {
+					return s.plainRabbit(ctx, c, queues["plain16"], 16, c.some)
+				})},
 			},
 			pitwheel: {{"", one(func(ctx context.Context) (float64, error) { return app.consume(ctx, c) })}},
 		}
-		if c.wait == 0 { // The raw client handles one message after the other.
+		if raw := queues["raw"]; raw != "" {
 			contest[limit] = []contestant{{"", one(func(ctx context.Context) (float64, error) {
 				return s.consumeRaw(ctx, raw, newMeter(c.load.n, c.load.n))
 			})}}

@@ -24,13 +24,13 @@ func relaying(ctx context.Context, s *space) (contest, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := s.count(50_000, 10_000)
+	n := s.count(50_000, 6_000)
 	if err := app.record(ctx, n); err != nil {
 		return nil, err
 	}
 	msgs := standard(n).messages()
 	raw := publishings(msgs)
-	some := msgs[:s.count(5_000, 500)]
+	some := msgs[:s.count(5_000, 300)]
 	// The log holds other events than the one the queue is bound to.
 	if err := s.bindAll(queue); err != nil {
 		return nil, err

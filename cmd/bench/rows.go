@@ -43,12 +43,12 @@ func rows() []row {
 		{name: "load-aggregate", lasting: true, needs: onlyRedis, prepare: loading, figures: []figure{
 			{name: "load-aggregate", work: "load an aggregate of 100,000 events, beside one of 10", unit: "ms", least: true, goals: []goal{{limit, 1.5}}}}},
 		{name: "command-throughput", needs: both, prepare: func(_ context.Context, s *space) (contest, error) {
-			return contest{pitwheel: {{"", func(ctx context.Context) ([]float64, error) { return throughput(ctx, s, 0, s.count(25_000, 5_000)) }}}}, nil
+			return contest{pitwheel: {{"", func(ctx context.Context) ([]float64, error) { return throughput(ctx, s, 0, s.count(25_000, 3_000)) }}}}, nil
 		}, figures: []figure{
 			{name: "command-throughput", work: "command to outcome, every handler running", unit: "commands/s", goals: []goal{{"", 5_000}}},
 			{name: "command-settled", work: "command to outcome, event, mail and row", unit: "commands/s"}}},
 		{name: "command-latency", needs: both, prepare: func(_ context.Context, s *space) (contest, error) {
-			return contest{pitwheel: {{"", func(ctx context.Context) ([]float64, error) { return latency(ctx, s, s.count(25_000, 2_500)) }}}}, nil
+			return contest{pitwheel: {{"", func(ctx context.Context) ([]float64, error) { return latency(ctx, s, s.count(25_000, 2_000)) }}}}, nil
 		}, figures: []figure{
 			{name: "command-latency-p50", work: "command to outcome at 2,500 a second, median", unit: "ms", least: true},
 			{name: "command-latency-p99", work: "command to outcome at 2,500 a second, 99th percentile", unit: "ms", least: true, goals: []goal{{"", 50}}}}},
@@ -79,10 +79,10 @@ func longRows() []row {
 
 // full empties queues; with a wait, in numbers that plain Watermill gets through.
 func full(b *bench, queueType string, wait time.Duration) consuming {
-	n := b.count(40_000, 8_000)
-	c := consuming{queueType: queueType, wait: wait, load: standard(n), few: n, some: n}
+	n := b.count(40_000, 5_000)
+	c := consuming{queueType: queueType, wait: wait, load: standard(n), few: n / 2, some: n / 2}
 	if wait > 0 {
-		c.few, c.some = b.count(1_000, 200), b.count(10_000, 2_500)
+		c.few, c.some = b.count(1_000, 150), b.count(10_000, 2_000)
 	}
 	return c
 }
