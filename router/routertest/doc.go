@@ -12,6 +12,7 @@
 //	kit.Record(users.Created{…})   // store an event and let everything react to it
 //	kit.Handled("send-welcome")    // the ids of the events that a reaction handled
 //	kit.Poisoned("send-welcome")   // the letters that it could not handle
+//	kit.Retry("send-welcome")      // as poison retry does
 //	kit.Published("user.events")   // what other services would see
 //	kit.Row("user-directory", id, &row)
 //

@@ -156,12 +156,6 @@ func (q *queue) consumed() bool {
 	return q.consumers > 0
 }
 
-func (q *queue) all() []*message.Message {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return slices.Clone(q.messages)
-}
-
 // subscriber hands out one queue's messages.
 type subscriber struct {
 	queue *queue
