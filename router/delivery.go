@@ -26,6 +26,9 @@ type delivery struct {
 	// stack is where the handler panicked, bounded; empty if it did not.
 	stack   string
 	verdict verdict
+	// probe says that the handler's breaker is open and this message tries whether
+	// it may be closed.
+	probe bool
 	// sent counts the commands that this attempt sent, by their content, so that two
 	// equal ones get two ids and a retried handler sends the same ones again.
 	sent    map[string]int
@@ -70,6 +73,14 @@ type aborted struct{ error }
 
 func (a aborted) Unwrap() error { return a.error }
 
+// giveBack lets the message come again after a pause, during which its key rests.
+// The message is settled by that, so Watermill's router is told of no error.
+func (d *delivery) giveBack(msg *message.Message, pause time.Duration) {
+	msg.Metadata[events.MetaPause] = pause.String()
+	msg.Nack()
+	d.verdict = verdictAborted
+}
+
 // consumer is one handler that receives messages, with all it works with.
 type consumer struct {
 	plan    *plan
@@ -77,8 +88,11 @@ type consumer struct {
 	sub     Subscriber
 	letters message.Publisher
 	inbox   Inbox
-	metrics *handlerMetrics
-	logger  *slog.Logger
+	breaker *breaker // nil: none
+	// stopping is closed when the drain begins.
+	stopping <-chan struct{}
+	metrics  *handlerMetrics
+	logger   *slog.Logger
 }
 
 // pass is the handler at the end of the pipeline.

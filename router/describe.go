@@ -80,7 +80,10 @@ func check(c *events.Catalogue, handlers []Handler, tuning map[string]Tuning) ([
 			continue
 		}
 		if h.kind == KindProjection {
-			p.settings = nil
+			p.settings = slices.DeleteFunc(p.settings, func(s Setting) bool { return s.Name != "paused" })
+			if t := tuning[h.name]; t != (Tuning{Paused: t.Paused}) {
+				fail("it is a projection, and of those only paused can be set")
+			}
 		} else {
 			if other, ok := queues[p.policy.Queue]; ok {
 				fail("its queue %q is the queue of %q; a queue belongs to one handler", p.policy.Queue, other)

@@ -35,7 +35,7 @@ func (c *consumer) measure(next message.HandlerFunc) message.HandlerFunc {
 		case verdictAborted:
 			m.failed.Observe(spent.Seconds())
 		}
-		if err == nil && d.verdict != verdictRetried {
+		if err == nil && d.verdict != verdictRetried && d.verdict != verdictAborted {
 			m.acked.Inc()
 		} else {
 			m.nacked.Inc()

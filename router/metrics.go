@@ -19,6 +19,8 @@ type Metrics struct {
 	attempt     *prometheus.HistogramVec
 	age         *prometheus.HistogramVec
 	paused      *prometheus.GaugeVec
+	breaker     *prometheus.GaugeVec
+	rateLimit   *prometheus.GaugeVec
 	commands    *prometheus.CounterVec
 	append      prometheus.Histogram
 	conflicts   prometheus.Counter
@@ -63,6 +65,10 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Help: "From the event's own time to handled.", Buckets: prometheus.ExponentialBucketsRange(0.001, 86400, 19)}, []string{handler}),
 		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_paused",
 			Help: "1 while the handler is paused."}, []string{handler}),
+		breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_breaker_open",
+			Help: "1 while the handler's breaker is open and it gets no messages but probes."}, []string{handler}),
+		rateLimit: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_rate_limit",
+			Help: "Messages a second that the handler may have; absent without a limit."}, []string{handler}),
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pitwheel_commands_total",
 			Help: "Commands decided, by result."}, []string{"command", "result"}),
 		append: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "pitwheel_append_seconds",
@@ -78,7 +84,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.execution, m.publish, m.received, m.messages, m.inFlight, m.attempt, m.age,
-		m.paused, m.commands, m.append, m.conflicts, m.relayLag, m.projections, m.letters} {
+		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.projections, m.letters} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

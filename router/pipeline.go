@@ -10,6 +10,8 @@ func (c *consumer) pipeline() []message.HandlerMiddleware {
 		c.measure,   // sees how it ended, whatever happens inside
 		c.poison,    // what failed for good is set aside whole, and acknowledged
 		c.dedupe,    // what was handled before is not handled again
+		c.guard,     // a handler that fails and fails gets no messages but probes
+		c.limit,     // no more messages a second than the handler may have
 		c.retry,     // a failed attempt is followed by another, after a pause
 		c.timeout,   // bounds one attempt
 		c.recover,   // a panic is a failed attempt

@@ -28,6 +28,15 @@ type Policy struct {
 	// Timeout bounds one attempt: 1 ms to 25 min, below the broker's own limit of
 	// 30 min. Default: 30 s.
 	Timeout time.Duration
+	// BreakAfter opens the handler's breaker after that many messages in a row whose
+	// first attempt failed: 1 to 100,000. While it is open, the handler gets one
+	// message as a probe every BreakPause (100 ms to 1 h; default: 10 s), the others
+	// wait, and nothing counts as an attempt. 0: no breaker.
+	BreakAfter int
+	BreakPause time.Duration
+	// Rate is how many messages a second one instance hands to the handler, up to
+	// 1,000,000. 0: no limit.
+	Rate float64
 	// Ordered keeps the order of each key across instances too, by letting one
 	// instance consume at a time.
 	Ordered bool
@@ -43,6 +52,9 @@ type Tuning struct {
 	Backoff     *time.Duration
 	MaxBackoff  *time.Duration
 	Timeout     *time.Duration
+	BreakAfter  *int
+	BreakPause  *time.Duration
+	Rate        *float64
 	Paused      *bool
 }
 
@@ -66,6 +78,7 @@ const (
 	defaultBackoff     = 100 * time.Millisecond
 	defaultMaxBackoff  = 10 * time.Second
 	defaultTimeout     = 30 * time.Second
+	defaultBreakPause  = 10 * time.Second
 	// The broker cuts a consumer off that holds a message for 30 minutes.
 	maxTimeout = 25 * time.Minute
 )
@@ -89,6 +102,9 @@ func effective(handler string, declared Policy, tuning Tuning) (Policy, []Settin
 		settle("backoff", &p.Backoff, tuning.Backoff, defaultBackoff),
 		settle("max_backoff", &p.MaxBackoff, tuning.MaxBackoff, max(defaultMaxBackoff, p.Backoff)),
 		settle("timeout", &p.Timeout, tuning.Timeout, defaultTimeout),
+		settle("break_after", &p.BreakAfter, tuning.BreakAfter, 0),
+		settle("break_pause", &p.BreakPause, tuning.BreakPause, defaultBreakPause),
+		settle("rate", &p.Rate, tuning.Rate, 0),
 		settle("ordered", &p.Ordered, nil, false),
 		settle("paused", &p.Paused, tuning.Paused, false),
 	)
@@ -124,6 +140,12 @@ func (p Policy) validate() error {
 		return events.Errorf(events.CodeConfig, "max_backoff is %s; it must be at least backoff (%s) and at most 1h", p.MaxBackoff, p.Backoff)
 	case p.Timeout < time.Millisecond || p.Timeout > maxTimeout:
 		return events.Errorf(events.CodeConfig, "timeout is %s; it must be 1ms to %s", p.Timeout, maxTimeout)
+	case p.BreakAfter < 0 || p.BreakAfter > 100_000:
+		return events.Errorf(events.CodeConfig, "break_after is %d; it must be 1 to 100000, or 0 for no breaker", p.BreakAfter)
+	case p.BreakPause < probePause || p.BreakPause > time.Hour:
+		return events.Errorf(events.CodeConfig, "break_pause is %s; it must be %s to 1h", p.BreakPause, probePause)
+	case !(p.Rate >= 0 && p.Rate <= 1_000_000): // NaN is neither.
+		return events.Errorf(events.CodeConfig, "rate is %g messages a second; it must be above 0 and at most 1000000, or 0 for no limit", p.Rate)
 	}
 	return nil
 }

@@ -26,21 +26,28 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 		out, err := next(msg)
 		c.metrics.attempt.Observe(time.Since(started).Seconds())
 		if err == nil {
+			c.breaker.succeeded()
 			d.verdict = verdictHandled
 			return out, nil
 		}
 		// A stop is nobody's failure: the message is given back as it came.
-		if d.Context.Err() != nil {
-			return nil, aborted{err}
-		}
 		var given aborted
-		if errors.As(err, &given) {
-			return nil, err
+		if stopped := d.Context.Err() != nil; stopped || errors.As(err, &given) {
+			c.breaker.undecided(d.probe)
+			return nil, aborted{err}
 		}
 		if d.firstFailed.IsZero() {
 			d.firstFailed = time.Now()
 		}
-		if events.IsPermanent(err) || d.attempts >= policy.Attempts {
+		if events.IsPermanent(err) {
+			c.breaker.undecided(d.probe)
+			return nil, err
+		}
+		if pause := c.breaker.failed(time.Now(), d.attempts == 1, d.probe); pause > 0 {
+			d.giveBack(msg, pause)
+			return nil, nil
+		}
+		if d.attempts >= policy.Attempts {
 			return nil, err
 		}
 		pause := backoff(policy.Backoff, policy.MaxBackoff, d.attempts)
@@ -50,8 +57,7 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 		c.logger.WarnContext(d, "attempt failed, another follows", c.attrs(d,
 			slog.Int("attempt", d.attempts), slog.Duration("pause", pause), slog.String("error", bounded(err.Error(), maxReason)))...)
 		d.noteFailures(msg)
-		msg.Metadata[events.MetaPause] = pause.String()
-		msg.Nack()
+		d.giveBack(msg, pause)
 		d.verdict = verdictRetried
 		return nil, nil // The message is settled; Watermill's router need not log it again.
 	}

@@ -55,6 +55,7 @@ type Router struct {
 	keepers    []*lettersKeeper
 	relay      *relay
 	running    chan struct{}
+	stopping   chan struct{}
 }
 
 // declared is a queue to declare: its topic and who declares it.
@@ -95,7 +96,7 @@ func New(c Config) (*Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Router{config: c, plans: chosen, metrics: c.Metrics, logger: c.Logger, running: make(chan struct{})}
+	r := &Router{config: c, plans: chosen, metrics: c.Metrics, logger: c.Logger, running: make(chan struct{}), stopping: make(chan struct{})}
 	letters := c.Metrics.publisher("poison", c.Transport.QueuePublisher())
 	isChosen := map[string]bool{}
 	for _, p := range chosen {
@@ -146,7 +147,11 @@ func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 		r.bystanders = append(r.bystanders, declared{p.topic, sub})
 		return nil
 	}
-	c := &consumer{plan: p, sub: sub, letters: letters, inbox: r.config.Inbox, metrics: r.metrics.handler(p.name), logger: r.logger}
+	c := &consumer{plan: p, sub: sub, letters: letters, inbox: r.config.Inbox, metrics: r.metrics.handler(p.name), logger: r.logger,
+		breaker: newBreaker(p, r.metrics, r.logger), stopping: r.stopping}
+	if p.policy.Rate > 0 {
+		r.metrics.rateLimit.WithLabelValues(p.name).Set(p.policy.Rate)
+	}
 	if p.kind == KindCommand {
 		d := &decider{plan: p, catalogue: r.config.Catalogue, log: r.config.Log, metrics: r.metrics, logger: r.logger}
 		c.handle = d.handle

@@ -61,6 +61,7 @@ func (r *Router) Run(ctx context.Context) error {
 			return fmt.Errorf("the router stopped by itself: %w", err)
 		}
 	}
+	close(r.stopping)
 	err = r.drain(ctx)
 	stopBackground()
 	roles.Wait()
@@ -78,6 +79,8 @@ func (r *Router) Ready() map[string]error {
 	out := map[string]error{}
 	for _, c := range r.consumers {
 		if err := c.sub.Ready(); err != nil {
+			out[c.plan.name] = err
+		} else if err := c.breaker.ailing(); err != nil {
 			out[c.plan.name] = err
 		}
 	}

@@ -45,7 +45,7 @@ func (c *cli) handler() *cobra.Command {
 				column[handlerView]{"consumes", func(h handlerView) string { return strings.Join(h.Consumes, ", ") }},
 				column[handlerView]{"queue", func(h handlerView) string { return h.Queue }},
 				settingColumn("concurrency"), settingColumn("attempts"), settingColumn("timeout"),
-				settingColumn("backoff"), settingColumn("max_backoff"), settingColumn("ordered"), settingColumn("paused"))
+				settingColumn("backoff"), settingColumn("max_backoff"), settingColumn("break_after"), settingColumn("rate"), settingColumn("ordered"), settingColumn("paused"))
 		},
 	}
 	return group("handler", "The declared handlers", list)

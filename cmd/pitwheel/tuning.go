@@ -22,6 +22,16 @@ func tunable() map[string]tune {
 		"timeout":     tuneDuration(func(t *router.Tuning, v *time.Duration) { t.Timeout = v }),
 		"backoff":     tuneDuration(func(t *router.Tuning, v *time.Duration) { t.Backoff = v }),
 		"max_backoff": tuneDuration(func(t *router.Tuning, v *time.Duration) { t.MaxBackoff = v }),
+		"break_after": tuneInt(func(t *router.Tuning, v *int) { t.BreakAfter = v }),
+		"break_pause": tuneDuration(func(t *router.Tuning, v *time.Duration) { t.BreakPause = v }),
+		"rate": func(t *router.Tuning, text string) error {
+			v, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				return fmt.Errorf("is %q; it must be a number of messages a second", text)
+			}
+			t.Rate = &v
+			return nil
+		},
 		"paused": func(t *router.Tuning, text string) error {
 			v, err := strconv.ParseBool(text)
 			if err != nil {

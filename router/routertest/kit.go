@@ -54,10 +54,11 @@ func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler
 	short := time.Millisecond
 	tuning := map[string]router.Tuning{}
 	for _, h := range handlers {
-		tuning[h.Name()] = router.Tuning{Backoff: &short, MaxBackoff: &short}
 		if h.Kind() == router.KindProjection {
 			k.views = append(k.views, h.Name())
+			continue
 		}
+		tuning[h.Name()] = router.Tuning{Backoff: &short, MaxBackoff: &short}
 	}
 	var err error
 	k.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: catalogue, Publisher: k.transport.Publisher(), Log: k.store})

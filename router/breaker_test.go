@@ -1,0 +1,68 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest"
+)
+
+// A partner that is away must not cost a single message, however long it takes.
+func TestAnOpenBreakerKeepsMessagesFromPoison(t *testing.T) {
+	t.Parallel()
+	var away atomic.Bool
+	var attempts atomic.Int32
+	away.Store(true)
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+		// The partner comes back after more failures than attempts would allow.
+		if attempts.Add(1) > 10 {
+			away.Store(false)
+		}
+		if away.Load() {
+			return errors.New("nobody answers")
+		}
+		return nil
+	}, router.Policy{Attempts: 2, BreakAfter: 1, BreakPause: 100 * time.Millisecond}))
+	kit.Record(created(ada), created(bob))
+	if l := kit.Poisoned("h"); len(l) != 0 {
+		t.Errorf("letters: %+v", l)
+	}
+	if n := len(kit.Handled("h")); n != 2 {
+		t.Errorf("%d events handled, want 2", n)
+	}
+}
+
+func TestAMessageThatCanNeverBeHandledDoesNotHoldTheBreaker(t *testing.T) {
+	t.Parallel()
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+		if e.Data.Name == "bad" {
+			return errBad
+		}
+		return nil
+	}, router.Policy{Attempts: 2, BreakAfter: 3}))
+	kit.Record(users.Created{UserID: ada, Name: "bad"}, users.Created{UserID: bob, Name: "bad"}, created(ada))
+	if l := kit.Poisoned("h"); len(l) != 2 {
+		t.Errorf("%d letters, want 2", len(l))
+	}
+}
+
+var errBad = errors.New("bad")
+
+func TestARateLimitHoldsAndLetsAStopThrough(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	kit := routertest.Start(t, catalogue(t), router.On("h", react, router.Policy{Rate: 50}))
+	for i := range 11 {
+		kit.Record(created(fmt.Sprint(i)))
+	}
+	// Five may come at once, the other six take their turn every 20 ms.
+	if spent := time.Since(began); spent < 120*time.Millisecond {
+		t.Errorf("11 messages at 50 a second took %s", spent)
+	}
+}
