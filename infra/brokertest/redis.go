@@ -71,6 +71,7 @@ func StartRedis(t testing.TB, args ...string) *RedisServer {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		skipRedis(t, "this test needs a Redis of its own: put redis-server on the PATH")
 	}
+	redis.SetLogger(silence{}) // It would write a line for each attempt to connect.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("no free port for redis-server: %v", err)
@@ -140,3 +141,7 @@ func answers(url string) bool {
 	defer cancel()
 	return c.Ping(ctx).Err() == nil
 }
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}

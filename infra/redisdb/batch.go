@@ -2,8 +2,10 @@ package redisdb
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,6 +17,9 @@ const (
 	callsAtOnce   = 256 // calls in one pipeline
 	postsAtOnce   = 64  // publishes in one pipeline, of up to postSize messages each
 	postSize      = 512
+
+	flushTries = 3
+	flushPause = 20 * time.Millisecond // before the second try, twice that before the third
 )
 
 // coalescer lets calls that wait at the same time share one flush. A call that
@@ -114,34 +119,55 @@ func send(ctx context.Context, to *coalescer[*call], cmds ...*redis.Cmd) error {
 	}
 }
 
-// flush sends what has gathered as one pipeline. A server that has forgotten its
-// scripts, as it does at a restart, is told them again.
+// flush sends what has gathered as one pipeline, and sends again what the network
+// has failed: every command that comes this way may be repeated.
 func (s *Store) flush(calls []*call) {
-	var cmds []*redis.Cmd
+	cmds := make([]*redis.Cmd, 0, len(calls))
 	for _, c := range calls {
 		cmds = append(cmds, c.cmds...)
 	}
-	// Each caller watches its own context; the pipeline ends by the client's
-	// time-outs.
-	ctx := context.Background()
-	s.pipeline(ctx, cmds)
-	var forgotten []*redis.Cmd
-	for _, cmd := range cmds {
-		if err := cmd.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-			forgotten = append(forgotten, cmd)
+	for failures := 0; len(cmds) > 0 && failures < flushTries; {
+		s.pipeline(cmds)
+		var failed bool
+		if cmds, failed = s.unsettled(cmds); failed {
+			failures++
+			time.Sleep(time.Duration(failures) * flushPause)
 		}
-	}
-	if len(forgotten) > 0 && s.loadScripts(ctx) == nil {
-		s.pipeline(ctx, forgotten)
 	}
 	for _, c := range calls {
 		close(c.done)
 	}
 }
 
-func (s *Store) pipeline(ctx context.Context, cmds []*redis.Cmd) {
+// unsettled returns the commands that are worth another try, and whether Redis
+// has failed to answer any of them. A server that does not know a script, because
+// it is new or was restarted, is told it in full.
+func (s *Store) unsettled(cmds []*redis.Cmd) (again []*redis.Cmd, failed bool) {
+	for _, cmd := range cmds {
+		err := cmd.Err()
+		if err == nil || err == redis.Nil || errors.Is(err, redis.ErrClosed) {
+			continue
+		}
+		switch reply, ok := replyError(err); {
+		case ok && firstWord(reply) == "NOSCRIPT":
+			args := cmd.Args()
+			args[0], args[1] = "eval", s.scripts.sources[args[1]]
+		case ok && !passing(reply):
+			continue
+		default:
+			failed = true
+		}
+		again = append(again, cmd)
+	}
+	return again, failed
+}
+
+// pipeline sends commands at once. Each caller watches its own context; the
+// pipeline ends by the client's time-outs. Each command holds its own error.
+func (s *Store) pipeline(cmds []*redis.Cmd) {
+	ctx := context.Background()
 	if len(cmds) == 1 {
-		_ = s.client.Process(ctx, cmds[0]) // The command holds its error.
+		_ = s.client.Process(ctx, cmds[0])
 		return
 	}
 	pipe := s.client.Pipeline()
@@ -149,5 +175,5 @@ func (s *Store) pipeline(ctx context.Context, cmds []*redis.Cmd) {
 		cmd.SetErr(nil)
 		_ = pipe.Process(ctx, cmd)
 	}
-	_, _ = pipe.Exec(ctx) // Each command holds its own error.
+	_, _ = pipe.Exec(ctx)
 }

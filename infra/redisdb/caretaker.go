@@ -3,6 +3,7 @@ package redisdb
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,7 @@ type caretaker struct {
 	leading atomic.Bool // whether this instance alone may consume
 
 	mu       sync.Mutex
-	consumer string
+	names    []string                // of our consumers, the reading one first
 	suspects map[[2]string]time.Time // stream and consumer → since when
 	dead     map[string][]string     // stream → consumers to take over
 
@@ -72,12 +73,10 @@ func (c *caretaker) work(ctx context.Context) {
 // anything new is read.
 func (c *caretaker) begin(ctx context.Context, t *term) {
 	c.mu.Lock()
-	before := c.consumer
-	c.consumer = t.consumer
+	before := c.names
+	c.names = []string{t.consumer}
 	c.mu.Unlock()
-	if before != "" {
-		c.leave(before)
-	}
+	c.leave(before)
 	_ = c.look(ctx) // A failure shows in the next read.
 	if !c.sub.of.cfg.Ordered {
 		return
@@ -94,46 +93,54 @@ func (c *caretaker) begin(ctx context.Context, t *term) {
 	}
 }
 
-// look says that our consumer lives, and looks for those that do not.
-func (c *caretaker) look(ctx context.Context) error {
+// adopt adds a consumer to ours, disown takes it away.
+func (c *caretaker) adopt(name string) {
 	c.mu.Lock()
-	me := c.consumer
-	c.mu.Unlock()
-	if me == "" {
+	defer c.mu.Unlock()
+	c.names = append(slices.Clip(c.names), name)
+}
+
+func (c *caretaker) disown(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.names = slices.DeleteFunc(slices.Clone(c.names), func(n string) bool { return n == name })
+}
+
+func (c *caretaker) ours() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names
+}
+
+// look says that our consumers live, and looks for those of others that do not.
+func (c *caretaker) look(ctx context.Context) error {
+	ours := c.ours()
+	if len(ours) == 0 {
 		return nil // Standing by.
 	}
-	if _, err := c.sub.store.do(ctx, "set", c.sub.store.aliveKey(me), "", "px", aliveTTL.Milliseconds()); err != nil {
-		return err
+	for _, name := range ours {
+		if _, err := c.sub.store.do(ctx, "set", c.sub.store.aliveKey(name), "", "px", aliveTTL.Milliseconds()); err != nil {
+			return err
+		}
 	}
 	for _, stream := range c.sub.streams {
-		others, err := c.others(ctx, stream, me)
+		reply, err := c.sub.store.do(ctx, "xinfo", "consumers", stream, c.sub.of.cfg.Queue)
 		if err != nil {
 			return err
 		}
-		for _, other := range others {
-			if err := c.judge(ctx, stream, other); err != nil {
+		list, _ := reply.([]any)
+		for _, entry := range list {
+			fields, _ := entry.([]any)
+			name, ok := fieldOf(fields, "name")
+			if !ok || slices.Contains(c.ours(), name) {
+				continue
+			}
+			if err := c.judge(ctx, stream, name); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// others returns the names of all consumers of the queue but ours.
-func (c *caretaker) others(ctx context.Context, stream, me string) ([]string, error) {
-	reply, err := c.sub.store.do(ctx, "xinfo", "consumers", stream, c.sub.of.cfg.Queue)
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	list, _ := reply.([]any)
-	for _, entry := range list {
-		fields, _ := entry.([]any)
-		if name, ok := fieldOf(fields, "name"); ok && name != me {
-			out = append(out, name)
-		}
-	}
-	return out, nil
 }
 
 // judge decides whether another consumer is gone: it said good-bye, or gave no
@@ -157,12 +164,9 @@ func (c *caretaker) judge(ctx context.Context, stream, consumer string) error {
 		c.suspects[key] = since
 	}
 	if !silent || c.leading.Load() || time.Since(since) >= suspectFor {
-		for _, there := range c.dead[stream] {
-			if there == consumer {
-				return nil
-			}
+		if !slices.Contains(c.dead[stream], consumer) {
+			c.dead[stream] = append(slices.Clip(c.dead[stream]), consumer)
 		}
-		c.dead[stream] = append(c.dead[stream], consumer)
 	}
 	return nil
 }
@@ -187,13 +191,7 @@ func (c *caretaker) buried(stream, consumer string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.suspects, [2]string{stream, consumer})
-	var rest []string
-	for _, other := range c.dead[stream] {
-		if other != consumer {
-			rest = append(rest, other)
-		}
-	}
-	c.dead[stream] = rest
+	c.dead[stream] = slices.DeleteFunc(slices.Clone(c.dead[stream]), func(n string) bool { return n == consumer })
 }
 
 // trim removes what all queues have done with. A failure is tried again later.
@@ -208,14 +206,14 @@ func (c *caretaker) trim(ctx context.Context) {
 func (c *caretaker) close() {
 	c.stop()
 	<-c.done
-	if c.consumer != "" {
-		c.leave(c.consumer)
-	}
+	c.leave(c.names)
 }
 
-func (c *caretaker) leave(consumer string) {
+func (c *caretaker) leave(names []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	// If it fails, the consumer is found dead a little later.
-	_, _ = c.sub.store.do(ctx, "set", c.sub.store.aliveKey(consumer), leftMark, "px", farewell.Milliseconds())
+	for _, name := range names {
+		// If it fails, the consumer is found dead a little later.
+		_, _ = c.sub.store.do(ctx, "set", c.sub.store.aliveKey(name), leftMark, "px", farewell.Milliseconds())
+	}
 }

@@ -44,17 +44,24 @@ func newLink(client redis.UniversalClient, addrs string, log *slog.Logger, onSta
 	return &link{client: client, addrs: addrs, log: log, onState: onState}
 }
 
-// await returns when Redis answers, or when ctx is over. A Redis that answers
-// that we may not enter is not waited for.
-func (l *link) await(ctx context.Context) error {
+// await tries until it succeeds, fails for another reason than that Redis does not
+// answer, or ctx is over.
+func (l *link) await(ctx context.Context, try func() error) error {
 	gap, said := 50*time.Millisecond, time.Time{}
 	for {
-		err := l.client.Ping(ctx).Err()
+		err := try()
 		if err == nil {
 			return nil
 		}
 		if reply, ok := replyError(err); ok && refused(reply) {
 			return events.Errorf(events.CodeConfig, "Redis at %s refuses the user or password in PITWHEEL_REDIS_URL: %s", l.addrs, firstWord(reply))
+		}
+		if ctx.Err() != nil {
+			return events.Errorf(events.CodeUnavailable, "Redis at %s does not answer: %w", l.addrs, err).MayRetry().
+				WithHint("check that it runs and that PITWHEEL_REDIS_URL names it")
+		}
+		if events.CodeOf(err) != events.CodeUnavailable && !errors.Is(err, context.DeadlineExceeded) {
+			return err
 		}
 		if time.Since(said) > sayAgain {
 			said = time.Now()
@@ -62,8 +69,6 @@ func (l *link) await(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return events.Errorf(events.CodeUnavailable, "Redis at %s does not answer: %w", l.addrs, err).MayRetry().
-				WithHint("check that it runs and that PITWHEEL_REDIS_URL names it")
 		case <-time.After(gap):
 		}
 		gap = min(2*gap, longestGap)

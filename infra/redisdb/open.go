@@ -91,9 +91,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Namespace != "" {
 		s.prefix = cfg.Namespace + ":"
 	}
+	// The client's own logger, one for the whole process, writes a line to stderr for
+	// each attempt to connect. The link tells the same, once.
+	redis.SetLogger(silence{})
 	s.client = redis.NewUniversalClient(opts)
 	s.link = newLink(s.client, strings.Join(opts.Addrs, ","), cfg.Logger, cfg.OnState)
-	if err := s.prepare(ctx, cfg); err != nil {
+	err = s.link.await(ctx, func() error { return s.prepare(ctx, cfg) })
+	if err != nil {
 		s.link.close()
 		_ = s.client.Close()
 		return nil, err
@@ -104,10 +108,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// prepare waits for Redis and reads or makes what the store is.
+// prepare reads or makes what the store is.
 func (s *Store) prepare(ctx context.Context, cfg Config) error {
-	if err := s.link.await(ctx); err != nil {
-		return err
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		return s.link.explain(err)
 	}
 	if err := s.probeDurability(ctx, cfg.Durability); err != nil {
 		return err
@@ -116,10 +120,11 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	s.parts = nil
 	for p := range partitions {
 		s.parts = append(s.parts, fmt.Sprintf("%s{p%d}:", s.prefix, p))
 	}
-	return s.link.explain(s.loadScripts(ctx))
+	return nil
 }
 
 // settlePartitions keeps the wanted number in a store that has none, and returns
@@ -165,6 +170,10 @@ func (s *Store) Ready() error { return s.link.ready() }
 // Client is the client that the store works with, for what the store itself does
 // not offer. It is closed with the store.
 func (s *Store) Client() redis.UniversalClient { return s.client }
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 func validate(cfg *Config) error {
 	if strings.ContainsAny(cfg.Namespace, "{}: \t\r\n*?[]\\") {

@@ -2,9 +2,9 @@ package redisdb
 
 import (
 	"context"
+	"crypto/sha1"
 	_ "embed"
-
-	"github.com/redis/go-redis/v9"
+	"encoding/hex"
 )
 
 var (
@@ -36,42 +36,41 @@ var (
 	letterEditLua string
 )
 
+// script is a script and its hash, by which a server that has seen it knows it.
+type script struct{ hash string }
+
+// Hash is how a server that knows the script calls it.
+func (s *script) Hash() string { return s.hash }
+
 // scripts are all scripts of the store. Each is documented in its own file.
 type scripts struct {
-	append, load, snapshot, checkpoint, commit, list, renew, release, claim, trim *redis.Script
-	letterStore, letterRemove, letterEdit                                         *redis.Script
+	append, load, snapshot, checkpoint, commit, list, renew, release, claim, trim *script
+	letterStore, letterRemove, letterEdit                                         *script
+
+	sources map[any]string // by hash
 }
 
 func newScripts() scripts {
+	sources := map[any]string{}
+	add := func(src string) *script {
+		sum := sha1.Sum([]byte(src))
+		hash := hex.EncodeToString(sum[:])
+		sources[hash] = src
+		return &script{hash: hash}
+	}
 	return scripts{
-		append: redis.NewScript(appendLua), load: redis.NewScript(loadLua), snapshot: redis.NewScript(snapshotLua),
-		checkpoint: redis.NewScript(checkpointLua), commit: redis.NewScript(commitLua), list: redis.NewScript(listLua),
-		renew: redis.NewScript(renewLua), release: redis.NewScript(releaseLua), claim: redis.NewScript(claimLua), trim: redis.NewScript(trimLua),
-		letterStore: redis.NewScript(letterStoreLua), letterRemove: redis.NewScript(letterRemoveLua), letterEdit: redis.NewScript(letterEditLua),
+		append: add(appendLua), load: add(loadLua), snapshot: add(snapshotLua),
+		checkpoint: add(checkpointLua), commit: add(commitLua), list: add(listLua),
+		renew: add(renewLua), release: add(releaseLua), claim: add(claimLua), trim: add(trimLua),
+		letterStore: add(letterStoreLua), letterRemove: add(letterRemoveLua), letterEdit: add(letterEditLua),
+		sources: sources,
 	}
-}
-
-// loadScripts tells the server, or every master of a cluster, all scripts.
-func (s *Store) loadScripts(ctx context.Context) error {
-	load := func(ctx context.Context, c redis.Cmdable) error {
-		_, err := c.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-			for _, src := range []string{appendLua, loadLua, snapshotLua, checkpointLua, commitLua, listLua, renewLua, releaseLua, claimLua, trimLua, letterStoreLua, letterRemoveLua, letterEditLua} {
-				pipe.ScriptLoad(ctx, src)
-			}
-			return nil
-		})
-		return err
-	}
-	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return load(ctx, c) })
-	}
-	return load(ctx, s.client)
 }
 
 // run runs a script in the company of other commands and returns its reply.
-func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) (any, error) {
+func (s *Store) run(ctx context.Context, script *script, keys []string, args ...any) (any, error) {
 	all := make([]any, 0, 3+len(keys)+len(args))
-	all = append(all, "evalsha", script.Hash(), len(keys))
+	all = append(all, "evalsha", script.hash, len(keys))
 	for _, k := range keys {
 		all = append(all, k)
 	}

@@ -36,6 +36,24 @@ type delivery struct {
 type term struct {
 	consumer string
 	over     atomic.Bool
+
+	mu   sync.Mutex
+	seen map[string]string // stream → id of the last entry that was read of it
+}
+
+func (t *term) saw(stream, id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.seen == nil {
+		t.seen = map[string]string{}
+	}
+	t.seen[stream] = id
+}
+
+func (t *term) last(stream string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen[stream]
 }
 
 // subscription is one running Subscribe: a reader that feeds the lanes, an acker
@@ -144,10 +162,14 @@ func (sub *subscription) groups() [][]string {
 // read takes in entries until ctx is over: first what dead consumers left, then
 // new ones. Errors are waited out.
 func (sub *subscription) read(ctx context.Context, t *term, streams []string) {
-	retry := minRetry
+	retry, failed := minRetry, false
 	for ctx.Err() == nil {
 		err := sub.takeOver(ctx, t, streams)
+		if err == nil && failed {
+			err = sub.readLost(ctx, t, streams)
+		}
 		if err == nil {
+			failed = false
 			err = sub.readNew(ctx, t, streams)
 		}
 		if ctx.Err() != nil {
@@ -158,6 +180,7 @@ func (sub *subscription) read(ctx context.Context, t *term, streams []string) {
 			retry = minRetry
 			continue
 		}
+		failed = true
 		if strings.Contains(err.Error(), "NOGROUP") {
 			// The group or its stream was deleted, or Redis has lost it.
 			sub.of.log.WarnContext(ctx, "the consumer group is gone and is made again")
@@ -188,17 +211,8 @@ func (sub *subscription) readNew(ctx context.Context, t *term, streams []string)
 	if err != nil {
 		return sub.store.link.explain(err)
 	}
-	for _, stream := range found {
-		pair, _ := stream.([]any)
-		if len(pair) != 2 {
-			continue
-		}
-		entries, _ := pair[1].([]any)
-		if err := sub.take(ctx, t, text(pair[0]), entries); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = sub.takeStreams(ctx, t, found)
+	return err
 }
 
 // takeOver takes in what consumers that are gone have read and not settled.
@@ -207,11 +221,10 @@ func (sub *subscription) takeOver(ctx context.Context, t *term, streams []string
 		var left []any
 		for _, gone := range sub.care.gone(stream) {
 			for {
-				reply, err := sub.store.run(ctx, sub.store.scripts.claim, []string{stream}, sub.of.cfg.Queue, gone, t.consumer, entriesAtOnce)
+				entries, err := sub.claim(ctx, stream, gone)
 				if err != nil {
 					return err
 				}
-				entries, _ := reply.([]any)
 				if len(entries) == 0 {
 					break
 				}
@@ -231,6 +244,62 @@ func (sub *subscription) takeOver(ctx context.Context, t *term, streams []string
 	return nil
 }
 
+// claim takes over entries of a consumer that is gone, under a name of their own:
+// if the reply is lost, that name stays silent, and is found dead in its turn.
+func (sub *subscription) claim(ctx context.Context, stream, gone string) ([]any, error) {
+	heir := events.NewID()
+	sub.care.adopt(heir)
+	reply, err := sub.store.run(ctx, sub.store.scripts.claim, []string{stream}, sub.of.cfg.Queue, gone, heir, entriesAtOnce)
+	entries, _ := reply.([]any)
+	if len(entries) == 0 {
+		sub.care.disown(heir)
+	}
+	return entries, err
+}
+
+// readLost takes in what a reply that never came has handed to our consumer:
+// entries beyond the last one that we have seen of a stream.
+func (sub *subscription) readLost(ctx context.Context, t *term, streams []string) error {
+	for _, stream := range streams {
+		for {
+			found, err := redisSlice(ctx, sub.store.client, "xreadgroup", "group", sub.of.cfg.Queue, t.consumer,
+				"count", entriesAtOnce, "streams", stream, cmp.Or(t.last(stream), "0"))
+			if err != nil && !errors.Is(err, redis.Nil) {
+				return sub.store.link.explain(err)
+			}
+			if n, err := sub.takeStreams(ctx, t, found); err != nil || n == 0 {
+				if err != nil {
+					return err
+				}
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// takeStreams takes in a reply of XREADGROUP, and returns of how many entries.
+func (sub *subscription) takeStreams(ctx context.Context, t *term, streams []any) (int, error) {
+	n := 0
+	for _, stream := range streams {
+		pair, _ := stream.([]any)
+		if len(pair) != 2 {
+			continue
+		}
+		entries, _ := pair[1].([]any)
+		if len(entries) == 0 {
+			continue
+		}
+		n += len(entries)
+		name := text(pair[0])
+		t.saw(name, entryID(entries[len(entries)-1]))
+		if err := sub.take(ctx, t, name, entries); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
 // take pushes entries into the lanes, which blocks while their window is full.
 func (sub *subscription) take(ctx context.Context, t *term, stream string, entries []any) error {
 	var types []string // What is sent straight to the queue is meant for it, whatever its type.
@@ -240,10 +309,14 @@ func (sub *subscription) take(ctx context.Context, t *term, stream string, entri
 	for _, e := range entries {
 		pair, _ := e.([]any)
 		if len(pair) != 2 {
-			continue // An entry deleted from the stream has no fields.
+			continue
 		}
 		d := delivery{stream: stream, id: text(pair[0]), term: t}
 		fields, _ := pair[1].([]any)
+		if fields == nil { // It was deleted from the stream while it was pending.
+			sub.acks.settle(d, true)
+			continue
+		}
 		if !wanted(types, fields) {
 			sub.acks.settle(d, true)
 			continue

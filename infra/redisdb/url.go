@@ -55,7 +55,9 @@ func parseURL(raw string) (*redis.UniversalOptions, error) {
 		Protocol: 2, DisableIdentity: true,
 		DialTimeout: cmp.Or(opts.DialTimeout, 3*time.Second), DialerRetries: 1,
 		ReadTimeout: cmp.Or(opts.ReadTimeout, 5*time.Second), WriteTimeout: cmp.Or(opts.WriteTimeout, 5*time.Second),
-		MaxRetries: cmp.Or(opts.MaxRetries, 2), ContextTimeoutEnabled: true,
+		// A read of a consumer group that the client repeats by itself would leave the
+		// lost reply's messages pending unseen. What may be repeated, we repeat.
+		MaxRetries: -1, ContextTimeoutEnabled: true,
 		// Each reader that waits for something holds a connection; this is a bound,
 		// and connections are made only as they are needed.
 		PoolSize: cmp.Or(opts.PoolSize, 1000),

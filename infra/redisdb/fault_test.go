@@ -1,0 +1,139 @@
+package redisdb_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+)
+
+func TestForgottenScriptsAreToldAgain(t *testing.T) {
+	t.Parallel()
+	srv := brokertest.StartRedis(t)
+	s, ctx := openWith(t, redisdb.Config{URL: srv.URL()}), t.Context()
+	var writers sync.WaitGroup
+	for w := range 10 {
+		writers.Go(func() {
+			id := fmt.Sprint("u", w)
+			for v := range uint64(50) {
+				if v%10 == 0 {
+					s.Client().ScriptFlush(ctx)
+				}
+				if _, err := s.Append(ctx, decision(id, events.NewID(), v, 1)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	if n := events.Cursor(nil).Behind(must[events.Cursor](t)(s.End(ctx))); n != 500 {
+		t.Errorf("%d events; want 500", n)
+	}
+}
+
+// The server is killed while commands are stored and messages consumed. What was
+// confirmed is there afterwards, once; everything goes on by itself.
+func TestRedisIsKilledAndComesBack(t *testing.T) {
+	t.Parallel()
+	srv := brokertest.StartRedis(t)
+	var states atomic.Int64
+	s := openWith(t, redisdb.Config{URL: srv.URL(), OnState: func(up bool) {
+		if !up {
+			states.Add(1)
+		}
+	}})
+	ctx := t.Context()
+	sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "q"})
+	out := must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
+	var handled sync.Map
+	var consumer sync.WaitGroup
+	consumer.Go(func() {
+		for msg := range out {
+			handled.Store(msg.UUID, true)
+			msg.Ack()
+		}
+	})
+
+	const writers, each = 5, 100
+	half := make(chan struct{})
+	var reached atomic.Int64
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			id := fmt.Sprint("u", w)
+			for v := range uint64(each) {
+				a := decision(id, events.NewID(), v, 1)
+				store := func() error { _, err := s.Append(ctx, a); return err }
+				tell := func() error { return s.Publisher().Publish("user.events", note(a.Events[0].ID, "A", id)) }
+				for _, do := range []func() error{store, tell} {
+					for err := do(); err != nil; err = do() {
+						if code := events.CodeOf(err); code != events.CodeUnavailable {
+							t.Errorf("%s: %v", code, err)
+							return
+						}
+						<-time.After(10 * time.Millisecond)
+					}
+				}
+				if reached.Add(1) == writers*each/2 {
+					close(half)
+				}
+			}
+		})
+	}
+	<-half
+	srv.Kill()
+	eventually(t, "the loss shows", func() bool { return s.Ready() != nil && sub.Ready() != nil })
+	if _, err := s.Read(ctx, nil, 1, time.Minute); events.CodeOf(err) != events.CodeUnavailable {
+		t.Errorf("a reader without Redis: %v", err)
+	}
+	srv.Start()
+	all.Wait()
+	eventually(t, "all is well again", func() bool { return s.Ready() == nil && sub.Ready() == nil })
+	if states.Load() == 0 {
+		t.Error("nobody was told of the loss")
+	}
+	for w := range writers {
+		h := must[events.History](t)(s.Load(ctx, "user", fmt.Sprint("u", w), ""))
+		if len(h.Events) != each || h.Version() != each {
+			t.Errorf("writer %d: %d events to version %d", w, len(h.Events), h.Version())
+		}
+		for _, e := range h.Events {
+			eventually(t, "every message is handled", func() bool { _, ok := handled.Load(e.ID); return ok })
+		}
+	}
+	if err := sub.Drain(ctx); err != nil {
+		t.Error(err)
+	}
+	consumer.Wait()
+}
+
+func TestCallsEndWithTheirContextsWhileRedisHangs(t *testing.T) {
+	t.Parallel()
+	srv := brokertest.StartRedis(t, "--enable-debug-command", "yes")
+	s := openWith(t, redisdb.Config{URL: srv.URL()})
+	// A server that does not answer for a while, without refusing connections.
+	go s.Client().Do(context.Background(), "debug", "sleep", "3")
+	eventually(t, "the server sleeps", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		return s.Client().Ping(ctx).Err() != nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, err := s.Append(ctx, decision("u", events.NewID(), 0, 1)); err == nil {
+		t.Error("it is stored by a server that sleeps")
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %s to give up", took)
+	}
+}
