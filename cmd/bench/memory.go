@@ -150,7 +150,7 @@ func inProcess(n int) func(context.Context, *space) (contest, error) {
 		return contest{
 			limit:    {{"", watermill(true)}},
 			plain:    {{"", watermill(false)}},
-			pitwheel: {{"", one(func(ctx context.Context) (float64, error) { return f.through(ctx) })}},
+			pitwheel: {{"", one(f.through)}},
 		}, nil
 	}
 }

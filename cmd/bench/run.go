@@ -73,11 +73,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	b := newBench(o, os.Getenv, stderr)
 	results, failed := b.all(ctx, chosen, o.pairs)
-	print := printTable
+	write := printTable
 	if o.output == "json" {
-		print = printJSON
+		write = printJSON
 	}
-	if err := print(stdout, results); err != nil {
+	if err := write(stdout, results); err != nil {
 		_, _ = fmt.Fprintln(stderr, "bench:", err)
 		return exitFailed
 	}
