@@ -11,6 +11,7 @@ const (
 	CodeInvalid      = "INVALID"          // a field is missing or wrong
 	CodeUnknownType  = "UNKNOWN_TYPE"     // no such command or event
 	CodeUndecodable  = "UNDECODABLE"      // bytes that are no message of ours
+	CodeTooLarge     = "TOO_LARGE"        // more bytes than a message may have
 	CodeConflict     = "VERSION_CONFLICT" // the aggregate moved on meanwhile
 	CodeUnhandled    = "UNHANDLED"        // nobody handles this command
 	CodeUnavailable  = "UNAVAILABLE"      // a broker or store cannot be reached
@@ -117,7 +118,7 @@ func IsPermanent(err error) bool {
 	case errors.As(err, &p), errors.As(err, &r):
 		return true
 	case errors.As(err, &e):
-		return e.Code == CodeUndecodable || e.Code == CodeUnknownType
+		return e.Code == CodeUndecodable || e.Code == CodeUnknownType || e.Code == CodeTooLarge
 	}
 	return false
 }

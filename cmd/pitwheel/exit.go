@@ -53,7 +53,7 @@ func exitCode(err error) int {
 		return exitPartly
 	case events.CodeNotFound:
 		return exitNotFound
-	case events.CodeInvalid:
+	case events.CodeInvalid, events.CodeTooLarge:
 		return exitRejected
 	case events.CodeConflict:
 		return exitConflict

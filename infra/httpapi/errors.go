@@ -16,6 +16,8 @@ func statusOf(code string) int {
 	switch code {
 	case events.CodeInvalid, events.CodeUndecodable:
 		return http.StatusBadRequest
+	case events.CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
 	case events.CodeUnknownType, events.CodeNotFound:
 		return http.StatusNotFound
 	case events.CodeConflict, events.CodeCursorMoved:
