@@ -1,18 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"iter"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
@@ -33,7 +28,7 @@ const (
 type bulk struct {
 	c       *cli
 	cmd     *cobra.Command
-	verb    string // "retry"
+	verb    string // "Retry"
 	done    string // "retried"
 	picking picking
 	all     bool
@@ -154,7 +149,7 @@ func (b *bulk) run(ctx context.Context, work func(context.Context, []events.Lett
 		if err := groups.print(printer{out: b.c.stderr}); err != nil {
 			return err
 		}
-		ok, err := b.c.confirm(ctx, b.cmd, fmt.Sprintf("%s%s %d letters?", strings.ToUpper(b.verb[:1]), b.verb[1:], t.Matched))
+		ok, err := b.c.confirm(ctx, b.cmd, fmt.Sprintf("%s %d letters?", b.verb, t.Matched))
 		if err != nil || !ok {
 			return err
 		}
@@ -253,52 +248,4 @@ func (b *bulk) end(ctx context.Context, t *tally, err error) error {
 		return events.Errorf(codePartly, "%d of %d letters could not be %s and are kept", t.Failed, t.Matched, b.done)
 	}
 	return nil
-}
-
-// again is the command line that goes on with what is left.
-func (b *bulk) again() string {
-	_, path, _ := strings.Cut(b.cmd.CommandPath(), " ")
-	parts := []string{program(), path}
-	b.cmd.Flags().Visit(func(f *pflag.Flag) {
-		switch v, many := f.Value.(pflag.SliceValue); {
-		case strings.HasSuffix(f.Name, "-url"):
-			parts = append(parts, "--"+f.Name+"=…") // It may hold a password.
-		case many:
-			for _, one := range v.GetSlice() {
-				parts = append(parts, "--"+f.Name+"="+shellWord(one))
-			}
-		default:
-			parts = append(parts, "--"+f.Name+"="+shellWord(f.Value.String()))
-		}
-	})
-	return strings.Join(append(parts, b.ids...), " ")
-}
-
-// shellWord is a text as a shell takes it.
-func shellWord(s string) string {
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_=.,:/@+", r))
-	}) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-// confirm asks on the terminal. Without one, the answer must have been given by -y.
-func (c *cli) confirm(ctx context.Context, cmd *cobra.Command, question string) (bool, error) {
-	if f, ok := c.stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // A descriptor fits an int.
-		return false, usagef("`%s` has to ask, and there is no terminal", cmd.CommandPath()).WithHint("add -y to say yes, or --dry-run to only look")
-	}
-	_, _ = fmt.Fprintf(c.stderr, "%s [y/N] ", question)
-	answer := make(chan string, 1)
-	go func() { // It ends with the process if nobody answers.
-		line, _ := bufio.NewReader(c.stdin).ReadString('\n')
-		answer <- strings.ToLower(strings.TrimSpace(line))
-	}()
-	select {
-	case a := <-answer:
-		return a == "y" || a == "yes", nil
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
 }

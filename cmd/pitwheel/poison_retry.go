@@ -13,7 +13,7 @@ import (
 )
 
 func (c *cli) poisonRetry() *cobra.Command {
-	b := &bulk{c: c, verb: "retry", done: "retried"}
+	b := &bulk{c: c, verb: "Retry", done: "retried"}
 	var edit bool
 	var rate string
 	cmd := &cobra.Command{
@@ -171,42 +171,4 @@ func (c *client) hasQueue(ctx context.Context, name string) (bool, error) {
 		return c.broker.HasQueue(ctx, name)
 	}
 	return c.store.HasQueue(ctx, name)
-}
-
-func (c *cli) poisonDiscard() *cobra.Command {
-	b := &bulk{c: c, verb: "discard", done: "discarded"}
-	cmd := &cobra.Command{
-		Use:   "discard [ID…] --reason TEXT",
-		Short: "Remove letters for good",
-		Long:  "Remove letters that nobody needs any more. Who did it and why is kept in the audit trail.",
-		RunE: func(cmd *cobra.Command, ids []string) error {
-			if b.why == "" && !b.dryRun {
-				return usagef("`%s` needs --reason: it is kept in the audit trail", cmd.CommandPath())
-			}
-			if err := b.begin(cmd.Context(), storeOnly, ids); err != nil {
-				return err
-			}
-			defer b.client.Close()
-			return b.run(cmd.Context(), b.discard)
-		},
-	}
-	b.cmd = cmd
-	b.flags(c, cmd)
-	cmd.Flags().StringVar(&b.why, "reason", "", "why they are not needed; required")
-	return cmd
-}
-
-func (b *bulk) discard(ctx context.Context, letters []events.Letter, t *tally) error {
-	removals, err := b.client.store.RemoveLetters(ctx, events.LetterChange{Action: events.LetterDiscarded, Who: b.c.who(), Why: b.why}, letters...)
-	again := 0
-	for _, is := range removals {
-		if is == redisdb.Changed {
-			again++
-		}
-	}
-	t.Done += len(removals) - again
-	if again > 0 {
-		t.fail(events.Errorf(events.CodeConflict, "the message has failed again meanwhile, so its letter is kept"), again)
-	}
-	return err
 }

@@ -18,6 +18,8 @@ type Broker struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
+	declaring sync.Mutex // held while something is declared
+
 	mu          sync.Mutex
 	connected   bool
 	closed      bool

@@ -55,8 +55,12 @@ func (c Config) queue(name string, ordered bool) amqp.QueueConfig {
 	}
 }
 
-// declare declares what a subscription needs.
+// declare declares what a subscription needs. One at a time: a RabbitMQ that is
+// asked for the same new quorum queue twice at once, as for a poison queue by its
+// two users, ends the connection with an internal error.
 func (b *Broker) declare(channel *amqp091.Channel, sub SubscriberConfig) error {
+	b.declaring.Lock()
+	defer b.declaring.Unlock()
 	queue, name := b.cfg.qualify(sub.Queue), ""
 	if sub.Topic != "" {
 		name = b.cfg.qualify(sub.Topic)

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+)
+
+func (c *cli) poisonDiscard() *cobra.Command {
+	b := &bulk{c: c, verb: "Discard", done: "discarded"}
+	cmd := &cobra.Command{
+		Use:   "discard [ID…] --reason TEXT",
+		Short: "Remove letters for good",
+		Long:  "Remove letters that nobody needs any more. Who did it and why is kept in the audit trail.",
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			if b.why == "" && !b.dryRun {
+				return usagef("`%s` needs --reason: it is kept in the audit trail", cmd.CommandPath())
+			}
+			if err := b.begin(cmd.Context(), storeOnly, ids); err != nil {
+				return err
+			}
+			defer b.client.Close()
+			return b.run(cmd.Context(), b.discard)
+		},
+	}
+	b.cmd = cmd
+	b.flags(c, cmd)
+	cmd.Flags().StringVar(&b.why, "reason", "", "why they are not needed; required")
+	return cmd
+}
+
+func (b *bulk) discard(ctx context.Context, letters []events.Letter, t *tally) error {
+	removals, err := b.client.store.RemoveLetters(ctx, events.LetterChange{Action: events.LetterDiscarded, Who: b.c.who(), Why: b.why}, letters...)
+	again := 0
+	for _, is := range removals {
+		if is == redisdb.Changed {
+			again++
+		}
+	}
+	t.Done += len(removals) - again
+	if again > 0 {
+		t.fail(events.Errorf(events.CodeConflict, "the message has failed again meanwhile, so its letter is kept"), again)
+	}
+	return err
+}
