@@ -119,13 +119,21 @@ func send(ctx context.Context, to *coalescer[*call], cmds ...*redis.Cmd) error {
 	}
 }
 
-// flush sends what has gathered as one pipeline, and sends again what the network
-// has failed: every command that comes this way may be repeated.
+// flush sends what has gathered as one pipeline.
 func (s *Store) flush(calls []*call) {
 	cmds := make([]*redis.Cmd, 0, len(calls))
 	for _, c := range calls {
 		cmds = append(cmds, c.cmds...)
 	}
+	s.settle(cmds)
+	for _, c := range calls {
+		close(c.done)
+	}
+}
+
+// settle carries out commands in one pipeline, and repeats those that the network
+// has failed: every command that comes this way may be repeated.
+func (s *Store) settle(cmds []*redis.Cmd) {
 	for failures := 0; len(cmds) > 0 && failures < flushTries; {
 		s.pipeline(cmds)
 		var failed bool
@@ -133,9 +141,6 @@ func (s *Store) flush(calls []*call) {
 			failures++
 			time.Sleep(time.Duration(failures) * flushPause)
 		}
-	}
-	for _, c := range calls {
-		close(c.done)
 	}
 }
 

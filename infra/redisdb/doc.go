@@ -22,8 +22,14 @@
 //	{letters}:counts, :revision    how many letters each handler has; how many changes there were
 //	{letters}:audit                stream: what was done to letters, by whom and why
 //	checkpoint:ROLE                hash: how far a role has read each partition
-//	inbox:HANDLER:ID               exists for a while once the handler has handled the message
+//	inbox:{HANDLER}:ID             exists for a while once the handler has handled the message
+//	delayed:{QUEUE}                sorted set: messages of a queue that wait for their time
 //	lease:ROLE                     who holds a role
+//	user.events, user.commands     stream: messages of a topic; one consumer group a queue
+//	QUEUE, QUEUE.poison            stream: messages straight to a queue
+//	bindings:TOPIC                 set: the types of a topic that some queue takes
+//	alive:CONSUMER                 exists while a consumer lives, or says that it left
+//	{letters}:…                    poison letters, see letters.go
 //
 // Start reading at [Open], then at Append in log.go with append.lua beside it.
 package redisdb

@@ -25,9 +25,8 @@ func (s *Store) outcomeKey(p int, commandID string) string {
 	return s.parts[p] + "outcome:" + commandID
 }
 
-func (s *Store) checkpointKey(role string) string   { return s.prefix + "checkpoint:" + role }
-func (s *Store) leaseKey(role string) string        { return s.prefix + "lease:" + role }
-func (s *Store) inboxKey(handler, id string) string { return s.prefix + "inbox:" + handler + ":" + id }
+func (s *Store) checkpointKey(role string) string { return s.prefix + "checkpoint:" + role }
+func (s *Store) leaseKey(role string) string      { return s.prefix + "lease:" + role }
 
 // viewKey names a key of a projection; all of them are in one slot.
 func (s *Store) viewKey(projection, name string) string {
@@ -38,3 +37,8 @@ func (s *Store) viewKey(projection, name string) string {
 func (s *Store) streamKey(name string) string    { return s.prefix + name }
 func (s *Store) bindingsKey(topic string) string { return s.prefix + "bindings:" + topic }
 func (s *Store) aliveKey(consumer string) string { return s.prefix + "alive:" + consumer }
+
+// inboxKey is a message's place in the inbox; those of one handler are in one slot.
+func (s *Store) inboxKey(handler, id string) string {
+	return s.prefix + "inbox:{" + handler + "}:" + id
+}

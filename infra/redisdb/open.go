@@ -67,6 +67,8 @@ type Store struct {
 	link       *link
 	calls      *coalescer[*call]
 	posts      *coalescer[*call] // apart, so that a mass of messages delays no decision
+	looks      *coalescer[*look]
+	notes      *notes
 	bindings   bindings
 }
 
@@ -104,6 +106,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.link.watch()
 	s.calls = newCoalescer(callsInFlight, callsAtOnce, s.flush)
+	s.looks = newCoalescer(callsInFlight, callsAtOnce, s.lookUp)
+	s.notes = newNotes(s)
 	s.posts = newCoalescer(callsInFlight, postsAtOnce, s.flush)
 	return s, nil
 }
@@ -155,6 +159,8 @@ func (s *Store) settlePartitions(ctx context.Context, wanted int) (int, error) {
 
 // Close ends the connections. Calls under way end with an error.
 func (s *Store) Close() error {
+	s.notes.close()
+	s.looks.close()
 	s.calls.close()
 	s.posts.close()
 	s.link.close()

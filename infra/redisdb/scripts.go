@@ -24,6 +24,8 @@ var (
 	claimLua string
 	//go:embed trim.lua
 	trimLua string
+	//go:embed record.lua
+	recordLua string
 	//go:embed renew.lua
 	renewLua string
 	//go:embed release.lua
@@ -34,6 +36,10 @@ var (
 	letterRemoveLua string
 	//go:embed letter_edit.lua
 	letterEditLua string
+	//go:embed delay.lua
+	delayLua string
+	//go:embed due.lua
+	dueLua string
 )
 
 // script is a script and its hash, by which a server that has seen it knows it.
@@ -44,8 +50,9 @@ func (s *script) Hash() string { return s.hash }
 
 // scripts are all scripts of the store. Each is documented in its own file.
 type scripts struct {
-	append, load, snapshot, checkpoint, commit, list, renew, release, claim, trim *script
-	letterStore, letterRemove, letterEdit                                         *script
+	append, load, snapshot, checkpoint, commit, list, renew, release, claim, trim, record *script
+	letterStore, letterRemove, letterEdit                                                 *script
+	delay, due                                                                            *script
 
 	sources map[any]string // by hash
 }
@@ -61,8 +68,9 @@ func newScripts() scripts {
 	return scripts{
 		append: add(appendLua), load: add(loadLua), snapshot: add(snapshotLua),
 		checkpoint: add(checkpointLua), commit: add(commitLua), list: add(listLua),
-		renew: add(renewLua), release: add(releaseLua), claim: add(claimLua), trim: add(trimLua),
+		renew: add(renewLua), release: add(releaseLua), claim: add(claimLua), trim: add(trimLua), record: add(recordLua),
 		letterStore: add(letterStoreLua), letterRemove: add(letterRemoveLua), letterEdit: add(letterEditLua),
+		delay: add(delayLua), due: add(dueLua),
 		sources: sources,
 	}
 }

@@ -96,6 +96,7 @@ func newSubscription(of *Subscriber, topic string) *subscription {
 	}, sub.out)
 	sub.care = newCaretaker(sub)
 	sub.readers.Go(sub.consume)
+	sub.readers.Go(sub.moveDue)
 	return sub
 }
 
