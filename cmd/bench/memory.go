@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -65,6 +66,10 @@ type memoryTransport struct{ feed }
 func (memoryTransport) Publisher() message.Publisher { return dropped{} }
 
 func (memoryTransport) QueuePublisher() message.Publisher { return noPoison{} }
+
+func (memoryTransport) Delay(_ context.Context, queue string, _ time.Duration, msgs ...*message.Message) error {
+	return noPoison{}.Publish(queue, msgs...)
+}
 
 func (t memoryTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -29,7 +29,7 @@ func rabbitPublish(queueType string) func(context.Context, *space) (contest, err
 		if err != nil {
 			return nil, err
 		}
-		n := s.count(30_000, 6_000)
+		n := s.count(30_000, 5_000)
 		msgs := standard(n).messages()
 		raw := publishings(msgs)
 		single, some := msgs[:n/20], msgs[:n/4] // Plain Watermill would take too long with all.

@@ -132,7 +132,7 @@ func redisPublish(ctx context.Context, s *space) (contest, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := s.count(200_000, 40_000)
+	n := s.count(200_000, 30_000)
 	msgs := standard(n).messages()
 	client, err := s.redisClient()
 	if err != nil {

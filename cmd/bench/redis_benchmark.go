@@ -23,8 +23,8 @@ func (s *space) redisBenchmark(ctx context.Context, n int, command []string) (fl
 	if err != nil {
 		return 0, err
 	}
-	program, notFound := exec.LookPath("redis-benchmark")
-	if notFound != nil || opts.TLSConfig != nil || opts.Username != "" || opts.Network == "unix" {
+	program, _ := exec.LookPath("redis-benchmark") // Empty if there is none.
+	if program == "" || opts.TLSConfig != nil || opts.Username != "" || opts.Network == "unix" {
 		return math.NaN(), nil
 	}
 	host, port, err := net.SplitHostPort(opts.Addr)

@@ -25,7 +25,7 @@ func rows() []row {
 		{name: "rabbit-publish-quorum", lasting: true, needs: both, prepare: rabbitPublish("quorum"), figures: publishFigures("rabbit-publish-quorum", "quorum queue")},
 		{name: "rabbit-publish-classic", lasting: true, needs: both, prepare: rabbitPublish("classic"), figures: publishFigures("rabbit-publish-classic", "classic queue")},
 		{name: "redis-consume", needs: onlyRedis, prepare: redisConsume(func(b *bench) consuming {
-			n := b.count(200_000, 30_000)
+			n := b.count(200_000, 20_000)
 			return consuming{load: standard(n), few: n / 10, some: n / 5}
 		}), figures: msgs("redis-consume", "Redis Stream consume", goal{limit, 0.4}, goal{plain, 7})},
 		{name: "redis-publish", lasting: true, needs: onlyRedis, prepare: redisPublish,
@@ -79,7 +79,7 @@ func longRows() []row {
 
 // full empties queues; with a wait, in numbers that plain Watermill gets through.
 func full(b *bench, queueType string, wait time.Duration) consuming {
-	n := b.count(40_000, 5_000)
+	n := b.count(40_000, 4_000)
 	c := consuming{queueType: queueType, wait: wait, load: standard(n), few: n / 2, some: n / 2}
 	if wait > 0 {
 		c.few, c.some = b.count(1_000, 150), b.count(10_000, 2_000)
