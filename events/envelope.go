@@ -138,6 +138,9 @@ const (
 	// its next attempt: how many were made, and when the first one failed.
 	MetaAttempts    = "pitwheel_attempts"
 	MetaFirstFailed = "pitwheel_first_failed_at"
+	// MetaDue is the time before which a message that failed must not be tried
+	// again; absent or past: now is right.
+	MetaDue = "pitwheel_due"
 	// MetaPause never leaves the process: set before a Nack, it is how long the
 	// message's key shall rest before the next attempt, as [time.Duration] writes it.
 	MetaPause = "pitwheel_pause"

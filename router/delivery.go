@@ -26,6 +26,12 @@ type delivery struct {
 	// stack is where the handler panicked, bounded; empty if it did not.
 	stack   string
 	verdict verdict
+	// pause is how long the message has to wait for its next attempt; 0 if none follows.
+	pause time.Duration
+	// keep says that the message must not leave its lane, however long the pause.
+	keep bool
+	// back says that the message is given back to its lane.
+	back bool
 	// probe says that the handler's breaker is open and this message tries whether
 	// it may be closed.
 	probe bool
@@ -43,6 +49,9 @@ const (
 	verdictDuplicate verdict = "duplicate"
 	verdictRetried   verdict = "retried"
 	verdictPoisoned  verdict = "poisoned"
+	// verdictEarly is a message that came before its time and waits on. It is not
+	// counted.
+	verdictEarly verdict = "early"
 	// verdictAborted is a delivery that was given back: the process is stopping,
 	// or the store is away. It is no failure of the handler and not counted.
 	verdictAborted verdict = "aborted"
@@ -78,7 +87,7 @@ func (a aborted) Unwrap() error { return a.error }
 func (d *delivery) giveBack(msg *message.Message, pause time.Duration) {
 	msg.Metadata[events.MetaPause] = pause.String()
 	msg.Nack()
-	d.verdict = verdictAborted
+	d.verdict, d.back = verdictAborted, true
 }
 
 // consumer is one handler that receives messages, with all it works with.
@@ -87,8 +96,15 @@ type consumer struct {
 	handle  func(context.Context, events.Envelope) error
 	sub     Subscriber
 	letters message.Publisher
+	// delayed is the transport, for what waits longer than maxRest.
+	delayed interface {
+		Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error
+	}
+	maxRest time.Duration
 	inbox   Inbox
 	breaker *breaker // nil: none
+	// maxBytes bounds a message's body.
+	maxBytes int
 	// stopping is closed when the drain begins.
 	stopping <-chan struct{}
 	metrics  *handlerMetrics

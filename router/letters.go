@@ -106,7 +106,7 @@ const maxName = 512
 func poisonWords(name string) bool {
 	switch name {
 	case PoisonHandler, PoisonQueue, PoisonTopic, PoisonCode, PoisonReason, PoisonStack, PoisonAttempts, PoisonFirstFailed, PoisonLastFailed,
-		events.MetaAttempts, events.MetaFirstFailed, events.MetaPause, events.MetaRetried, events.MetaFailingSince:
+		events.MetaAttempts, events.MetaFirstFailed, events.MetaDue, events.MetaPause, events.MetaRetried, events.MetaFailingSince:
 		return true
 	}
 	return false

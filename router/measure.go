@@ -32,10 +32,10 @@ func (c *consumer) measure(next message.HandlerFunc) message.HandlerFunc {
 		case verdictRetried:
 			m.retried.Inc()
 			m.failed.Observe(spent.Seconds())
-		case verdictAborted:
+		case verdictAborted, verdictEarly:
 			m.failed.Observe(spent.Seconds())
 		}
-		if err == nil && d.verdict != verdictRetried && d.verdict != verdictAborted {
+		if err == nil && !d.back {
 			m.acked.Inc()
 		} else {
 			m.nacked.Inc()

@@ -65,6 +65,7 @@ func (c *consumer) setAside(d *delivery, msg *message.Message, cause error) erro
 	letter := msg.Copy()
 	delete(letter.Metadata, events.MetaAttempts) // The letter has its own words for these.
 	delete(letter.Metadata, events.MetaFirstFailed)
+	delete(letter.Metadata, events.MetaDue)
 	now := time.Now()
 	if d.firstFailed.IsZero() {
 		d.firstFailed = now

@@ -17,12 +17,19 @@ type Policy struct {
 	// Concurrency is how many messages, all of different keys, are handled at
 	// once by one instance: 1 to 10,000. Default: 64.
 	Concurrency int
-	// Attempts is how often a message is tried before it is poisoned: 1 to 100.
-	// Default: 5.
+	// Attempts is how often a message is tried before it is poisoned, whether it
+	// rests in its lane in between or waits at the broker: 1 to 100. Default: 5.
 	Attempts int
+	// RetryIf tells whether another attempt may help after an error; if not, the
+	// message is poisoned at once. It is not asked about [events.Permanent], which
+	// never helps, nor about [events.RetryAfter], which says itself that it may. It
+	// must be safe for concurrent use. Nil: every other error may pass.
+	RetryIf func(error) bool
 	// Backoff is the pause before the second attempt; it doubles with every
 	// further one up to MaxBackoff, and is spread by half to either side so that
-	// failures do not come in waves. Default: 100 ms, at most 10 s.
+	// failures do not come in waves. Default: 100 ms, at most 10 s. A pause beyond
+	// [Config].MaxRest is spent at the broker, where later messages of the same key
+	// pass it, unless the handler is Ordered.
 	Backoff    time.Duration
 	MaxBackoff time.Duration
 	// Timeout bounds one attempt: 1 ms to 25 min, below the broker's own limit of
@@ -38,7 +45,9 @@ type Policy struct {
 	// 1,000,000. 0: no limit.
 	Rate float64
 	// Ordered keeps the order of each key across instances too, by letting one
-	// instance consume at a time.
+	// instance consume at a time, and through failures: while a message waits at the
+	// broker for its next attempt, or sits in poison, later ones of its key are
+	// parked behind it (see Parking).
 	Ordered bool
 	// Paused starts the handler without consuming. What arrives waits in its queue.
 	Paused bool

@@ -96,6 +96,11 @@ type Transport interface {
 	Publisher() message.Publisher
 	// QueuePublisher publishes straight into queues: its topic is a queue's name.
 	QueuePublisher() message.Publisher
+	// Delay puts messages into a queue where they arrive no sooner than after d. A
+	// transport may have a longest delay, of an hour at least, and hand over sooner
+	// what was to wait longer: whoever delays a message says in it when it is due.
+	// It returns when the broker has confirmed all of them, and honours ctx.
+	Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error
 	// Subscriber prepares consuming. Nothing is consumed before Subscribe is called.
 	Subscriber(Subscription) (Subscriber, error)
 }

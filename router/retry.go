@@ -13,9 +13,8 @@ import (
 )
 
 // retry lets a failed attempt be followed by another, up to the policy's
-// attempts. It does not wait: it gives the message back with the pause that is
-// due, during which its key rests, and nothing else does. How many attempts were
-// made travels beside the message.
+// attempts. It does not wait: it says what pause is due. How many attempts were
+// made travels beside the message, so that whoever gets it next goes on counting.
 func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 	policy := c.plan.policy
 	return func(msg *message.Message) ([]*message.Message, error) {
@@ -39,7 +38,8 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 		if d.firstFailed.IsZero() {
 			d.firstFailed = time.Now()
 		}
-		if events.IsPermanent(err) {
+		asked, wanted := events.RetryDelay(err)
+		if events.IsPermanent(err) || !wanted && policy.RetryIf != nil && !policy.RetryIf(err) {
 			c.breaker.undecided(d.probe)
 			return nil, err
 		}
@@ -51,15 +51,14 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 			return nil, err
 		}
 		pause := backoff(policy.Backoff, policy.MaxBackoff, d.attempts)
-		if asked, ok := events.RetryDelay(err); ok {
-			pause = asked
+		if wanted {
+			pause = max(asked, time.Millisecond)
 		}
 		c.logger.WarnContext(d, "attempt failed, another follows", c.attrs(d,
 			slog.Int("attempt", d.attempts), slog.Duration("pause", pause), slog.String("error", bounded(err.Error(), maxReason)))...)
-		d.noteFailures(msg)
-		d.giveBack(msg, pause)
+		d.noteFailures(msg, pause)
 		d.verdict = verdictRetried
-		return nil, nil // The message is settled; Watermill's router need not log it again.
+		return nil, nil
 	}
 }
 
@@ -71,8 +70,13 @@ func (d *delivery) recallFailures(msg *message.Message) {
 	}
 }
 
-// noteFailures leaves it there for the next one.
-func (d *delivery) noteFailures(msg *message.Message) {
+// noteFailures leaves it there for the next one, with the time at which that is due.
+func (d *delivery) noteFailures(msg *message.Message, pause time.Duration) {
+	// The layout cuts off what is below a millisecond, and early is worse than late.
+	now := time.Now()
+	due := now.Add(pause + time.Millisecond - 1).Truncate(time.Millisecond)
+	d.pause = due.Sub(now)
+	msg.Metadata[events.MetaDue] = due.UTC().Format(events.TimeLayout)
 	msg.Metadata[events.MetaAttempts] = strconv.Itoa(d.attempts)
 	msg.Metadata[events.MetaFirstFailed] = d.firstFailed.UTC().Format(events.TimeLayout)
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
+// DefaultMaxBytes is how large the body of a message may be unless told otherwise.
+const DefaultMaxBytes = 1 << 20
+
 // Config is what a router is made of. Everything without a remark is needed.
 type Config struct {
 	Catalogue *events.Catalogue
@@ -32,12 +35,20 @@ type Config struct {
 	// Letters are optional: without them, poison letters stay in their queues.
 	Letters Letters
 
+	// MaxBytes bounds the body of a message; a larger one is set aside after one
+	// attempt. Default: 1 MiB.
+	MaxBytes int
+
 	// Logger is optional, and so is WatermillLogger, which gets what Watermill's
 	// own router has to say.
 	Logger          *slog.Logger
 	WatermillLogger watermill.LoggerAdapter
 	// Metrics are optional.
 	Metrics *Metrics
+	// MaxRest is the longest pause between two attempts that a message spends in the
+	// memory of its handler, in its place among those of its key; for a longer one
+	// the broker has it. Default: 1 s.
+	MaxRest time.Duration
 	// DrainTimeout bounds a stop: what is running then is given back. Default: 25 s,
 	// below the 30 s that Kubernetes grants.
 	DrainTimeout time.Duration
@@ -70,11 +81,19 @@ func New(c Config) (*Router, error) {
 	switch {
 	case c.Catalogue == nil, c.Transport == nil, c.Log == nil, c.Reader == nil, c.Checkpoints == nil, c.Views == nil, c.Elector == nil:
 		return nil, events.Errorf(events.CodeConfig, "a router needs a catalogue, a transport, a log with reader and checkpoints, views and an elector")
+	case c.MaxRest < 0:
+		return nil, events.Errorf(events.CodeConfig, "the longest rest is %s; it must not be negative", c.MaxRest)
 	case c.DrainTimeout < 0:
 		return nil, events.Errorf(events.CodeConfig, "the drain timeout is %s; it must not be negative", c.DrainTimeout)
 	}
+	if c.MaxBytes <= 0 {
+		c.MaxBytes = DefaultMaxBytes
+	}
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 25 * time.Second
+	}
+	if c.MaxRest == 0 {
+		c.MaxRest = time.Second
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -147,8 +166,8 @@ func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 		r.bystanders = append(r.bystanders, declared{p.topic, sub})
 		return nil
 	}
-	c := &consumer{plan: p, sub: sub, letters: letters, inbox: r.config.Inbox, metrics: r.metrics.handler(p.name), logger: r.logger,
-		breaker: newBreaker(p, r.metrics, r.logger), stopping: r.stopping}
+	c := &consumer{plan: p, sub: sub, letters: letters, delayed: r.config.Transport, maxRest: r.config.MaxRest, inbox: r.config.Inbox, metrics: r.metrics.handler(p.name), logger: r.logger,
+		breaker: newBreaker(p, r.metrics, r.logger), maxBytes: r.config.MaxBytes, stopping: r.stopping}
 	if p.policy.Rate > 0 {
 		r.metrics.rateLimit.WithLabelValues(p.name).Set(p.policy.Rate)
 	}

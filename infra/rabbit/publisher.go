@@ -21,6 +21,8 @@ type destination struct {
 	mandatory bool
 	// declare asks for the queue to be declared first.
 	declare bool
+	// wait is set for a queue in which messages wait; it is declared once a channel.
+	wait *wait
 }
 
 func (d destination) key(msg *message.Message) string {
@@ -54,20 +56,32 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 		return nil
 	}
 	to := p.route(topic)
-	if topic == "" || len(to.exchange)+len(to.queue) > maxShort {
-		return events.Errorf(events.CodeInvalid, "the RabbitMQ topic %.300q is empty or too long: with its namespace it may have %d bytes", topic, maxShort)
+	if topic == "" {
+		return events.Errorf(events.CodeInvalid, "there is no RabbitMQ topic to publish to")
 	}
-	items := make([]item, len(msgs))
-	for i, msg := range msgs {
-		publishing, err := p.sender.marshaler.Marshal(msg)
-		if err != nil {
-			return err
-		}
-		items[i] = item{key: to.key(msg), publishing: publishing}
+	items, err := p.sender.items(to, msgs)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := p.sender.contextOf(msgs)
 	defer cancel()
 	return p.sender.publish(ctx, to, items)
+}
+
+// items are messages as they are sent.
+func (s *sender) items(to destination, msgs []*message.Message) ([]item, error) {
+	if len(to.exchange)+len(to.queue) > maxShort {
+		return nil, events.Errorf(events.CodeInvalid, "the name of the RabbitMQ %.300s is too long: with its namespace it may have %d bytes", to.name(), maxShort)
+	}
+	items := make([]item, len(msgs))
+	for i, msg := range msgs {
+		publishing, err := s.marshaler.Marshal(msg)
+		if err != nil {
+			return nil, err
+		}
+		items[i] = item{key: to.key(msg), publishing: publishing}
+	}
+	return items, nil
 }
 
 // Close makes this publisher refuse to publish. The connection stays open for

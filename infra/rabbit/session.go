@@ -171,14 +171,19 @@ func (s *session) declare(to destination) error {
 			return explainDeclare(err, "exchange", to.exchange)
 		}
 		s.declared[to.exchange] = true
-	case to.declare:
+	case to.declare, to.wait != nil && !s.declared[to.queue]:
+		queue := s.cfg.queue(to.queue, false)
+		if to.wait != nil {
+			queue = s.cfg.waitingQueue(to.queue, *to.wait)
+		}
 		err := declareOn(s.conn, func(ch *amqp.Channel) error {
 			var builder wamqp.DefaultTopologyBuilder
-			return builder.BuildTopology(ch, to.queue, "", wamqp.Config{Queue: s.cfg.queue(to.queue, false)}, watermill.NopLogger{})
+			return builder.BuildTopology(ch, to.queue, "", wamqp.Config{Queue: queue}, watermill.NopLogger{})
 		})
 		if err != nil {
 			return explainDeclare(err, "queue", to.queue)
 		}
+		s.declared[to.queue] = true
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ type Transport struct {
 	mu        sync.Mutex
 	queues    map[string]*queue
 	published map[string][]*message.Message
+	delayed   int // messages that wait for their time
 }
 
 // Publisher publishes to topics.
@@ -79,10 +80,34 @@ func (t *Transport) deposit(name string, msgs ...*message.Message) error {
 	return nil
 }
 
-// idle tells whether no queue that is consumed has anything left.
+// Delay puts messages into a queue when their time has come.
+func (t *Transport) Delay(_ context.Context, name string, d time.Duration, msgs ...*message.Message) error {
+	waiting := make([]*message.Message, len(msgs))
+	for i, m := range msgs {
+		waiting[i] = m.Copy()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.delayed += len(waiting)
+	time.AfterFunc(d, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.delayed -= len(waiting)
+		for _, m := range waiting {
+			t.queue(name).add(m)
+		}
+	})
+	return nil
+}
+
+// idle tells whether nothing waits for its time, and no queue that is consumed has
+// anything left.
 func (t *Transport) idle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.delayed > 0 {
+		return false
+	}
 	for _, q := range t.queues {
 		if q.consumed() && q.size() > 0 {
 			return false
