@@ -244,7 +244,10 @@ func (b *bulk) end(ctx context.Context, t *tally, err error) error {
 		}
 		_, _ = fmt.Fprintf(b.c.stderr, "%d × %s\n", t.counts[i], p)
 	}
-	if t.Failed > 0 {
+	switch {
+	case t.Failed > 0 && t.Failed == t.Matched:
+		return events.Errorf(events.CodeOf(t.problems[0]), "none of %d letters could be %s; they are kept", t.Matched, b.done)
+	case t.Failed > 0:
 		return events.Errorf(codePartly, "%d of %d letters could not be %s and are kept", t.Failed, t.Matched, b.done)
 	}
 	return nil
