@@ -53,6 +53,9 @@ func (p *perTopic) SubscribeInitialize(topic string) error {
 		return err
 	}
 	brokertest.CleanAMQP(p.t, p.url, []string{p.ns + "." + topic + p.group}, []string{p.ns + "." + topic})
+	// One test closes its subscriber in the background; a live one would declare the
+	// queue again. What is registered last is done first.
+	p.t.Cleanup(func() { _ = p.Close() })
 	return errors.Join(s.SubscribeInitialize(topic), s.Close())
 }
 
