@@ -53,8 +53,8 @@ func (p *perTopic) SubscribeInitialize(topic string) error {
 		return err
 	}
 	brokertest.CleanAMQP(p.t, p.url, []string{p.ns + "." + topic + p.group}, []string{p.ns + "." + topic})
-	// One test closes its subscriber in the background; a live one would declare the
-	// queue again. What is registered last is done first.
+	// Some tests leave a subscriber open for a while, and it would declare the queue
+	// again. What is registered last is done first.
 	p.t.Cleanup(func() { _ = p.Close() })
 	return errors.Join(s.SubscribeInitialize(topic), s.Close())
 }
@@ -86,7 +86,9 @@ func TestWatermillSuite(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = broker.Close() })
 			group := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
-				return broker.Publisher(), &perTopic{t: t, broker: broker, url: url, ns: ns, group: group, order: order}
+				p := &perTopic{t: t, broker: broker, url: url, ns: ns, group: group, order: order}
+				t.Cleanup(func() { _ = p.Close() })
+				return broker.Publisher(), p
 			}
 			tests.TestPubSub(t, tests.Features{
 				ConsumerGroups: true, Persistent: true, GuaranteedOrder: order,
