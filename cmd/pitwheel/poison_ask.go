@@ -20,6 +20,8 @@ func (b *bulk) again() string {
 		switch v, many := f.Value.(pflag.SliceValue); {
 		case strings.HasSuffix(f.Name, "-url"):
 			parts = append(parts, "--"+f.Name+"=…") // It may hold a password.
+		case f.Value.Type() == "bool" && f.Value.String() == "true":
+			parts = append(parts, "--"+f.Name)
 		case many:
 			for _, one := range v.GetSlice() {
 				parts = append(parts, "--"+f.Name+"="+shellWord(one))

@@ -355,7 +355,7 @@ func TestPoisonRetryInterrupted(t *testing.T) {
 			if code != exitInterrupted {
 				t.Errorf("interrupted, it ended with %d", code)
 			}
-			has(t, p.errs.String(), "of 600 letters are retried", "go on with `", "poison retry --filter=handler=send-welcome,type=USER_CREATED --yes=true --rate=500/s`")
+			has(t, p.errs.String(), "of 600 letters are retried", "go on with `", "poison retry --filter=handler=send-welcome,type=USER_CREATED --yes --rate=500/s`")
 		}
 		if left := b.count(); left == 0 || left == before {
 			t.Errorf("%d of %d letters are left: nothing was interrupted", left, before)
