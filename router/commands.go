@@ -19,6 +19,8 @@ type CommandsConfig struct {
 	Publisher message.Publisher
 	// Log is where outcomes are stored.
 	Log Log
+	// MaxBytes bounds a command's data. Default: 1 MiB.
+	MaxBytes int
 	// Metrics may be nil.
 	Metrics *Metrics
 }
@@ -29,6 +31,7 @@ type Commands struct {
 	catalogue *events.Catalogue
 	bus       *cqrs.CommandBus
 	log       Log
+	maxBytes  int
 }
 
 // NewCommands makes a sender of commands.
@@ -48,13 +51,16 @@ func NewCommands(c CommandsConfig) (*Commands, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Commands{catalogue: c.Catalogue, bus: bus, log: c.Log}, nil
+	if c.MaxBytes <= 0 {
+		c.MaxBytes = DefaultMaxBytes
+	}
+	return &Commands{catalogue: c.Catalogue, bus: bus, log: c.Log, maxBytes: c.MaxBytes}, nil
 }
 
 // Send validates a command and hands it to the broker. It returns when the broker
 // has it: the command will be decided, and where its outcome will be is in the
 // receipt. Errors: a rejection if the command is invalid; the codes UNKNOWN_TYPE,
-// UNHANDLED (no queue takes it), UNAVAILABLE or TIMEOUT (whether the broker has
+// TOO_LARGE, UNHANDLED (no queue takes it), UNAVAILABLE or TIMEOUT (whether the broker has
 // it is unknown; sending it again under its id settles that).
 //
 // Within a handler, the command continues the story of the message in hand, and
@@ -94,6 +100,9 @@ func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOp
 	e.AggregateID = cmd.AggregateID()
 	if e.Data, err = json.Marshal(cmd); err != nil {
 		return events.Receipt{}, events.Errorf(events.CodeInvalid, "the command %s cannot be written as JSON: %w", t.Name, err)
+	}
+	if n := len(e.Data); n > c.maxBytes {
+		return events.Receipt{}, events.Errorf(events.CodeTooLarge, "the data of %s has %d bytes, and %d are allowed", t.Name, n, c.maxBytes)
 	}
 	if err := c.bus.Send(ctx, &e); err != nil {
 		return events.Receipt{}, err

@@ -12,10 +12,18 @@ import (
 func (c *consumer) correlate(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
 		d := &delivery{Context: msg.Context(), handler: c, verdict: verdictAborted}
-		d.envelope, d.unreadable = readMessage(msg)
+		d.envelope, d.unreadable = c.read(msg)
 		msg.SetContext(d)
 		return next(msg)
 	}
+}
+
+// read reads a message, unless it is larger than any message may be.
+func (c *consumer) read(msg *message.Message) (events.Envelope, error) {
+	if n := len(msg.Payload); n > c.maxBytes {
+		return unread(msg), events.Errorf(events.CodeTooLarge, "the message has %d bytes, and %d are allowed", n, c.maxBytes)
+	}
+	return readMessage(msg)
 }
 
 // readMessage reads a message. One that cannot be read has an identity all the same:
@@ -24,16 +32,25 @@ func (c *consumer) correlate(next message.HandlerFunc) message.HandlerFunc {
 func readMessage(msg *message.Message) (events.Envelope, error) {
 	e, err := decode(msg)
 	if err != nil {
-		e = events.Envelope{Header: readHeader(msg)}
-		switch {
-		case e.ID == "":
-			e.ID = events.DeriveID("content", e.Type, string(msg.Payload))
-		case !events.IsID(e.ID):
-			e.ID = events.NormalizeID(e.ID)
-		}
+		return unread(msg), err
 	}
 	if e.CorrelationID == "" {
 		e.CorrelationID = e.ID // A foreign message starts a story of its own.
 	}
-	return e, err
+	return e, nil
+}
+
+// unread says of a message what can be said without reading its body.
+func unread(msg *message.Message) events.Envelope {
+	e := events.Envelope{Header: readHeader(msg)}
+	switch {
+	case e.ID == "":
+		e.ID = events.DeriveID("content", e.Type, string(msg.Payload))
+	case !events.IsID(e.ID):
+		e.ID = events.NormalizeID(e.ID)
+	}
+	if e.CorrelationID == "" {
+		e.CorrelationID = e.ID
+	}
+	return e
 }

@@ -52,6 +52,8 @@ const (
 	// verdictEarly is a message that came before its time and waits on. It is not
 	// counted.
 	verdictEarly verdict = "early"
+	// verdictParked is a message that waits behind a failed one of its key.
+	verdictParked verdict = "parked"
 	// verdictAborted is a delivery that was given back: the process is stopping,
 	// or the store is away. It is no failure of the handler and not counted.
 	verdictAborted verdict = "aborted"
@@ -102,6 +104,8 @@ type consumer struct {
 	}
 	maxRest time.Duration
 	inbox   Inbox
+	parking Parking // nil: none
+	key     func(*message.Message) string
 	breaker *breaker // nil: none
 	// maxBytes bounds a message's body.
 	maxBytes int

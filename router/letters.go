@@ -30,7 +30,10 @@ type lettersKeeper struct {
 	plan    *plan
 	sub     Subscriber
 	letters Letters
+	parking Parking // nil: none
 	key     func(*message.Message) string
+	// maxBytes bounds what is read, as it does for the handler: a message has one id.
+	maxBytes int
 }
 
 // keeper prepares the move for one handler, of whatever kind.
@@ -42,7 +45,11 @@ func (r *Router) keeper(p *plan) (*lettersKeeper, error) {
 	if err != nil {
 		return nil, events.Errorf(events.CodeOf(err), "the poison queue of handler %q: %w", p.name, err)
 	}
-	return &lettersKeeper{plan: p, sub: sub, letters: r.config.Letters, key: keyOf(r.config.Catalogue)}, nil
+	k := &lettersKeeper{plan: p, sub: sub, letters: r.config.Letters, key: keyOf(r.config.Catalogue), maxBytes: r.config.MaxBytes}
+	if p.policy.Ordered && p.kind != KindProjection {
+		k.parking = r.config.Parking
+	}
+	return k, nil
 }
 
 func (k *lettersKeeper) name() string { return lettersRole + k.plan.name }
@@ -51,7 +58,14 @@ func (k *lettersKeeper) name() string { return lettersRole + k.plan.name }
 func (k *lettersKeeper) keep(msg *message.Message) error {
 	ctx, cancel := context.WithTimeout(msg.Context(), letterTimeout)
 	defer cancel()
-	return k.letters.StoreLetter(ctx, k.letter(msg, time.Now()))
+	l := k.letter(msg, time.Now())
+	if k.parking != nil && l.Source == events.LetterFromBroker && l.Key != "" {
+		// The router has blocked the key of what it gave up itself.
+		if _, err := k.parking.BlockKey(ctx, k.plan.name, l.Key, l.MessageID); err != nil {
+			return err
+		}
+	}
+	return k.letters.StoreLetter(ctx, l)
 }
 
 // letter reads a message of the poison queue: one that the router has put there,
@@ -65,9 +79,12 @@ func (k *lettersKeeper) letter(msg *message.Message, now time.Time) events.Lette
 	read := message.NewMessage(msg.UUID, msg.Payload)
 	read.Metadata = meta
 	e, _ := readMessage(read) // What cannot be read has an identity, too.
+	if len(msg.Payload) > k.maxBytes {
+		e = unread(read)
+	}
 	l := events.Letter{
 		ID: events.LetterID(k.plan.name, e.ID), Handler: k.plan.name, Kind: string(k.plan.kind), Queue: k.plan.policy.Queue, Topic: k.plan.topic,
-		Type: bounded(e.Type, maxName), Key: bounded(k.key(read), maxName), MessageID: e.ID, CorrelationID: bounded(e.CorrelationID, maxName),
+		Type: bounded(e.Type, maxName), Key: parkingKey(k.key(read)), MessageID: e.ID, CorrelationID: bounded(e.CorrelationID, maxName),
 		Size: len(msg.Payload), Body: msg.Payload, Metadata: meta,
 	}
 	switch {

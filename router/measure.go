@@ -32,6 +32,9 @@ func (c *consumer) measure(next message.HandlerFunc) message.HandlerFunc {
 		case verdictRetried:
 			m.retried.Inc()
 			m.failed.Observe(spent.Seconds())
+		case verdictParked:
+			m.parked.Inc()
+			m.succeeded.Observe(spent.Seconds())
 		case verdictAborted, verdictEarly:
 			m.failed.Observe(spent.Seconds())
 		}

@@ -27,15 +27,17 @@ type Metrics struct {
 	relayLag    prometheus.Gauge
 	projections *prometheus.GaugeVec
 	letters     *prometheus.GaugeVec
+	parked      *prometheus.GaugeVec
+	blocked     *prometheus.GaugeVec
 }
 
 // handlerMetrics are the handles of one handler, resolved once.
 type handlerMetrics struct {
-	succeeded, failed                     prometheus.Observer
-	acked, nacked                         prometheus.Counter
-	handled, duplicate, retried, poisoned prometheus.Counter
-	inFlight                              prometheus.Gauge
-	attempt, age                          prometheus.Observer
+	succeeded, failed                             prometheus.Observer
+	acked, nacked                                 prometheus.Counter
+	handled, duplicate, retried, poisoned, parked prometheus.Counter
+	inFlight                                      prometheus.Gauge
+	attempt, age                                  prometheus.Observer
 }
 
 // latency covers 0.1 ms to 100 s: from an in-memory handler to a slow partner.
@@ -56,7 +58,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		received: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "subscriber_messages_received_total",
 			Help: "Messages received, by whether they were acknowledged."}, []string{"subscriber_name", handler, "acked"}),
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pitwheel_handler_messages_total",
-			Help: "Messages by how they ended; retried counts failed attempts that another one followed."}, []string{handler, "outcome"}),
+			Help: "Messages by how they ended; retried counts failed attempts that another one followed, parked those that had to wait behind another message of their key."}, []string{handler, "outcome"}),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_in_flight",
 			Help: "Messages in the pipeline now."}, []string{handler}),
 		attempt: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "pitwheel_handler_attempt_seconds",
@@ -81,10 +83,14 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Help: "Events in the log that the projection has not applied yet."}, []string{"projection"}),
 		letters: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_poison_letters",
 			Help: "Poison letters in the store; every instance shows all of them."}, []string{handler}),
+		parked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_parked_messages",
+			Help: "Messages that wait behind a failed one of their key, for handlers that ask for order."}, []string{handler}),
+		blocked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_blocked_keys",
+			Help: "Keys with a failed message that others have to wait behind, for handlers that ask for order."}, []string{handler}),
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.execution, m.publish, m.received, m.messages, m.inFlight, m.attempt, m.age,
-		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.projections, m.letters} {
+		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.projections, m.letters, m.parked, m.blocked} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)
@@ -100,6 +106,7 @@ func (m *Metrics) handler(name string) *handlerMetrics {
 		duplicate: m.messages.WithLabelValues(name, string(verdictDuplicate)),
 		retried:   m.messages.WithLabelValues(name, string(verdictRetried)),
 		poisoned:  m.messages.WithLabelValues(name, string(verdictPoisoned)),
+		parked:    m.messages.WithLabelValues(name, string(verdictParked)),
 		inFlight:  m.inFlight.WithLabelValues(name),
 		attempt:   m.attempt.WithLabelValues(name),
 		age:       m.age.WithLabelValues(name),

@@ -10,6 +10,7 @@ func (c *consumer) pipeline() []message.HandlerMiddleware {
 		c.measure,   // sees how it ended, whatever happens inside
 		c.poison,    // what failed for good is set aside whole, and acknowledged
 		c.delay,     // what is to be tried again rests in its lane, or waits at the broker
+		c.park,      // where order is asked for, what comes after a failed message waits behind it
 		c.dedupe,    // what was handled before is not handled again
 		c.due,       // what came too early waits on
 		c.guard,     // a handler that fails and fails gets no messages but probes

@@ -47,7 +47,7 @@ type Policy struct {
 	// Ordered keeps the order of each key across instances too, by letting one
 	// instance consume at a time, and through failures: while a message waits at the
 	// broker for its next attempt, or sits in poison, later ones of its key are
-	// parked behind it (see Parking).
+	// parked behind it ([Parking]).
 	Ordered bool
 	// Paused starts the handler without consuming. What arrives waits in its queue.
 	Paused bool

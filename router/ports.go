@@ -77,6 +77,34 @@ type Letters interface {
 	CountLetters(ctx context.Context) (map[string]int, error)
 }
 
+// Parking keeps, for handlers that ask for order, what must wait behind a failed
+// message of its key, the blocker: in a handler, a key has one or none. Keys and ids
+// are those of the router; a parked message is kept whole. Every method may be
+// called again with the same arguments, as after a crash.
+type Parking interface {
+	// KeyBlocker returns the id of a key's blocker, "" if it has none. It is asked
+	// before every message.
+	KeyBlocker(ctx context.Context, handler, key string) (string, error)
+	// BlockKey makes a message the blocker of its key unless the key has one, and
+	// returns the id of the blocker that it has then. A blocker is not parked.
+	BlockKey(ctx context.Context, handler, key, id string) (string, error)
+	// ParkMessage parks a message behind all that are parked of its key, unless it
+	// is among them, and returns the id of the blocker. If the key has none, or it is
+	// the message itself, nothing is parked.
+	ParkMessage(ctx context.Context, handler, key, id string, msg *message.Message) (string, error)
+	// ReleaseKey makes the first parked message the blocker, in place of the one with
+	// the given id, and returns it; without a parked one the key has no blocker any
+	// more. The message stays parked until UnparkMessage says that it is in the
+	// handler's queue. A blocker that is parked still is returned whatever the id:
+	// whoever was to put it into the queue may not have come to it.
+	ReleaseKey(ctx context.Context, handler, key, id string) (next string, msg *message.Message, err error)
+	// UnparkMessage ends the parking of a blocker.
+	UnparkMessage(ctx context.Context, handler, key, id string) error
+	// CountParked returns how many keys of a handler have a blocker, and how many
+	// messages are parked.
+	CountParked(ctx context.Context, handler string) (keys, messages int, err error)
+}
+
 // Elector picks one of several instances for a role.
 type Elector interface {
 	// Lead runs f whenever this instance holds the role, until ctx is over or f

@@ -32,6 +32,9 @@ type Config struct {
 	Elector     Elector
 	// Inbox is optional: without one, reactions are not deduplicated.
 	Inbox Inbox
+	// Parking is optional: without it, later messages of a key pass one that failed
+	// also in handlers that ask for order.
+	Parking Parking
 	// Letters are optional: without them, poison letters stay in their queues.
 	Letters Letters
 
@@ -166,7 +169,7 @@ func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 		r.bystanders = append(r.bystanders, declared{p.topic, sub})
 		return nil
 	}
-	c := &consumer{plan: p, sub: sub, letters: letters, delayed: r.config.Transport, maxRest: r.config.MaxRest, inbox: r.config.Inbox, metrics: r.metrics.handler(p.name), logger: r.logger,
+	c := &consumer{plan: p, sub: sub, letters: letters, delayed: r.config.Transport, maxRest: r.config.MaxRest, inbox: r.config.Inbox, parking: r.config.Parking, key: keyOf(r.config.Catalogue), metrics: r.metrics.handler(p.name), logger: r.logger,
 		breaker: newBreaker(p, r.metrics, r.logger), maxBytes: r.config.MaxBytes, stopping: r.stopping}
 	if p.policy.Rate > 0 {
 		r.metrics.rateLimit.WithLabelValues(p.name).Set(p.policy.Rate)

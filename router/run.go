@@ -199,6 +199,7 @@ func (r *Router) watchLag(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		r.countLetters(ctx)
+		r.countParked(ctx)
 		if end, err := r.config.Reader.End(ctx); err == nil {
 			if at, err := r.config.Checkpoints.Checkpoint(ctx, relayRole); err == nil {
 				r.metrics.relayLag.Set(float64(at.Behind(end)))
@@ -229,6 +230,19 @@ func (r *Router) countLetters(ctx context.Context) {
 	}
 	for _, k := range r.keepers {
 		r.metrics.letters.WithLabelValues(k.plan.name).Set(float64(counts[k.plan.name]))
+	}
+}
+
+// countParked shows what waits behind failed messages.
+func (r *Router) countParked(ctx context.Context) {
+	for _, c := range r.consumers {
+		if c.parking == nil || !c.plan.policy.Ordered {
+			continue
+		}
+		if keys, messages, err := c.parking.CountParked(ctx, c.plan.name); err == nil {
+			r.metrics.blocked.WithLabelValues(c.plan.name).Set(float64(keys))
+			r.metrics.parked.WithLabelValues(c.plan.name).Set(float64(messages))
+		}
 	}
 }
 

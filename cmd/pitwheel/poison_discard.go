@@ -14,7 +14,8 @@ func (c *cli) poisonDiscard() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "discard [ID…] --reason TEXT",
 		Short: "Remove letters for good",
-		Long:  "Remove letters that nobody needs any more. Who did it and why is kept in the audit trail.",
+		Long: "Remove letters that nobody needs any more; what waits behind their messages goes on, where a handler keeps\n" +
+			"the order of its keys. Who did it and why is kept in the audit trail.",
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if b.why == "" && !b.dryRun {
 				return usagef("`%s` needs --reason: it is kept in the audit trail", cmd.CommandPath())
@@ -23,7 +24,9 @@ func (c *cli) poisonDiscard() *cobra.Command {
 				return err
 			}
 			defer b.client.Close()
-			return b.run(cmd.Context(), b.discard)
+			d := &discarder{releaser{bulk: b}}
+			defer d.close()
+			return b.run(cmd.Context(), d.discard)
 		},
 	}
 	b.cmd = cmd
@@ -32,7 +35,13 @@ func (c *cli) poisonDiscard() *cobra.Command {
 	return cmd
 }
 
-func (b *bulk) discard(ctx context.Context, letters []events.Letter, t *tally) error {
+// discarder removes letters for good.
+type discarder struct{ releaser }
+
+func (b *discarder) discard(ctx context.Context, letters []events.Letter, t *tally) error {
+	if err := b.release(ctx, letters); err != nil {
+		return err
+	}
 	removals, err := b.client.store.RemoveLetters(ctx, events.LetterChange{Action: events.LetterDiscarded, Who: b.c.who(), Why: b.why}, letters...)
 	again := 0
 	for _, is := range removals {

@@ -123,7 +123,7 @@ func (s *service) turn(ctx context.Context, store *redisdb.Store, transport rout
 	}
 	r, err := router.New(router.Config{
 		Catalogue: s.catalogue, Handlers: handlers.All(handlers.Deps{Mailer: mailer}), Tuning: s.settings.Handlers, Only: s.only,
-		Transport: transport, Log: log, Reader: store, Checkpoints: store, Views: views, Inbox: store, Elector: store, Letters: store,
+		Transport: transport, Log: log, Reader: store, Checkpoints: store, Views: views, Inbox: store, Parking: store, Elector: store, Letters: store,
 		Logger: s.logger, WatermillLogger: telemetry.WatermillLogger(s.logger), Metrics: s.metrics, DrainTimeout: s.settings.DrainTimeout,
 	})
 	if err != nil {

@@ -23,6 +23,9 @@
 //	{letters}:audit                stream: what was done to letters, by whom and why
 //	checkpoint:ROLE                hash: how far a role has read each partition
 //	inbox:{HANDLER}:ID             exists for a while once the handler has handled the message
+//	{parking:HANDLER}:blockers     hash: key → the message that it waits for
+//	{parking:HANDLER}:order:KEY, :parked:KEY  list and hash: the messages that wait behind it
+//	{parking:HANDLER}:count        how many these are, of all keys
 //	delayed:{QUEUE}                sorted set: messages of a queue that wait for their time
 //	lease:ROLE                     who holds a role
 //	user.events, user.commands     stream: messages of a topic; one consumer group a queue

@@ -40,6 +40,14 @@ var (
 	delayLua string
 	//go:embed due.lua
 	dueLua string
+	//go:embed park.lua
+	parkLua string
+	//go:embed park_block.lua
+	parkBlockLua string
+	//go:embed park_release.lua
+	parkReleaseLua string
+	//go:embed park_done.lua
+	parkDoneLua string
 )
 
 // script is a script and its hash, by which a server that has seen it knows it.
@@ -53,6 +61,7 @@ type scripts struct {
 	append, load, snapshot, checkpoint, commit, list, renew, release, claim, trim, record *script
 	letterStore, letterRemove, letterEdit                                                 *script
 	delay, due                                                                            *script
+	park, parkBlock, parkRelease, parkDone                                                *script
 
 	sources map[any]string // by hash
 }
@@ -71,6 +80,7 @@ func newScripts() scripts {
 		renew: add(renewLua), release: add(releaseLua), claim: add(claimLua), trim: add(trimLua), record: add(recordLua),
 		letterStore: add(letterStoreLua), letterRemove: add(letterRemoveLua), letterEdit: add(letterEditLua),
 		delay: add(delayLua), due: add(dueLua),
+		park: add(parkLua), parkBlock: add(parkBlockLua), parkRelease: add(parkReleaseLua), parkDone: add(parkDoneLua),
 		sources: sources,
 	}
 }

@@ -50,6 +50,13 @@ type Letter struct {
 // shortened to a millisecond.
 func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler) *Kit {
 	t.Helper()
+	return StartWith(t, func(*router.Config) {}, catalogue, handlers...)
+}
+
+// StartWith is [Start] with a last word on how the router is made: adapt may change
+// any of its settings, or put something of its own around a port.
+func StartWith(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue, handlers ...router.Handler) *Kit {
+	t.Helper()
 	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}, kept: &Letters{}}
 	short := time.Millisecond
 	tuning := map[string]router.Tuning{}
@@ -63,11 +70,13 @@ func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler
 	var err error
 	k.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: catalogue, Publisher: k.transport.Publisher(), Log: k.store})
 	k.must(err)
-	r, err := router.New(router.Config{
+	config := router.Config{
 		Catalogue: catalogue, Handlers: handlers, Tuning: tuning, Transport: k.transport,
 		Log: k.store, Reader: k.store, Checkpoints: k.store, Views: k.store, Elector: k.store,
-		Inbox: &watchedInbox{k.store, &k.handled}, Letters: k.kept,
-	})
+		Inbox: &watchedInbox{k.store, &k.handled}, Parking: k.store, Letters: k.kept,
+	}
+	adapt(&config)
+	r, err := router.New(config)
 	k.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
@@ -217,6 +226,17 @@ func (k *Kit) Retry(queue string) {
 	k.t.Helper()
 	for _, l := range k.kept.take(queue) {
 		k.must(k.transport.deposit(queue, router.Replay(l)))
+	}
+	k.Settle()
+}
+
+// Discard gives up the letters of a queue, as `pitwheel poison discard` does, and
+// returns when everything has reacted to it.
+func (k *Kit) Discard(queue string) {
+	k.t.Helper()
+	for _, l := range k.kept.Of(queue) {
+		k.must(router.Release(context.Background(), k.store, k.transport.QueuePublisher(), l))
+		k.kept.remove(l.ID)
 	}
 	k.Settle()
 }

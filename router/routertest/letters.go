@@ -62,6 +62,12 @@ func (l *Letters) take(queue string) []events.Letter {
 	return out
 }
 
+func (l *Letters) remove(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = slices.DeleteFunc(l.kept, func(k *keptLetter) bool { return k.ID == id })
+}
+
 // Of returns the letters of a queue.
 func (l *Letters) Of(queue string) []events.Letter {
 	l.mu.Lock()

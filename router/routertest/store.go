@@ -22,6 +22,7 @@ type Store struct {
 	snapshots map[string]events.Snapshot
 	marks     map[string]events.Cursor
 	seen      map[string]bool
+	parked    map[[2]string]*parkedKey
 }
 
 // Load returns the history of an aggregate.

@@ -1,0 +1,129 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// park keeps the order of a key through failures, for handlers that ask for it. A
+// message that has to leave its lane unhandled, to wait at the broker or in poison,
+// blocks its key first; what comes after it is parked. When it is handled at last,
+// the first parked message follows it into the queue and blocks the key in turn,
+// until nothing is parked.
+//
+// Wherever this is interrupted, the message in hand is not acknowledged and comes
+// again, and what was begun is done again; a message may come twice by that.
+func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
+	if c.parking == nil || !c.plan.policy.Ordered {
+		return next
+	}
+	return func(msg *message.Message) ([]*message.Message, error) {
+		d := deliveryOf(msg.Context())
+		key, id := parkingKey(c.key(msg)), d.envelope.ID
+		if key == "" {
+			return next(msg)
+		}
+		blocker, err := c.parking.KeyBlocker(d, c.plan.name, key)
+		if err == nil && blocker != "" && blocker != id {
+			blocker, err = c.queueUp(d, key, msg)
+		}
+		if err != nil {
+			d.verdict = verdictAborted
+			return nil, aborted{err}
+		}
+		if blocker != "" && blocker != id {
+			return nil, nil
+		}
+		out, err := next(msg)
+		var given aborted
+		switch {
+		case errors.As(err, &given):
+		case err != nil:
+			if berr := c.block(d, key); berr != nil {
+				return nil, aborted{berr}
+			}
+		case d.pause > c.maxRest:
+			if berr := c.block(d, key); berr != nil {
+				// Its place in its lane is as good, for as long as the store is away.
+				c.logger.WarnContext(d, "key not blocked, its message rests in its lane", c.attrs(d, slog.Any("error", berr))...)
+				d.keep = true
+			}
+		case blocker == id && (d.verdict == verdictHandled || d.verdict == verdictDuplicate):
+			if rerr := release(d, c.parking, c.letters, c.plan.name, c.plan.policy.Queue, key, id); rerr != nil {
+				return nil, aborted{rerr}
+			}
+		}
+		return out, err
+	}
+}
+
+// parkingKey is a key as the store of parked messages knows it, and a letter.
+func parkingKey(key string) string { return bounded(key, maxName) }
+
+// queueUp parks a message behind its key's blocker and returns that, as
+// [Parking].ParkMessage does. What was handled before need not wait.
+func (c *consumer) queueUp(d *delivery, key string, msg *message.Message) (string, error) {
+	d.verdict = verdictParked
+	if c.inbox != nil && c.plan.kind != KindCommand && d.unreadable == nil {
+		switch seen, err := c.inbox.Seen(d, c.plan.name, d.envelope.ID); {
+		case err != nil:
+			return "", err
+		case seen:
+			d.verdict = verdictDuplicate
+		}
+	}
+	blocker := "seen"
+	if d.verdict == verdictParked {
+		var err error
+		if blocker, err = c.parking.ParkMessage(d, c.plan.name, key, d.envelope.ID, msg); err != nil {
+			return "", err
+		}
+		if blocker == "" || blocker == d.envelope.ID {
+			d.verdict = verdictAborted // Until the handler has said otherwise.
+			return blocker, nil
+		}
+	}
+	// Whoever has released the key last may have died over it.
+	return blocker, release(d, c.parking, c.letters, c.plan.name, c.plan.policy.Queue, key, d.envelope.ID)
+}
+
+// block makes the message in hand the one that its key waits for.
+func (c *consumer) block(d *delivery, key string) error {
+	blocker, err := c.parking.BlockKey(d, c.plan.name, key, d.envelope.ID)
+	if err == nil && blocker != d.envelope.ID {
+		// Another instance has handled the key meanwhile. The message comes again, and is parked.
+		err = events.Errorf(events.CodeConflict, "the key %.80q waits for the message %s already", key, blocker).MayRetry()
+	}
+	return err
+}
+
+// release lets a key go on after a message: the first parked one goes into the queue.
+func release(ctx context.Context, p Parking, queues message.Publisher, handler, queue, key, id string) error {
+	next, msg, err := p.ReleaseKey(ctx, handler, key, id)
+	if err != nil || msg == nil {
+		return err
+	}
+	publishing, cancel := context.WithTimeout(ctx, delayTimeout)
+	defer cancel()
+	msg.SetContext(publishing)
+	if err := queues.Publish(queue, msg); err != nil {
+		return err
+	}
+	return p.UnparkMessage(ctx, handler, key, next)
+}
+
+// Release lets the messages go on that are parked behind the one of a letter, if
+// there are any: it comes before a letter is removed whose message will not be
+// handled any more. It may be called again. The publisher publishes into queues, as
+// [Transport].QueuePublisher.
+func Release(ctx context.Context, p Parking, queues message.Publisher, l events.Letter) error {
+	if l.Key == "" || l.Kind == string(KindProjection) {
+		return nil
+	}
+	return release(ctx, p, queues, l.Handler, l.Queue, l.Key, l.MessageID)
+}
