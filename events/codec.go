@@ -50,16 +50,30 @@ func appendString(out []byte, s string) []byte {
 // A body without an id gets one derived from its content, so that a redelivery
 // has the same one. An error has the code UNDECODABLE: trying again cannot help.
 func Decode(body []byte, beside Header) (Envelope, error) {
+	e := Envelope{Header: beside}
+	if err := DecodeInto(&e, body); err != nil {
+		return Envelope{}, err
+	}
+	return e, nil
+}
+
+// DecodeInto is [Decode] for an envelope whose header holds what is known from
+// beside the body. After an error the envelope is as it was.
+func DecodeInto(e *Envelope, body []byte) error {
 	if id, typ, at, data, ok := split(body); ok && IsID(string(id)) && len(typ) > 0 {
 		if t, err := time.Parse(time.RFC3339Nano, string(at)); err == nil && t.Location() == time.UTC {
-			e := Envelope{Header: beside, Data: data}
-			e.ID, e.Timestamp = same(id, beside.ID), t.Truncate(time.Millisecond)
-			e.Type = same(typ, beside.Type)
-			e.SchemaVersion = max(1, beside.SchemaVersion)
-			return e, nil
+			e.Data = data
+			e.ID, e.Timestamp = same(id, e.ID), t.Truncate(time.Millisecond)
+			e.Type = same(typ, e.Type)
+			e.SchemaVersion = max(1, e.SchemaVersion)
+			return nil
 		}
 	}
-	return decodeAny(body, beside)
+	general, err := decodeAny(body, e.Header)
+	if err == nil {
+		*e = general
+	}
+	return err
 }
 
 // same returns b as a string, without a copy if it is the given one.

@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -84,4 +85,15 @@ func TestSendWelcome(t *testing.T) {
 			t.Errorf("the letter is %+v", l)
 		}
 	})
+}
+
+func TestAMessageThatIsTooLargeIsSetAsideWhole(t *testing.T) {
+	t.Parallel()
+	kit, _ := start(t)
+	body := []byte(`{"type":"USER_CREATED","data":{"userId":"` + ada + `","name":"` + strings.Repeat("x", 2<<20) + `"}}`)
+	kit.Deliver("user.events", "USER_CREATED", body)
+	letters := kit.Poisoned("notification-service")
+	if len(letters) != 1 || letters[0].Code != events.CodeTooLarge || len(letters[0].Body) != len(body) {
+		t.Errorf("%d letters", len(letters))
+	}
 }

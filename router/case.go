@@ -17,8 +17,8 @@ type ProjectionCase struct {
 	typ   string
 	data  reflect.Type
 	row   reflect.Type
-	key   func(*events.Type, events.Envelope) (string, error)
-	apply func(row any, t *events.Type, e events.Envelope) error
+	key   func(*events.Type, *events.Envelope) (string, error)
+	apply func(row any, t *events.Type, e *events.Envelope) error
 	codec rowCodec
 }
 
@@ -49,23 +49,23 @@ func CaseBy[R any, E events.Data](key func(Event[E]) string, f func(row *R, e Ev
 func caseOf[R any, E events.Data](key func(Event[E]) string, f func(row *R, e Event[E]) error) ProjectionCase {
 	var zero E
 	c := ProjectionCase{typ: zero.EventType(), data: reflect.TypeFor[E](), row: reflect.TypeFor[R](), codec: codecOf[R]()}
-	c.key = func(_ *events.Type, e events.Envelope) (string, error) { return e.AggregateID, nil }
+	c.key = func(_ *events.Type, e *events.Envelope) (string, error) { return e.AggregateID, nil }
 	if key != nil {
-		c.key = func(t *events.Type, e events.Envelope) (string, error) {
-			data, err := decodeTo[E](t, e)
-			if err != nil {
+		c.key = func(t *events.Type, e *events.Envelope) (string, error) {
+			event := Event[E]{Header: e.Header}
+			if err := decodeTo(t, e, &event.Data); err != nil {
 				return "", err
 			}
-			return key(Event[E]{Header: e.Header, Data: data}), nil
+			return key(event), nil
 		}
 	}
 	if f != nil {
-		c.apply = func(row any, t *events.Type, e events.Envelope) error {
-			data, err := decodeTo[E](t, e)
-			if err != nil {
+		c.apply = func(row any, t *events.Type, e *events.Envelope) error {
+			event := Event[E]{Header: e.Header}
+			if err := decodeTo(t, e, &event.Data); err != nil {
 				return err
 			}
-			return f(row.(*R), Event[E]{Header: e.Header, Data: data})
+			return f(row.(*R), event)
 		}
 	}
 	return c

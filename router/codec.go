@@ -33,9 +33,7 @@ func (envelopeCodec) Unmarshal(msg *message.Message, v any) error {
 	if !ok {
 		return events.Errorf(events.CodeInternal, "the buses carry *events.Envelope, not %T", v)
 	}
-	var err error
-	*e, err = decode(msg)
-	return err
+	return decode(msg, e)
 }
 
 // Name is the wire name of an envelope's type.
@@ -77,9 +75,9 @@ func writeHeader(m message.Metadata, h events.Header) {
 
 // readHeader reads what travels beside the body. A foreign producer may have put
 // anything there; what makes no sense is ignored, since the body decides.
-func readHeader(msg *message.Message) events.Header {
+func readHeader(msg *message.Message, h *events.Header) {
 	m := msg.Metadata
-	h := events.Header{
+	*h = events.Header{
 		ID:            msg.UUID,
 		Type:          m[events.MetaType],
 		CorrelationID: m[events.MetaCorrelationID],
@@ -94,17 +92,19 @@ func readHeader(msg *message.Message) events.Header {
 	if s := m[events.MetaSchemaVersion]; s != "" {
 		h.SchemaVersion, _ = strconv.Atoi(s)
 	}
-	return h
 }
 
-// decode reads a message. The time beside the body counts only if the body has
-// none, which is rare; so it is read last.
-func decode(msg *message.Message) (events.Envelope, error) {
-	e, err := events.Decode(msg.Payload, readHeader(msg))
-	if err == nil && e.Timestamp.IsZero() {
+// decode reads a message into e. The time beside the body counts only if the body
+// has none, which is rare; so it is read last.
+func decode(msg *message.Message, e *events.Envelope) error {
+	readHeader(msg, &e.Header)
+	if err := events.DecodeInto(e, msg.Payload); err != nil {
+		return err
+	}
+	if e.Timestamp.IsZero() {
 		if t, err := time.Parse(time.RFC3339Nano, msg.Metadata[events.MetaTimestamp]); err == nil {
 			e.Timestamp = t.UTC()
 		}
 	}
-	return e, err
+	return nil
 }

@@ -39,8 +39,8 @@ type decider struct {
 	logger    *slog.Logger
 }
 
-func (d *decider) handle(ctx context.Context, e events.Envelope) error {
-	v, err := d.catalogue.DecodeData(e)
+func (d *decider) handle(ctx context.Context, e *events.Envelope) error {
+	v, err := d.catalogue.DecodeData(*e)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (d *decider) handle(ctx context.Context, e events.Envelope) error {
 }
 
 // settle decides a command until its outcome is stored.
-func (d *decider) settle(ctx context.Context, e events.Envelope, cmd events.Command) (events.Outcome, error) {
+func (d *decider) settle(ctx context.Context, e *events.Envelope, cmd events.Command) (events.Outcome, error) {
 	if v, ok := cmd.(events.Validator); ok {
 		if err := v.Validate(); err != nil {
 			return d.reject(ctx, e, err)
@@ -112,7 +112,7 @@ func (d *decider) settle(ctx context.Context, e events.Envelope, cmd events.Comm
 }
 
 // reject stores a refusal as the command's outcome; any other error is returned.
-func (d *decider) reject(ctx context.Context, e events.Envelope, err error) (events.Outcome, error) {
+func (d *decider) reject(ctx context.Context, e *events.Envelope, err error) (events.Outcome, error) {
 	r, ok := events.AsRejection(err)
 	if !ok {
 		return events.Outcome{}, err
@@ -132,7 +132,7 @@ func (d *decider) append(ctx context.Context, a events.Append) (events.Outcome, 
 }
 
 // appendOf turns what was decided into what is stored.
-func (d *decider) appendOf(cmd events.Envelope, version uint64, decided []events.Data) (events.Append, error) {
+func (d *decider) appendOf(cmd *events.Envelope, version uint64, decided []events.Data) (events.Append, error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	a := events.Append{Aggregate: cmd.Aggregate, AggregateID: cmd.AggregateID, ExpectedVersion: version}
 	a.Outcome = events.Outcome{
@@ -166,7 +166,7 @@ func (d *decider) appendOf(cmd events.Envelope, version uint64, decided []events
 
 // snapshot keeps the state that was just folded from many events. It is a cache:
 // when keeping it fails, the next load is slow, and nothing else.
-func (d *decider) snapshot(ctx context.Context, e events.Envelope, h events.History, decided decision, schema string) {
+func (d *decider) snapshot(ctx context.Context, e *events.Envelope, h events.History, decided decision, schema string) {
 	if len(h.Events) < snapshotEvery {
 		return
 	}

@@ -95,7 +95,7 @@ func (d *delivery) giveBack(msg *message.Message, pause time.Duration) {
 // consumer is one handler that receives messages, with all it works with.
 type consumer struct {
 	plan    *plan
-	handle  func(context.Context, events.Envelope) error
+	handle  func(context.Context, *events.Envelope) error
 	sub     Subscriber
 	letters message.Publisher
 	// delayed is the transport, for what waits longer than maxRest.
@@ -121,5 +121,5 @@ func (c *consumer) pass(msg *message.Message) ([]*message.Message, error) {
 	if d.unreadable != nil {
 		return nil, d.unreadable
 	}
-	return nil, c.handle(msg.Context(), d.envelope)
+	return nil, c.handle(msg.Context(), &d.envelope)
 }

@@ -36,7 +36,7 @@ type Handler struct {
 	// state is the Go type of the aggregate's state, for a command handler.
 	state reflect.Type
 	// Exactly one of the following is set, by kind.
-	react   func(ctx context.Context, e events.Envelope, t *events.Type) error
+	react   func(ctx context.Context, e *events.Envelope, t *events.Type) error
 	decide  decideFunc
 	project *projectionSpec
 	// err is what the declaration itself got wrong; New reports it.
@@ -59,12 +59,12 @@ func On[E events.Data](name string, f func(context.Context, Event[E]) error, pol
 	var zero E
 	h := declare(name, KindReaction, policy, f == nil)
 	h.consume(reflect.TypeFor[E](), zero.EventType())
-	h.react = func(ctx context.Context, e events.Envelope, t *events.Type) error {
-		data, err := decodeTo[E](t, e)
-		if err != nil {
+	h.react = func(ctx context.Context, e *events.Envelope, t *events.Type) error {
+		event := Event[E]{Header: e.Header}
+		if err := decodeTo(t, e, &event.Data); err != nil {
 			return err
 		}
-		return f(ctx, Event[E]{Header: e.Header, Data: data})
+		return f(ctx, event)
 	}
 	return h
 }
@@ -139,14 +139,13 @@ func (h *Handler) consume(t reflect.Type, wire string) {
 }
 
 // decodeTo reads an envelope's data into D, brought up to the current schema.
-func decodeTo[D any](t *events.Type, e events.Envelope) (D, error) {
-	var data D
+func decodeTo[D any](t *events.Type, e *events.Envelope, data *D) error {
 	raw, err := t.Current(e.SchemaVersion, e.Data)
 	if err != nil {
-		return data, err
+		return err
 	}
-	if err := unmarshal(raw, &data); err != nil {
-		return data, events.Errorf(events.CodeUndecodable, "the data of %s %s does not fit its type: %w", e.Type, e.ID, err)
+	if err := unmarshal(raw, data); err != nil {
+		return events.Errorf(events.CodeUndecodable, "the data of %s %s does not fit its type: %w", e.Type, e.ID, err)
 	}
-	return data, nil
+	return nil
 }

@@ -78,9 +78,11 @@ func (k *lettersKeeper) letter(msg *message.Message, now time.Time) events.Lette
 	}
 	read := message.NewMessage(msg.UUID, msg.Payload)
 	read.Metadata = meta
-	e, _ := readMessage(read) // What cannot be read has an identity, too.
+	var e events.Envelope
 	if len(msg.Payload) > k.maxBytes {
-		e = unread(read)
+		unread(read, &e)
+	} else {
+		_ = readMessage(read, &e) // What cannot be read has an identity, too.
 	}
 	l := events.Letter{
 		ID: events.LetterID(k.plan.name, e.ID), Handler: k.plan.name, Kind: string(k.plan.kind), Queue: k.plan.policy.Queue, Topic: k.plan.topic,

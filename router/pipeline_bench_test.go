@@ -33,7 +33,7 @@ func BenchmarkPipeline(b *testing.B) {
 	m, _ := NewMetrics(nil)
 	p := plans[0]
 	k := &consumer{plan: p, metrics: m.handler(p.name), maxBytes: DefaultMaxBytes, logger: slog.New(slog.DiscardHandler)}
-	k.handle = func(ctx context.Context, e events.Envelope) error { return p.react(ctx, e, p.byName[e.Type]) }
+	k.handle = func(ctx context.Context, e *events.Envelope) error { return p.react(ctx, e, p.byName[e.Type]) }
 	h := k.pass
 	list := k.pipeline()
 	for i := len(list) - 1; i >= 0; i-- {

@@ -125,7 +125,7 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 		if !ok {
 			continue
 		}
-		key, err := c.key(p.plan.byName[c.typ], batch[i].Envelope)
+		key, err := c.key(p.plan.byName[c.typ], &batch[i].Envelope)
 		if err != nil {
 			return commit, i, err
 		}
@@ -150,7 +150,7 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 			continue
 		}
 		c := p.plan.project.cases[batch[i].Type]
-		if err := rows[keys[i]].apply(c, p.plan.byName[c.typ], batch[i].Envelope); err != nil {
+		if err := rows[keys[i]].apply(c, p.plan.byName[c.typ], &batch[i].Envelope); err != nil {
 			return commit, i, err
 		}
 	}
@@ -195,7 +195,7 @@ type viewRow struct {
 	read  bool
 }
 
-func (r *viewRow) apply(c ProjectionCase, t *events.Type, e events.Envelope) error {
+func (r *viewRow) apply(c ProjectionCase, t *events.Type, e *events.Envelope) error {
 	if r.value == nil {
 		text := r.text
 		if r.read {

@@ -178,7 +178,7 @@ func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 		d := &decider{plan: p, catalogue: r.config.Catalogue, log: r.config.Log, metrics: r.metrics, logger: r.logger}
 		c.handle = d.handle
 	} else {
-		c.handle = func(ctx context.Context, e events.Envelope) error {
+		c.handle = func(ctx context.Context, e *events.Envelope) error {
 			t, ok := p.byName[e.Type]
 			if !ok {
 				return events.Errorf(events.CodeUnknownType, "the handler %s reacts to %v, not to %q", p.name, p.types, e.Type)
@@ -197,8 +197,8 @@ func keyOf(c *events.Catalogue) func(*message.Message) string {
 		if id := msg.Metadata[events.MetaAggregateID]; id != "" {
 			return id
 		}
-		e, err := decode(msg)
-		if err != nil {
+		var e events.Envelope
+		if err := decode(msg, &e); err != nil {
 			return ""
 		}
 		v, err := c.DecodeData(e)

@@ -3,6 +3,7 @@ package routertest
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -220,25 +221,34 @@ func (k *Kit) Poisoned(queue string) []Letter {
 	return out
 }
 
-// Retry gives the letters of a queue to their handler again, as `pitwheel poison
-// retry` does, and returns when everything has reacted.
-func (k *Kit) Retry(queue string) {
+// Retry gives the letters of a queue, or only those of the given messages, to their
+// handler again, as `pitwheel poison retry` does, and returns when everything has
+// reacted.
+func (k *Kit) Retry(queue string, messageIDs ...string) {
 	k.t.Helper()
-	for _, l := range k.kept.take(queue) {
+	for _, l := range k.chosen(queue, messageIDs) {
+		k.kept.remove(l.ID)
 		k.must(k.transport.deposit(queue, router.Replay(l)))
 	}
 	k.Settle()
 }
 
-// Discard gives up the letters of a queue, as `pitwheel poison discard` does, and
-// returns when everything has reacted to it.
-func (k *Kit) Discard(queue string) {
+// Discard gives up the letters of a queue, or only those of the given messages, as
+// `pitwheel poison discard` does, and returns when everything has reacted to it.
+func (k *Kit) Discard(queue string, messageIDs ...string) {
 	k.t.Helper()
-	for _, l := range k.kept.Of(queue) {
+	for _, l := range k.chosen(queue, messageIDs) {
 		k.must(router.Release(context.Background(), k.store, k.transport.QueuePublisher(), l))
 		k.kept.remove(l.ID)
 	}
 	k.Settle()
+}
+
+// chosen are the letters of a queue whose messages are named; none named: all.
+func (k *Kit) chosen(queue string, messageIDs []string) []events.Letter {
+	return slices.DeleteFunc(k.kept.Of(queue), func(l events.Letter) bool {
+		return len(messageIDs) > 0 && !slices.Contains(messageIDs, l.MessageID)
+	})
 }
 
 // Row reads a projection's row into out and tells whether there is one.

@@ -53,15 +53,6 @@ func (l *Letters) CountLetters(context.Context) (map[string]int, error) {
 	return out, nil
 }
 
-// take removes the letters of a queue and returns them.
-func (l *Letters) take(queue string) []events.Letter {
-	out := l.Of(queue)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.kept = slices.DeleteFunc(l.kept, func(k *keptLetter) bool { return k.Queue == queue })
-	return out
-}
-
 func (l *Letters) remove(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,0 +1,151 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest"
+)
+
+// allDelayed lets every pause be spent at the broker.
+func allDelayed(c *router.Config) { c.MaxRest = 1 }
+
+// stubborn is a transport that does not delay as it is asked to, the first times.
+type stubborn struct {
+	router.Transport
+	times atomic.Int32
+	delay func(queue string, msgs ...*message.Message) error
+}
+
+func (s *stubborn) Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error {
+	if s.times.Add(-1) >= 0 {
+		return s.delay(queue, msgs...)
+	}
+	return s.Transport.Delay(ctx, queue, d, msgs...)
+}
+
+func TestDelayedAttemptsAreCountedAndNeverEarly(t *testing.T) {
+	t.Parallel()
+	const pause = 30 * time.Millisecond
+	for name, adapt := range map[string]func(*router.Config){
+		"at the broker": allDelayed,
+		"the lane is long enough": func(c *router.Config) {
+			c.MaxRest = time.Hour
+			c.Transport = &stubborn{Transport: c.Transport, delay: nil} // It would panic.
+			c.Transport.(*stubborn).times.Store(1000)
+		},
+		"the broker's longest delay is shorter": func(c *router.Config) {
+			allDelayed(c)
+			s := &stubborn{Transport: c.Transport, delay: c.Transport.QueuePublisher().Publish} // At once.
+			s.times.Store(7)
+			c.Transport = s
+		},
+		"the broker is away": func(c *router.Config) {
+			c.MaxRest = time.Millisecond
+			s := &stubborn{Transport: c.Transport, delay: func(string, ...*message.Message) error { return errors.New("away") }}
+			s.times.Store(7)
+			c.Transport = s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			var at []time.Time
+			kit := routertest.StartWith(t, adapt, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+				mu.Lock()
+				defer mu.Unlock()
+				at = append(at, time.Now())
+				return events.RetryAfter(pause, errors.New("not yet"))
+			}, router.Policy{Attempts: 3}))
+			kit.Record(created(ada))
+			mu.Lock()
+			defer mu.Unlock()
+			if len(at) != 3 {
+				t.Fatalf("%d attempts, want 3", len(at))
+			}
+			for i := range at[1:] {
+				if between := at[i+1].Sub(at[i]); between < pause {
+					t.Errorf("attempt %d came after %s, want at least %s", i+2, between, pause)
+				}
+			}
+			letters := kit.Letters().Of("h")
+			if len(letters) != 1 || letters[0].Attempts != 3 || letters[0].FirstFailedAt.After(at[1]) {
+				t.Fatalf("letters: %+v", letters)
+			}
+			for name := range letters[0].Metadata {
+				if name == events.MetaDue || name == events.MetaAttempts {
+					t.Errorf("%s is left in the message's own metadata", name)
+				}
+			}
+			// Retried, it begins anew.
+			mu.Unlock()
+			kit.Retry("h")
+			mu.Lock()
+			if len(at) != 6 {
+				t.Errorf("%d attempts after a retry, want 6", len(at))
+			}
+		})
+	}
+}
+
+// While a message waits at the broker, later ones of its key go on.
+func TestADelayedMessageIsPassed(t *testing.T) {
+	t.Parallel()
+	var order []string
+	kit := routertest.StartWith(t, allDelayed, catalogue(t), router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+		if e.Data.Name == "first" && !slices.Contains(order, "second") {
+			return events.RetryAfter(20*time.Millisecond, errors.New("not yet"))
+		}
+		order = append(order, e.Data.Name)
+		return nil
+	}))
+	kit.Record(named(ada, "first"), named(ada, "second"))
+	if !slices.Equal(order, []string{"second", "first"}) {
+		t.Errorf("handled in the order %v", order)
+	}
+}
+
+func named(id, name string) users.Created {
+	return users.Created{UserID: id, Name: name, Email: "someone@example.com"}
+}
+
+func TestAHandlerSaysWhatIsWorthARetry(t *testing.T) {
+	t.Parallel()
+	hopeless := errors.New("hopeless")
+	for _, tt := range []struct {
+		name     string
+		err      error
+		attempts int
+	}{
+		{"it may help", errors.New("boom"), 3},
+		{"it does not", hopeless, 1},
+		{"the handler asks for it", events.RetryAfter(time.Millisecond, hopeless), 3},
+		{"permanent", events.Permanent(errors.New("boom")), 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var calls atomic.Int32
+			kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+				calls.Add(1)
+				return tt.err
+			}, router.Policy{Attempts: 3, RetryIf: func(err error) bool { return !errors.Is(err, hopeless) }}))
+			kit.Record(created(ada))
+			if got := int(calls.Load()); got != tt.attempts {
+				t.Errorf("%d attempts, want %d", got, tt.attempts)
+			}
+			if got := kit.Poisoned("h"); len(got) != 1 {
+				t.Errorf("letters: %+v", got)
+			}
+		})
+	}
+}

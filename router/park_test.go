@@ -1,0 +1,336 @@
+package router_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"pgregory.net/rapid"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest"
+)
+
+// workshop is a handler whose answers a test decides, and what it has handled.
+type workshop struct {
+	mu      sync.Mutex
+	answers map[string][]error // by name, one for each attempt; nil afterwards
+	handled map[string][]string
+}
+
+func (w *workshop) handle(_ context.Context, e router.Event[users.Created]) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if left := w.answers[e.Data.Name]; len(left) > 0 {
+		w.answers[e.Data.Name] = left[1:]
+		if left[0] != nil {
+			return left[0]
+		}
+	}
+	if w.handled == nil {
+		w.handled = map[string][]string{}
+	}
+	w.handled[e.Data.UserID] = append(w.handled[e.Data.UserID], e.Data.Name)
+	return nil
+}
+
+func (w *workshop) of(key string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(w.handled[key], " ")
+}
+
+func (w *workshop) answer(name string, with ...error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.answers == nil {
+		w.answers = map[string][]error{}
+	}
+	w.answers[name] = with
+}
+
+func (w *workshop) ordered() router.Handler {
+	return router.On("h", w.handle, router.Policy{Ordered: true, Attempts: 3})
+}
+
+var (
+	errNever = events.Permanent(errors.New("never"))
+	errLater = events.RetryAfter(5*time.Millisecond, errors.New("later"))
+)
+
+func TestAKeyKeepsItsOrderThroughDelays(t *testing.T) {
+	t.Parallel()
+	w := &workshop{}
+	w.answer("a1", errLater, errLater)
+	w.answer("a3", errLater)
+	kit := routertest.StartWith(t, allDelayed, catalogue(t), w.ordered())
+	kit.Record(named(ada, "a1"), named(ada, "a2"), named(bob, "b1"), named(ada, "a3"), named(ada, "a4"), named(bob, "b2"))
+	if got := w.of(ada); got != "a1 a2 a3 a4" {
+		t.Errorf("ada's events were handled as %s", got)
+	}
+	if got := w.of(bob); got != "b1 b2" {
+		t.Errorf("bob's events were handled as %s", got)
+	}
+	mustBeFree(t, kit)
+}
+
+func TestAPoisonedMessageHoldsItsKeyAndNoOther(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		mend func(*routertest.Kit, *workshop)
+		want string
+	}{
+		{"retried", func(k *routertest.Kit, _ *workshop) { k.Retry("h") }, "a1 a2 a3 a4"},
+		{"discarded", func(k *routertest.Kit, _ *workshop) { k.Discard("h") }, "a1 a3 a4"},
+		{"retried in vain, and again", func(k *routertest.Kit, w *workshop) {
+			w.answer("a2", errNever)
+			k.Retry("h")
+			k.Record(named(ada, "a5"))
+			k.Retry("h")
+		}, "a1 a2 a3 a4 a5"},
+		{"the next one fails as well", func(k *routertest.Kit, w *workshop) {
+			w.answer("a3", errLater, errNever)
+			k.Retry("h")
+			k.Discard("h")
+		}, "a1 a2 a4"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := &workshop{}
+			w.answer("a2", errLater, errNever)
+			reg := prometheus.NewRegistry()
+			kit := routertest.StartWith(t, func(c *router.Config) {
+				allDelayed(c)
+				c.Metrics, _ = router.NewMetrics(reg)
+			}, catalogue(t), w.ordered())
+			kit.Record(named(ada, "a1"), named(ada, "a2"), named(ada, "a3"), named(bob, "b1"))
+			kit.Record(named(ada, "a4"), named(bob, "b2"))
+			if got := w.of(ada); got != "a1" {
+				t.Errorf("behind the poisoned message ada's events were handled as %s", got)
+			}
+			if got := w.of(bob); got != "b1 b2" {
+				t.Errorf("bob's events were handled as %s", got)
+			}
+			eventually(t, "the metrics show what is parked", func() bool {
+				return testutil.CollectAndCompare(reg, strings.NewReader(`
+# HELP pitwheel_handler_blocked_keys Keys with a failed message that others have to wait behind, for handlers that ask for order.
+# TYPE pitwheel_handler_blocked_keys gauge
+pitwheel_handler_blocked_keys{handler_name="h"} 1
+# HELP pitwheel_handler_parked_messages Messages that wait behind a failed one of their key, for handlers that ask for order.
+# TYPE pitwheel_handler_parked_messages gauge
+pitwheel_handler_parked_messages{handler_name="h"} 2
+`), "pitwheel_handler_blocked_keys", "pitwheel_handler_parked_messages") == nil
+			})
+			tt.mend(kit, w)
+			if got := w.of(ada); got != tt.want {
+				t.Errorf("ada's events were handled as %s, want %s", got, tt.want)
+			}
+			mustBeFree(t, kit)
+		})
+	}
+}
+
+// A handler that does not ask for order is not held up by anything.
+func TestNothingIsParkedWhereNoOrderIsAskedFor(t *testing.T) {
+	t.Parallel()
+	w := &workshop{}
+	w.answer("a1", errNever)
+	kit := routertest.StartWith(t, func(c *router.Config) { c.Parking = noParking{} }, catalogue(t), router.On("h", w.handle))
+	kit.Record(named(ada, "a1"), named(ada, "a2"))
+	if got := w.of(ada); got != "a2" {
+		t.Errorf("ada's events were handled as %s", got)
+	}
+}
+
+// noParking must not be asked: all its methods are nil.
+type noParking struct{ router.Parking }
+
+// What the broker gives up holds its key as well.
+func TestALetterOfTheBrokerHoldsItsKey(t *testing.T) {
+	t.Parallel()
+	w := &workshop{}
+	kit := routertest.StartWith(t, allDelayed, catalogue(t), w.ordered())
+	kit.Record(named(ada, "a1"))
+	dead := message.NewMessage("0190f3c2-0000-7000-8000-00000000dead", []byte(`{"type":"USER_CREATED","data":{"userId":"`+ada+`","name":"dead"}}`))
+	dead.Metadata["x-death"] = `[{"queue":"h","reason":"delivery_limit","routing-keys":["USER_CREATED"],"time":"2026-11-24T10:00:00.000Z"}]`
+	if err := kit.Transport().QueuePublisher().Publish("h.poison", dead); err != nil {
+		t.Fatal(err)
+	}
+	kit.Settle()
+	kit.Record(named(ada, "a2"))
+	if got := w.of(ada); got != "a1" {
+		t.Errorf("ada's events were handled as %s", got)
+	}
+	kit.Retry("h")
+	if got := w.of(ada); got != "a1 dead a2" {
+		t.Errorf("ada's events were handled as %s", got)
+	}
+	mustBeFree(t, kit)
+}
+
+// mustBeFree says that no key waits for anything.
+func mustBeFree(t interface {
+	Helper()
+	Errorf(string, ...any)
+}, kit *routertest.Kit,
+) {
+	t.Helper()
+	if keys, messages, _ := kit.Store().CountParked(context.Background(), "h"); keys != 0 || messages != 0 {
+		t.Errorf("%d keys wait still, with %d messages", keys, messages)
+	}
+}
+
+// eventually polls until f holds, for at most ten seconds.
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); !f(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+	}
+}
+
+// faulty fails now and then, before or after it has done what it was asked for, as
+// a store does behind a bad network.
+type faulty struct {
+	router.Parking
+	router.Transport
+}
+
+var errFault = errors.New("the network is bad")
+
+func faultily[T any](f func() (T, error)) (T, error) {
+	var zero T
+	switch rand.IntN(10) {
+	case 0:
+		return zero, errFault
+	case 1:
+		_, _ = f()
+		return zero, errFault
+	}
+	return f()
+}
+
+func (p faulty) KeyBlocker(ctx context.Context, handler, key string) (string, error) {
+	return faultily(func() (string, error) { return p.Parking.KeyBlocker(ctx, handler, key) })
+}
+
+func (p faulty) BlockKey(ctx context.Context, handler, key, id string) (string, error) {
+	return faultily(func() (string, error) { return p.Parking.BlockKey(ctx, handler, key, id) })
+}
+
+func (p faulty) ParkMessage(ctx context.Context, handler, key, id string, msg *message.Message) (string, error) {
+	return faultily(func() (string, error) { return p.Parking.ParkMessage(ctx, handler, key, id, msg) })
+}
+
+func (p faulty) ReleaseKey(ctx context.Context, handler, key, id string) (next string, msg *message.Message, err error) {
+	msg, err = faultily(func() (*message.Message, error) {
+		var out *message.Message
+		next, out, err = p.Parking.ReleaseKey(ctx, handler, key, id)
+		return out, err
+	})
+	return next, msg, err
+}
+
+func (p faulty) UnparkMessage(ctx context.Context, handler, key, id string) error {
+	_, err := faultily(func() (struct{}, error) { return struct{}{}, p.Parking.UnparkMessage(ctx, handler, key, id) })
+	return err
+}
+
+func (p faulty) Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error {
+	// What is delayed and given back as well is handled at both times, which no order
+	// can make sense of; so this fails before only.
+	if rand.IntN(10) == 0 {
+		return errFault
+	}
+	return p.Transport.Delay(ctx, queue, d, msgs...)
+}
+
+func (p faulty) QueuePublisher() message.Publisher {
+	return faultyPublisher{p.Transport.QueuePublisher()}
+}
+
+type faultyPublisher struct{ message.Publisher }
+
+func (p faultyPublisher) Publish(topic string, msgs ...*message.Message) error {
+	if strings.HasSuffix(topic, ".poison") {
+		if rand.IntN(10) == 0 {
+			return errFault // Before only, as with Delay.
+		}
+		return p.Publisher.Publish(topic, msgs...)
+	}
+	_, err := faultily(func() (struct{}, error) { return struct{}{}, p.Publisher.Publish(topic, msgs...) })
+	return err
+}
+
+// Whatever fails, is given up, retried and discarded, and however often the store
+// and the broker fail over it: each key's events are handled in the order in which
+// they were published, less those that were discarded, and none is lost.
+func TestPropertyOrderThroughFailures(t *testing.T) {
+	t.Parallel()
+	w := &workshop{}
+	kit := routertest.StartWith(t, func(c *router.Config) {
+		allDelayed(c)
+		f := faulty{c.Parking, c.Transport}
+		c.Parking, c.Transport = f, f
+	}, catalogue(t), w.ordered())
+	rapid.Check(t, func(t *rapid.T) {
+		var keys []string
+		for range rapid.IntRange(1, 3).Draw(t, "keys") {
+			keys = append(keys, events.NewID())
+		}
+		want := map[string][]string{}
+		var data []events.Data
+		for range rapid.IntRange(1, 12).Draw(t, "events") {
+			key := rapid.SampledFrom(keys).Draw(t, "key")
+			name := fmt.Sprintf("%s/%d", key, len(want[key]))
+			want[key] = append(want[key], name)
+			data = append(data, named(key, name))
+			w.answer(name, rapid.SliceOfN(rapid.SampledFrom([]error{nil, errors.New("boom"), errLater, errNever}), 0, 5).Draw(t, "answers")...)
+		}
+		if cut := rapid.IntRange(0, len(data)).Draw(t, "published later"); cut > 0 {
+			kit.Record(data[:cut]...)
+			data = data[cut:]
+		}
+		kit.Record(data...)
+		for {
+			letters := kit.Letters().Of("h")
+			if len(letters) == 0 {
+				break
+			}
+			l := rapid.SampledFrom(letters).Draw(t, "letter")
+			if rapid.Bool().Draw(t, "retried") {
+				kit.Retry("h", l.MessageID)
+				continue
+			}
+			var e struct{ Data users.Created }
+			if err := json.Unmarshal(l.Body, &e); err != nil {
+				t.Fatal(err)
+			}
+			want[l.Key] = slices.DeleteFunc(want[l.Key], func(name string) bool { return name == e.Data.Name })
+			kit.Discard("h", l.MessageID)
+		}
+		for _, key := range keys {
+			if diff := cmp.Diff(strings.Join(want[key], " "), w.of(key)); diff != "" {
+				t.Errorf("handled in another order than published (-want +got):\n%s", diff)
+			}
+		}
+		mustBeFree(t, kit)
+	})
+}
