@@ -106,6 +106,7 @@ type consumer struct {
 	inbox   Inbox
 	parking Parking // nil: none
 	key     func(*message.Message) string
+	crew    *crew
 	breaker *breaker // nil: none
 	// maxBytes bounds a message's body.
 	maxBytes int

@@ -170,7 +170,7 @@ func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 		return nil
 	}
 	c := &consumer{plan: p, sub: sub, letters: letters, delayed: r.config.Transport, maxRest: r.config.MaxRest, inbox: r.config.Inbox, parking: r.config.Parking, key: keyOf(r.config.Catalogue), metrics: r.metrics.handler(p.name), logger: r.logger,
-		breaker: newBreaker(p, r.metrics, r.logger), maxBytes: r.config.MaxBytes, stopping: r.stopping}
+		crew: newCrew(p.policy.Concurrency), breaker: newBreaker(p, r.metrics, r.logger), maxBytes: r.config.MaxBytes, stopping: r.stopping}
 	if p.policy.Rate > 0 {
 		r.metrics.rateLimit.WithLabelValues(p.name).Set(p.policy.Rate)
 	}

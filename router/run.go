@@ -14,12 +14,16 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
+// closeTimeout is what Watermill's router may take to close after the drain, when
+// there is nothing left to wait for but handlers that do not listen.
+const closeTimeout = time.Second
+
 // Run consumes until ctx ends, then drains: intake ends at once, running handlers
 // finish, their acknowledgements and the batches of relay and projections get
 // out. It returns nil after a clean drain, and an error if something had to be
 // given up at the deadline; what was given up is handed out again elsewhere.
 func (r *Router) Run(ctx context.Context) error {
-	shaft, err := message.NewRouter(message.RouterConfig{CloseTimeout: r.config.DrainTimeout}, quietWhile(ctx, r.config.WatermillLogger))
+	shaft, err := message.NewRouter(message.RouterConfig{CloseTimeout: closeTimeout}, quietWhile(ctx, r.config.WatermillLogger))
 	if err != nil {
 		return err
 	}
@@ -67,7 +71,12 @@ func (r *Router) Run(ctx context.Context) error {
 	roles.Wait()
 	err = errors.Join(err, shaft.Close(), r.closeAll())
 	shafts.Wait()
-	return err
+	if err == nil {
+		for _, c := range r.consumers {
+			c.crew.dismiss()
+		}
+	}
+	return err // A handler that does not listen to its context keeps its goroutine.
 }
 
 // Running is closed when every handler consumes for the first time.
