@@ -18,7 +18,7 @@ const (
 	maxConflicts = 20
 	// snapshotEvery is after how many events beyond the last snapshot the next one
 	// is made. Loading then never reads more than about that many events.
-	snapshotEvery = 100
+	snapshotEvery = 20
 )
 
 // decideFunc is a decision with its types erased.

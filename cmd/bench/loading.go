@@ -13,8 +13,8 @@ const (
 	shortLife = 10
 	longLife  = 100_000
 	// sinceSnapshot is how many events lie behind the last snapshot on average: one
-	// is made whenever a command finds a hundred of them (router/decide.go).
-	sinceSnapshot = 50
+	// is made whenever a command finds twenty of them (router/decide.go).
+	sinceSnapshot = 10
 	loads         = 500
 )
 
