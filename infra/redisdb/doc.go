@@ -22,7 +22,7 @@
 //	{letters}:counts, :revision    how many letters each handler has; how many changes there were
 //	{letters}:audit                stream: what was done to letters, by whom and why
 //	checkpoint:ROLE                hash: how far a role has read each partition
-//	inbox:{HANDLER}:ID             exists for a while once the handler has handled the message
+//	inbox:{HANDLER}:N              set: ids of messages that the handler has handled in a stretch of time
 //	{parking:HANDLER}:blockers     hash: key → the message that it waits for
 //	{parking:HANDLER}:order:KEY, :parked:KEY  list and hash: the messages that wait behind it
 //	{parking:HANDLER}:count        how many these are, of all keys

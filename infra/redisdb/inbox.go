@@ -2,22 +2,57 @@ package redisdb
 
 import (
 	"context"
-	"sync"
+	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
 )
 
+// What a handler has handled is a set of ids for each stretch of time as long as
+// InboxTTL. Set members cost a quarter of the memory and time that a key for each
+// message with a time to live of its own would cost. Looking into this set and the
+// one before reaches back at least InboxTTL; older ones are dropped.
+
+// clockSkew is how far the clocks of two instances may be apart.
+const clockSkew = time.Minute
+
+// handled names a message that a handler has handled: an entry of the inbox.
+type handled struct {
+	handler string
+	member  string // the 16 bytes of the message's id
+}
+
+func entryOf(handler, id string) handled {
+	u, err := uuid.Parse(id)
+	if err != nil {
+		u = uuid.MustParse(events.NormalizeID(id)) // A normalized id is a UUID.
+	}
+	return handled{handler, string(u[:])}
+}
+
+// inboxKey is the set of a stretch of time; those of one handler are in one slot.
+func (s *Store) inboxKey(handler string, stretch int64) string {
+	return s.prefix + "inbox:{" + handler + "}:" + strconv.FormatInt(stretch, 10)
+}
+
+// stretch numbers the stretches of time.
+func (s *Store) stretch(t time.Time) int64 { return t.UnixMilli() / s.inboxTTL.Milliseconds() }
+
 // Seen tells whether the handler has handled the message before, as far back as
-// [Config].InboxTTL. Calls at the same time share one command.
+// [Config].InboxTTL at least. Calls at the same time share a round trip.
 func (s *Store) Seen(ctx context.Context, handler, id string) (bool, error) {
-	key := s.inboxKey(handler, id)
-	if s.notes.has(key) {
+	e := entryOf(handler, id)
+	seen, known := s.foresight.take(e)
+	if s.notes.has(e) { // After the question above, so that a note between the two is not missed.
 		return true, nil
 	}
-	l := &look{handler: handler, key: key, done: make(chan struct{})}
+	if known {
+		return seen, nil
+	}
+	l := &look{entry: e, done: make(chan struct{})}
 	if err := s.looks.add(ctx, l); err != nil {
 		return false, err
 	}
@@ -36,155 +71,111 @@ func (s *Store) Seen(ctx context.Context, handler, id string) (bool, error) {
 // It does not wait until Redis has confirmed that, which costs no safety: between
 // a handler's effect and the record of it there is a gap in any case, and whoever
 // crashes in it handles a message again. In this process the message counts as
-// seen at once; Close waits until all is written.
+// seen at once; Close waits until all is written. Only if very many records wait,
+// because Redis is slow or away, Record waits for its own.
 func (s *Store) Record(ctx context.Context, handler, id string) error {
-	key := s.inboxKey(handler, id)
-	if s.notes.add(handler, key) {
+	e := entryOf(handler, id)
+	s.foresight.forget(e)
+	if s.notes.add(e) {
 		return nil
 	}
-	_, err := s.do(ctx, "set", key, "", "px", s.inboxTTL.Milliseconds())
-	return err
+	return s.write(ctx, handler, []string{e.member})
 }
 
-// look is one question for a key of the inbox.
+// write notes messages as handled.
+func (s *Store) write(ctx context.Context, handler string, members []string) error {
+	now := s.stretch(time.Now())
+	key := s.inboxKey(handler, now)
+	args := make([]any, 2, 2+len(members))
+	args[0], args[1] = "sadd", key
+	for _, m := range members {
+		args = append(args, m)
+	}
+	cmds := []*redis.Cmd{
+		redis.NewCmd(ctx, args...),
+		// Old sets are unlinked, which frees them in the background. The expiry is for
+		// a handler that is no longer there to do so.
+		redis.NewCmd(ctx, "pexpire", key, 4*s.inboxTTL.Milliseconds()),
+		redis.NewCmd(ctx, "unlink", s.inboxKey(handler, now-2)),
+	}
+	if err := send(ctx, s.calls, cmds...); err != nil {
+		return err
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil {
+			return s.link.explain(err)
+		}
+	}
+	return nil
+}
+
+// look is one question about an entry of the inbox.
 type look struct {
-	handler, key string
-	seen         bool
-	err          error
-	done         chan struct{}
+	entry handled
+	seen  bool
+	err   error
+	done  chan struct{}
 }
 
-// lookUp answers questions: one command for each handler, since its keys are in
-// one slot, and all of them in one pipeline.
+// lookUp answers questions, all in one pipeline.
 func (s *Store) lookUp(looks []*look) {
 	byHandler := make(map[string][]*look, 1)
 	for _, l := range looks {
-		byHandler[l.handler] = append(byHandler[l.handler], l)
+		byHandler[l.entry.handler] = append(byHandler[l.entry.handler], l)
 	}
-	cmds := make([]*redis.Cmd, 0, len(byHandler))
-	asked := make([][]*look, 0, len(byHandler))
-	for _, group := range byHandler {
-		args := make([]any, 1, 1+len(group))
-		args[0] = "mget"
-		for _, l := range group {
-			args = append(args, l.key)
+	var all []*redis.Cmd
+	asked := make(map[string][]*redis.Cmd, len(byHandler))
+	for handler, group := range byHandler {
+		members := make([]string, len(group))
+		for i, l := range group {
+			members[i] = l.entry.member
 		}
-		cmds, asked = append(cmds, redis.NewCmd(context.Background(), args...)), append(asked, group)
+		asked[handler] = s.questions(context.Background(), handler, members)
+		all = append(all, asked[handler]...)
 	}
-	s.settle(cmds)
-	for i, group := range asked {
-		answers, err := cmds[i].Slice()
-		if err == nil && len(answers) != len(group) {
-			err = events.Errorf(events.CodeInternal, "MGET answered %d of %d keys", len(answers), len(group))
-		}
-		for j, l := range group {
+	s.settle(all)
+	for handler, group := range byHandler {
+		seen, err := answers(asked[handler], len(group))
+		for i, l := range group {
 			if l.err = err; err == nil {
-				l.seen = answers[j] != nil
+				l.seen = seen[i]
 			}
 			close(l.done)
 		}
 	}
 }
 
-// notesMost bounds the notes that wait to be written.
-const notesMost = 1 << 16
-
-// notes are records of the inbox on their way to Redis.
-type notes struct {
-	store *Store
-
-	mu      sync.RWMutex
-	fresh   map[string][]string // by handler, not yet sent
-	waiting map[string]struct{} // everything that Redis has not confirmed
-
-	some chan struct{}
-	stop chan struct{}
-	done chan struct{}
-}
-
-func newNotes(s *Store) *notes {
-	n := &notes{
-		store: s, fresh: map[string][]string{}, waiting: map[string]struct{}{},
-		some: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-	}
-	go n.work()
-	return n
-}
-
-func (n *notes) has(key string) bool {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	_, ok := n.waiting[key]
-	return ok
-}
-
-// add takes a note, unless there are too many already.
-func (n *notes) add(handler, key string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.waiting) >= notesMost {
-		return false
-	}
-	n.fresh[handler] = append(n.fresh[handler], key)
-	n.waiting[key] = struct{}{}
-	offer(n.some)
-	return true
-}
-
-func (n *notes) work() {
-	defer close(n.done)
-	for {
-		select {
-		case <-n.some:
-		case <-n.stop:
-			return
+// questions returns the commands that ask whether a handler has handled messages:
+// one for each set that may hold them, of which there are two, and for a moment
+// around the beginning of a stretch three.
+func (s *Store) questions(ctx context.Context, handler string, members []string) []*redis.Cmd {
+	var cmds []*redis.Cmd
+	now := time.Now()
+	for n := s.stretch(now.Add(-s.inboxTTL)); n <= s.stretch(now.Add(clockSkew)); n++ {
+		args := make([]any, 2, 2+len(members))
+		args[0], args[1] = "smismember", s.inboxKey(handler, n)
+		for _, m := range members {
+			args = append(args, m)
 		}
-		if n.write(context.Background()) != nil {
-			select {
-			case <-time.After(maxRetry / 4):
-				offer(n.some)
-			case <-n.stop:
-				return
-			}
+		cmds = append(cmds, redis.NewCmd(ctx, args...))
+	}
+	return cmds
+}
+
+// answers reads the replies to questions about n messages.
+func answers(cmds []*redis.Cmd, n int) ([]bool, error) {
+	seen := make([]bool, n)
+	for _, cmd := range cmds {
+		is, err := cmd.Int64Slice()
+		if err != nil {
+			return nil, err
+		}
+		if len(is) != n {
+			return nil, events.Errorf(events.CodeInternal, "SMISMEMBER answered %d of %d questions", len(is), n)
+		}
+		for i := range is {
+			seen[i] = seen[i] || is[i] == 1
 		}
 	}
-}
-
-// write sends what waits. What fails waits again.
-func (n *notes) write(ctx context.Context) error {
-	n.mu.Lock()
-	fresh := n.fresh
-	n.fresh = make(map[string][]string, len(fresh))
-	n.mu.Unlock()
-	var failed error
-	for handler, keys := range fresh {
-		for len(keys) > 0 {
-			some := keys[:min(len(keys), callsAtOnce)]
-			if _, err := n.store.run(ctx, n.store.scripts.record, some, n.store.inboxTTL.Milliseconds()); err != nil {
-				failed = err
-				break
-			}
-			keys = keys[len(some):]
-			n.mu.Lock()
-			for _, key := range some {
-				delete(n.waiting, key)
-			}
-			n.mu.Unlock()
-		}
-		if len(keys) > 0 {
-			n.mu.Lock()
-			n.fresh[handler] = append(keys, n.fresh[handler]...)
-			n.mu.Unlock()
-		}
-	}
-	return failed
-}
-
-// close writes what is left, for a second at most.
-func (n *notes) close() {
-	close(n.stop)
-	<-n.done
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = n.write(ctx) // What is lost makes a duplicate possible, as at a crash.
+	return seen, nil
 }

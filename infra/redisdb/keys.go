@@ -37,8 +37,3 @@ func (s *Store) viewKey(projection, name string) string {
 func (s *Store) streamKey(name string) string    { return s.prefix + name }
 func (s *Store) bindingsKey(topic string) string { return s.prefix + "bindings:" + topic }
 func (s *Store) aliveKey(consumer string) string { return s.prefix + "alive:" + consumer }
-
-// inboxKey is a message's place in the inbox; those of one handler are in one slot.
-func (s *Store) inboxKey(handler, id string) string {
-	return s.prefix + "inbox:{" + handler + "}:" + id
-}

@@ -27,15 +27,24 @@ end
 local events, n = {}, 0
 if version > after then
   local positions = redis.call('LRANGE', KEYS[1], after, after + tonumber(ARGV[3]) - 1)
-  for i = 1, #positions do
-    local id = positions[i] .. '-0'
-    local entry = redis.call('XRANGE', KEYS[3], id, id)[1]
-    if not entry then
+  local i = 1
+  while i <= #positions do
+    -- Events that stand side by side in the log, such as those of one append, are
+    -- read at once.
+    local last = i
+    while last < #positions and tonumber(positions[last + 1]) == tonumber(positions[last]) + 1 do
+      last = last + 1
+    end
+    local entries = redis.call('XRANGE', KEYS[3], positions[i] .. '-0', positions[last] .. '-0')
+    for j = 1, #entries do
+      local fields = entries[j][2]
+      events[n + 1], events[n + 2], events[n + 3], events[n + 4] = positions[i + j - 1], fields[2], fields[4], fields[6]
+      n = n + 4
+    end
+    if #entries < last - i + 1 then
       break
     end
-    local fields = entry[2]
-    events[n + 1], events[n + 2], events[n + 3], events[n + 4] = positions[i], fields[2], fields[4], fields[6]
-    n = n + 4
+    i = last + 1
   end
 end
 return { version, taken, state, events }

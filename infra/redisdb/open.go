@@ -40,8 +40,8 @@ type Config struct {
 	// OutcomeTTL is how long the outcome of a command is kept after it ended.
 	// 0: [DefaultOutcomeTTL].
 	OutcomeTTL time.Duration
-	// InboxTTL is how long it is remembered that a message was handled.
-	// 0: [DefaultInboxTTL].
+	// InboxTTL is how long it is remembered at least that a message was handled; at
+	// least a second. 0: [DefaultInboxTTL].
 	InboxTTL time.Duration
 	// Durability is what the server must keep: "fast" (what was confirmed more than
 	// a second ago survives a crash), "strict" (everything that was confirmed
@@ -69,6 +69,7 @@ type Store struct {
 	posts      *coalescer[*call] // apart, so that a mass of messages delays no decision
 	looks      *coalescer[*look]
 	notes      *notes
+	foresight  foresight
 	bindings   bindings
 }
 
@@ -188,8 +189,8 @@ func validate(cfg *Config) error {
 	if cfg.Partitions < 0 || cfg.Partitions > MaxPartitions {
 		return events.Errorf(events.CodeConfig, "%d partitions are wanted; it must be 1 to %d", cfg.Partitions, MaxPartitions)
 	}
-	if cfg.OutcomeTTL < 0 || cfg.InboxTTL < 0 {
-		return events.Errorf(events.CodeConfig, "outcomes are to be kept for %s and inbox entries for %s; neither can be negative", cfg.OutcomeTTL, cfg.InboxTTL)
+	if cfg.OutcomeTTL < 0 || cfg.InboxTTL < 0 || cfg.InboxTTL > 0 && cfg.InboxTTL < time.Second {
+		return events.Errorf(events.CodeConfig, "outcomes are to be kept for %s and inbox entries for %s; the one cannot be negative, the other is at least 1s", cfg.OutcomeTTL, cfg.InboxTTL)
 	}
 	if cfg.OutcomeTTL == 0 {
 		cfg.OutcomeTTL = DefaultOutcomeTTL

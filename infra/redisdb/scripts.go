@@ -24,8 +24,6 @@ var (
 	claimLua string
 	//go:embed trim.lua
 	trimLua string
-	//go:embed record.lua
-	recordLua string
 	//go:embed renew.lua
 	renewLua string
 	//go:embed release.lua
@@ -58,10 +56,10 @@ func (s *script) Hash() string { return s.hash }
 
 // scripts are all scripts of the store. Each is documented in its own file.
 type scripts struct {
-	append, load, snapshot, checkpoint, commit, list, renew, release, claim, trim, record *script
-	letterStore, letterRemove, letterEdit                                                 *script
-	delay, due                                                                            *script
-	park, parkBlock, parkRelease, parkDone                                                *script
+	append, load, snapshot, checkpoint, commit, list, renew, release, claim, trim *script
+	letterStore, letterRemove, letterEdit                                         *script
+	delay, due                                                                    *script
+	park, parkBlock, parkRelease, parkDone                                        *script
 
 	sources map[any]string // by hash
 }
@@ -77,7 +75,7 @@ func newScripts() scripts {
 	return scripts{
 		append: add(appendLua), load: add(loadLua), snapshot: add(snapshotLua),
 		checkpoint: add(checkpointLua), commit: add(commitLua), list: add(listLua),
-		renew: add(renewLua), release: add(releaseLua), claim: add(claimLua), trim: add(trimLua), record: add(recordLua),
+		renew: add(renewLua), release: add(releaseLua), claim: add(claimLua), trim: add(trimLua),
 		letterStore: add(letterStoreLua), letterRemove: add(letterRemoveLua), letterEdit: add(letterEditLua),
 		delay: add(delayLua), due: add(dueLua),
 		park: add(parkLua), parkBlock: add(parkBlockLua), parkRelease: add(parkReleaseLua), parkDone: add(parkDoneLua),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -78,29 +79,23 @@ func BenchmarkStreamPublish(b *testing.B) {
 // XACK for each read, of entries with the body alone.
 func BenchmarkStreamConsume(b *testing.B) {
 	b.Run("pitwheel", func(b *testing.B) {
-		s := open(b, brokertest.Redis(b))
-		sub, err := s.Subscriber(redisdb.SubscriberConfig{Handler: "h", Topic: "user.events", Types: []string{"USER_CREATED"}, Queue: "h", Concurrency: 64})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := sub.SubscribeInitialize(""); err != nil {
-			b.Fatal(err)
-		}
-		fill(b, s.Publisher(), b.N)
+		_, out := filled(b)
 		b.ReportAllocs()
 		b.ResetTimer()
-		out, err := sub.Subscribe(context.Background(), "")
-		if err != nil {
-			b.Fatal(err)
-		}
-		for range b.N {
-			(<-out).Ack()
-		}
-		b.StopTimer()
-		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
-		if err := sub.Close(); err != nil {
-			b.Fatal(err)
-		}
+		handle(b, out, func(*message.Message) {})
+	})
+	b.Run("pitwheel and inbox", func(b *testing.B) {
+		s, out := filled(b)
+		b.ReportAllocs()
+		b.ResetTimer()
+		handle(b, out, func(msg *message.Message) {
+			if seen, err := s.Seen(msg.Context(), "h", msg.UUID); seen || err != nil {
+				b.Errorf("%v, %v", seen, err)
+			}
+			if err := s.Record(msg.Context(), "h", msg.UUID); err != nil {
+				b.Error(err)
+			}
+		})
 	})
 	b.Run("client", func(b *testing.B) {
 		c, ns, ctx := rawClient(b), brokertest.Namespace(b), context.Background()
@@ -150,4 +145,37 @@ func fill(b *testing.B, p message.Publisher, n int) {
 		}
 		done += len(msgs)
 	}
+}
+
+// filled subscribes to a stream of b.N messages.
+func filled(b *testing.B) (*redisdb.Store, <-chan *message.Message) {
+	b.Helper()
+	s := open(b, brokertest.Redis(b))
+	sub := subscriber(b, s, redisdb.SubscriberConfig{Handler: "h", Topic: "user.events", Types: []string{"USER_CREATED"}, Queue: "h", Concurrency: 64})
+	if err := sub.SubscribeInitialize(""); err != nil {
+		b.Fatal(err)
+	}
+	fill(b, s.Publisher(), b.N)
+	out, err := sub.Subscribe(context.Background(), "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s, out
+}
+
+// handle takes b.N messages and handles each in a goroutine of its own, as the
+// router does.
+func handle(b *testing.B, out <-chan *message.Message, f func(*message.Message)) {
+	b.Helper()
+	var all sync.WaitGroup
+	for range b.N {
+		msg := <-out
+		all.Go(func() {
+			f(msg)
+			msg.Ack()
+		})
+	}
+	all.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
 }

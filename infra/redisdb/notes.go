@@ -1,0 +1,113 @@
+package redisdb
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// notesMost bounds the notes that wait to be written.
+const notesMost = 1 << 16
+
+// notes are records of the inbox on their way to Redis.
+type notes struct {
+	store *Store
+
+	mu      sync.RWMutex
+	fresh   map[string][]string  // handler → members that are not yet sent
+	waiting map[handled]struct{} // everything that Redis has not confirmed
+
+	some chan struct{}
+	stop chan struct{}
+	done chan struct{}
+}
+
+// newNotes starts to write what is added; close ends that.
+func newNotes(s *Store) *notes {
+	n := &notes{
+		store: s, fresh: map[string][]string{}, waiting: map[handled]struct{}{},
+		some: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	go n.work()
+	return n
+}
+
+func (n *notes) has(e handled) bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	_, ok := n.waiting[e]
+	return ok
+}
+
+// add takes a note, unless too many wait already.
+func (n *notes) add(e handled) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.waiting) >= notesMost {
+		return false
+	}
+	n.fresh[e.handler] = append(n.fresh[e.handler], e.member)
+	n.waiting[e] = struct{}{}
+	offer(n.some)
+	return true
+}
+
+func (n *notes) work() {
+	defer close(n.done)
+	for {
+		select {
+		case <-n.some:
+		case <-n.stop:
+			return
+		}
+		if n.write(context.Background()) != nil {
+			select {
+			case <-time.After(maxRetry / 4):
+				offer(n.some)
+			case <-n.stop:
+				return
+			}
+		}
+	}
+}
+
+// write sends what waits. What fails waits again.
+func (n *notes) write(ctx context.Context) error {
+	n.mu.Lock()
+	fresh := n.fresh
+	n.fresh = make(map[string][]string, len(fresh))
+	n.mu.Unlock()
+	var failed error
+	for handler, members := range fresh {
+		for len(members) > 0 && failed == nil {
+			some := members[:min(len(members), callsAtOnce)]
+			if failed = n.store.write(ctx, handler, some); failed == nil {
+				n.written(handler, some)
+				members = members[len(some):]
+			}
+		}
+		if len(members) > 0 {
+			n.mu.Lock()
+			n.fresh[handler] = append(members, n.fresh[handler]...)
+			n.mu.Unlock()
+		}
+	}
+	return failed
+}
+
+func (n *notes) written(handler string, members []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, m := range members {
+		delete(n.waiting, handled{handler, m})
+	}
+}
+
+// close writes what is left, for a second at most.
+func (n *notes) close() {
+	close(n.stop)
+	<-n.done
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = n.write(ctx) // What is lost makes a duplicate possible, as at a crash.
+}
