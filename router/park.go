@@ -33,7 +33,6 @@ func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
 			blocker, err = c.queueUp(d, key, msg)
 		}
 		if err != nil {
-			d.verdict = verdictAborted
 			return nil, aborted{err}
 		}
 		if blocker != "" && blocker != id {
@@ -54,7 +53,7 @@ func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
 				d.keep = true
 			}
 		case blocker == id && (d.verdict == verdictHandled || d.verdict == verdictDuplicate):
-			if rerr := release(d, c.parking, c.letters, c.plan.name, c.plan.policy.Queue, key, id); rerr != nil {
+			if rerr := c.release(d, key, true); rerr != nil {
 				return nil, aborted{rerr}
 			}
 		}
@@ -66,30 +65,18 @@ func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
 func parkingKey(key string) string { return bounded(key, maxName) }
 
 // queueUp parks a message behind its key's blocker and returns that, as
-// [Parking].ParkMessage does. What was handled before need not wait.
+// [Parking].ParkMessage does.
 func (c *consumer) queueUp(d *delivery, key string, msg *message.Message) (string, error) {
-	d.verdict = verdictParked
-	if c.inbox != nil && c.plan.kind != KindCommand && d.unreadable == nil {
-		switch seen, err := c.inbox.Seen(d, c.plan.name, d.envelope.ID); {
-		case err != nil:
-			return "", err
-		case seen:
-			d.verdict = verdictDuplicate
-		}
-	}
-	blocker := "seen"
-	if d.verdict == verdictParked {
-		var err error
-		if blocker, err = c.parking.ParkMessage(d, c.plan.name, key, d.envelope.ID, msg); err != nil {
-			return "", err
-		}
-		if blocker == "" || blocker == d.envelope.ID {
-			d.verdict = verdictAborted // Until the handler has said otherwise.
-			return blocker, nil
-		}
+	blocker, err := c.parking.ParkMessage(d, c.plan.name, key, d.envelope.ID, msg)
+	if err != nil || blocker == "" || blocker == d.envelope.ID {
+		return blocker, err
 	}
 	// Whoever has released the key last may have died over it.
-	return blocker, release(d, c.parking, c.letters, c.plan.name, c.plan.policy.Queue, key, d.envelope.ID)
+	if err := c.release(d, key, false); err != nil {
+		return "", err
+	}
+	d.verdict = verdictParked
+	return blocker, nil
 }
 
 // block makes the message in hand the one that its key waits for.
@@ -102,9 +89,14 @@ func (c *consumer) block(d *delivery, key string) error {
 	return err
 }
 
+// release lets a key go on after the message in hand.
+func (c *consumer) release(d *delivery, key string, handled bool) error {
+	return release(d, c.parking, c.letters, c.plan.name, c.plan.policy.Queue, key, d.envelope.ID, handled)
+}
+
 // release lets a key go on after a message: the first parked one goes into the queue.
-func release(ctx context.Context, p Parking, queues message.Publisher, handler, queue, key, id string) error {
-	next, msg, err := p.ReleaseKey(ctx, handler, key, id)
+func release(ctx context.Context, p Parking, queues message.Publisher, handler, queue, key, id string, handled bool) error {
+	next, msg, err := p.ReleaseKey(ctx, handler, key, id, handled)
 	if err != nil || msg == nil {
 		return err
 	}
@@ -125,5 +117,5 @@ func Release(ctx context.Context, p Parking, queues message.Publisher, l events.
 	if l.Key == "" || l.Kind == string(KindProjection) {
 		return nil
 	}
-	return release(ctx, p, queues, l.Handler, l.Queue, l.Key, l.MessageID)
+	return release(ctx, p, queues, l.Handler, l.Queue, l.Key, l.MessageID, false)
 }

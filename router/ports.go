@@ -89,15 +89,15 @@ type Parking interface {
 	// returns the id of the blocker that it has then. A blocker is not parked.
 	BlockKey(ctx context.Context, handler, key, id string) (string, error)
 	// ParkMessage parks a message behind all that are parked of its key, unless it
-	// is among them, and returns the id of the blocker. If the key has none, or it is
-	// the message itself, nothing is parked.
+	// is among them or was handled as the last blocker, and returns the id of the
+	// blocker. If the key has none, or it is the message itself, nothing is parked.
 	ParkMessage(ctx context.Context, handler, key, id string, msg *message.Message) (string, error)
 	// ReleaseKey makes the first parked message the blocker, in place of the one with
-	// the given id, and returns it; without a parked one the key has no blocker any
+	// the given id, which was handled or given up, and returns it; without a parked one the key has no blocker any
 	// more. The message stays parked until UnparkMessage says that it is in the
 	// handler's queue. A blocker that is parked still is returned whatever the id:
 	// whoever was to put it into the queue may not have come to it.
-	ReleaseKey(ctx context.Context, handler, key, id string) (next string, msg *message.Message, err error)
+	ReleaseKey(ctx context.Context, handler, key, id string, handled bool) (next string, msg *message.Message, err error)
 	// UnparkMessage ends the parking of a blocker.
 	UnparkMessage(ctx context.Context, handler, key, id string) error
 	// CountParked returns how many keys of a handler have a blocker, and how many

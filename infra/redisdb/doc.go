@@ -26,6 +26,7 @@
 //	{parking:HANDLER}:blockers     hash: key → the message that it waits for
 //	{parking:HANDLER}:order:KEY, :parked:KEY  list and hash: the messages that wait behind it
 //	{parking:HANDLER}:count        how many these are, of all keys
+//	{parking:HANDLER}:done         hash: key → the message handled last, while the key waits for one
 //	delayed:{QUEUE}                sorted set: messages of a queue that wait for their time
 //	lease:ROLE                     who holds a role
 //	user.events, user.commands     stream: messages of a topic; one consumer group a queue

@@ -7,7 +7,9 @@
 -- KEYS[2] order     list: ids of the key's parked messages
 -- KEYS[3] parked    hash: id → packed message, of the key
 -- KEYS[4] count     how many messages of the handler are parked
+-- KEYS[5] done      hash: key → id of the message handled last, while it waits
 -- ARGV[1] key, ARGV[2] id of the message that is done with
+-- ARGV[3] 1 if it was handled, 0 if it was given up
 --
 -- Reply: id and packed message of what is to be put into the queue; nothing if that
 -- is none.
@@ -27,9 +29,15 @@ if blocker == ARGV[2] then
   end
   if not first then
     redis.call('HDEL', KEYS[1], ARGV[1])
+    redis.call('HDEL', KEYS[5], ARGV[1])
     return {}
   end
   redis.call('HSET', KEYS[1], ARGV[1], first)
+  if ARGV[3] == '1' then
+    redis.call('HSET', KEYS[5], ARGV[1], ARGV[2])
+  else
+    redis.call('HDEL', KEYS[5], ARGV[1])
+  end
 elseif blocker ~= first then
   return {}
 end

@@ -20,7 +20,7 @@ func (s *Store) parkingKey(handler, name string) string {
 func (s *Store) parkingKeys(handler, key string) []string {
 	return []string{
 		s.parkingKey(handler, "blockers"), s.parkingKey(handler, "order:"+key),
-		s.parkingKey(handler, "parked:"+key), s.parkingKey(handler, "count"),
+		s.parkingKey(handler, "parked:"+key), s.parkingKey(handler, "count"), s.parkingKey(handler, "done"),
 	}
 }
 
@@ -37,26 +37,31 @@ func (s *Store) KeyBlocker(ctx context.Context, handler, key string) (string, er
 // BlockKey makes a key wait for a message, unless it waits for one already, and
 // returns the id of the one that it waits for now.
 func (s *Store) BlockKey(ctx context.Context, handler, key, id string) (string, error) {
-	reply, err := s.run(ctx, s.scripts.parkBlock, s.parkingKeys(handler, key), key, id)
+	reply, err := s.run(ctx, s.scripts.parkBlock, s.parkingKeys(handler, key)[:4], key, id)
 	return text(reply), err
 }
 
 // ParkMessage keeps a message, whole, behind the one that its key waits for, and
 // returns the id of that one. If the key waits for none ("") or for the message
-// itself, nothing is kept. What is kept already stays in its place.
+// itself, nothing is kept. What is kept already stays in its place, and what was
+// handled last needs none.
 func (s *Store) ParkMessage(ctx context.Context, handler, key, id string, msg *message.Message) (string, error) {
 	reply, err := s.run(ctx, s.scripts.park, s.parkingKeys(handler, key), key, id, packMessage(msg))
 	return text(reply), err
 }
 
 // ReleaseKey lets a key wait for the first of its parked messages instead of the one
-// with the given id, which is done with; if nothing is parked, for none. It returns
-// the message that is to be put into the handler's queue now, and for which
-// [Store.UnparkMessage] is to be called then; nil if there is none. It may be called
-// again, also for a message that the key does not wait for any more: then it
+// with the given id, which was handled, or given up; if nothing is parked, for none.
+// It returns the message that is to be put into the handler's queue now, and for
+// which [Store.UnparkMessage] is to be called then; nil if there is none. It may be
+// called again, also for a message that the key does not wait for any more: then it
 // returns what another caller was to put into the queue, and may not have.
-func (s *Store) ReleaseKey(ctx context.Context, handler, key, id string) (string, *message.Message, error) {
-	reply, err := s.run(ctx, s.scripts.parkRelease, s.parkingKeys(handler, key), key, id)
+func (s *Store) ReleaseKey(ctx context.Context, handler, key, id string, handled bool) (string, *message.Message, error) {
+	was := 0
+	if handled {
+		was = 1
+	}
+	reply, err := s.run(ctx, s.scripts.parkRelease, s.parkingKeys(handler, key), key, id, was)
 	if err != nil {
 		return "", nil, err
 	}
@@ -75,7 +80,7 @@ func (s *Store) ReleaseKey(ctx context.Context, handler, key, id string) (string
 // UnparkMessage forgets the message that a key waits for, which is in the handler's
 // queue now. It does nothing if that is not so.
 func (s *Store) UnparkMessage(ctx context.Context, handler, key, id string) error {
-	_, err := s.run(ctx, s.scripts.parkDone, s.parkingKeys(handler, key), key, id)
+	_, err := s.run(ctx, s.scripts.parkDone, s.parkingKeys(handler, key)[:4], key, id)
 	return err
 }
 

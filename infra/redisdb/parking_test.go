@@ -7,6 +7,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
 )
 
@@ -28,7 +29,7 @@ func (p parking) park(id string) string {
 
 func (p parking) release(id string) string {
 	p.t.Helper()
-	next, msg, err := p.ReleaseKey(p.t.Context(), "h", "k", id)
+	next, msg, err := p.ReleaseKey(p.t.Context(), "h", "k", id, false)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -61,7 +62,9 @@ func (p parking) is(step, blocker string, keys, messages int) {
 func TestParking(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {
-		p := parking{open(t, url), t}
+		namespace := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, namespace)
+		p := parking{openIn(t, url, namespace), t}
 		expect := func(what, got, want string) {
 			t.Helper()
 			if got != want {
@@ -102,8 +105,33 @@ func TestParking(t *testing.T) {
 		p.unpark("1")
 		expect("released once more", p.release("1"), "")
 		p.is("at the end, still", "", 0, 0)
-		if left := must[[]string](t)(p.Client().Keys(t.Context(), "*parking:h}*").Result()); len(left) > 1 { // The count.
+		if left := must[[]string](t)(p.Client().Keys(t.Context(), namespace+":*parking:h}*").Result()); len(left) > 1 { // The count.
 			t.Errorf("keys are left: %v", left)
+		}
+	})
+}
+
+// A message that was handled comes again if its acknowledgement was lost. It must not
+// come after those that were behind it.
+func TestWhatWasHandledLastIsNotParked(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		p := parking{open(t, url), t}
+		for _, tt := range []struct {
+			handled  bool
+			messages int // that are parked behind 2 then
+		}{{true, 0}, {false, 1}} {
+			p.block("1")
+			p.park("2")
+			if _, _, err := p.ReleaseKey(t.Context(), "h", "k", "1", tt.handled); err != nil {
+				t.Fatal(err)
+			}
+			p.unpark("2")
+			p.park("1")
+			p.is("it comes again", "2", 1, tt.messages)
+			p.release("2")
+			p.release("1")
+			p.is("at the end", "", 0, 0)
 		}
 	})
 }
@@ -117,7 +145,7 @@ func TestAParkedMessageIsKeptWhole(t *testing.T) {
 		msg.Metadata.Set("Ä", "\x00")
 		must[string](t)(s.BlockKey(t.Context(), "h", "k", "other"))
 		must[string](t)(s.ParkMessage(t.Context(), "h", "k", "id", msg))
-		_, got, err := s.ReleaseKey(t.Context(), "h", "k", "other")
+		_, got, err := s.ReleaseKey(t.Context(), "h", "k", "other", true)
 		if err != nil {
 			t.Fatal(err)
 		}

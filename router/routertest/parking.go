@@ -9,6 +9,7 @@ import (
 // parkedKey is a key of a handler that waits for a message.
 type parkedKey struct {
 	blocker string
+	done    string // what was handled as the last blocker
 	parked  []parkedMessage
 }
 
@@ -60,8 +61,8 @@ func (s *Store) ParkMessage(_ context.Context, handler, key, id string, msg *mes
 	switch {
 	case k == nil:
 		return "", nil
-	case k.blocker == id:
-		return id, nil
+	case k.blocker == id, k.done == id:
+		return k.blocker, nil
 	}
 	for _, p := range k.parked {
 		if p.id == id {
@@ -73,7 +74,7 @@ func (s *Store) ParkMessage(_ context.Context, handler, key, id string, msg *mes
 }
 
 // ReleaseKey lets a key wait for the first of its parked messages, or for none.
-func (s *Store) ReleaseKey(_ context.Context, handler, key, id string) (string, *message.Message, error) {
+func (s *Store) ReleaseKey(_ context.Context, handler, key, id string, handled bool) (string, *message.Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.parked[[2]string{handler, key}]
@@ -86,7 +87,10 @@ func (s *Store) ReleaseKey(_ context.Context, handler, key, id string) (string, 
 			delete(s.parked, [2]string{handler, key})
 			return "", nil, nil
 		}
-		k.blocker = k.parked[0].id
+		k.blocker, k.done = k.parked[0].id, ""
+		if handled {
+			k.done = id
+		}
 	}
 	if len(k.parked) == 0 || k.parked[0].id != k.blocker {
 		return "", nil, nil
