@@ -132,24 +132,3 @@ func TestTwoInstancesNeverApplyAnEventTwice(t *testing.T) {
 		}
 	})
 }
-
-func TestInbox(t *testing.T) {
-	t.Parallel()
-	onEach(t, func(t *testing.T, url string) {
-		s, ctx, id := open(t, url), t.Context(), events.NewID()
-		if must[bool](t)(s.Seen(ctx, "h", id)) {
-			t.Error("seen before it was recorded")
-		}
-		for range 2 {
-			if err := s.Record(ctx, "h", id); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if !must[bool](t)(s.Seen(ctx, "h", id)) {
-			t.Error("not seen after it was recorded")
-		}
-		if must[bool](t)(s.Seen(ctx, "other", id)) {
-			t.Error("seen by a handler that has not handled it")
-		}
-	})
-}

@@ -1,0 +1,121 @@
+package redisdb_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+)
+
+func TestInbox(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		s, other, ctx := openIn(t, url, ns), openIn(t, url, ns), t.Context()
+		for _, id := range []string{events.NewID(), "no UUID"} {
+			if must[bool](t)(s.Seen(ctx, "h", id)) {
+				t.Error("seen before it was recorded")
+			}
+			for range 2 {
+				if err := s.Record(ctx, "h", id); err != nil {
+					t.Fatal(err)
+				}
+				if !must[bool](t)(s.Seen(ctx, "h", id)) {
+					t.Error("not seen after it was recorded")
+				}
+			}
+			if must[bool](t)(s.Seen(ctx, "other", id)) {
+				t.Error("seen by a handler that has not handled it")
+			}
+			eventually(t, "another process sees it", func() bool { return must[bool](t)(other.Seen(ctx, "h", id)) })
+		}
+	})
+}
+
+// What was recorded is written before a store is closed.
+func TestInboxSurvivesItsStore(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		first := must[*redisdb.Store](t)(redisdb.Open(t.Context(), redisdb.Config{URL: url, Namespace: ns}))
+		var ids []string
+		for range 1000 {
+			id := events.NewID()
+			ids = append(ids, id)
+			if err := first.Record(t.Context(), "h", id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		second := openIn(t, url, ns)
+		for _, id := range ids {
+			if !must[bool](t)(second.Seen(t.Context(), "h", id)) {
+				t.Fatalf("%s is lost", id)
+			}
+		}
+	})
+}
+
+func TestInboxForgets(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		s, ctx, id := openWith(t, redisdb.Config{URL: url, Namespace: ns, InboxTTL: time.Second}), t.Context(), events.NewID()
+		if err := s.Record(ctx, "h", id); err != nil {
+			t.Fatal(err)
+		}
+		recorded := time.Now()
+		eventually(t, "it is forgotten", func() bool { return !must[bool](t)(s.Seen(ctx, "h", id)) })
+		if kept := time.Since(recorded); kept < time.Second {
+			t.Errorf("it was kept for %s only", kept)
+		}
+	})
+}
+
+// A message that comes twice at the same time, as after a publisher's retry, is
+// recognised, although the inbox was asked about both before either was handled.
+func TestInboxKnowsADuplicateInTheSameBatch(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx := open(t, url), t.Context()
+		if must[bool](t)(s.Seen(ctx, "h", "anything")) { // The handler uses the inbox.
+			t.Error("seen")
+		}
+		sub := subscriber(t, s, redisdb.SubscriberConfig{Handler: "h", Topic: "user.events", Queue: "h"})
+		var msgs []*message.Message
+		for range 100 {
+			id := events.NewID()
+			msgs = append(msgs, note(id, "A", id), note(id, "A", id))
+		}
+		if err := sub.SubscribeInitialize(""); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Publisher().Publish("user.events", msgs...); err != nil {
+			t.Fatal(err)
+		}
+		out := must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
+		handled := 0
+		for range msgs {
+			msg := next(t, out)
+			if !must[bool](t)(s.Seen(ctx, "h", msg.UUID)) {
+				handled++
+				if err := s.Record(ctx, "h", msg.UUID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			msg.Ack()
+		}
+		if handled != 100 {
+			t.Errorf("%d messages were handled; want 100", handled)
+		}
+	})
+}
