@@ -19,7 +19,7 @@ func (s *Store) ReadRange(ctx context.Context, partition int, from uint64, limit
 	if limit <= 0 {
 		limit = readDefault
 	}
-	entries, err := redisSlice(ctx, s.client, "xrange", s.logKey(partition), from, "+", "count", limit)
+	entries, err := redisSlice(ctx, s.client, 1, "xrange", s.logKey(partition), from, "+", "count", limit)
 	if err != nil {
 		return nil, s.link.explain(err)
 	}
@@ -60,9 +60,11 @@ func (s *Store) FindTime(ctx context.Context, t time.Time) (events.Cursor, error
 	return end, nil
 }
 
-// redisSlice runs a command whose reply is an array.
-func redisSlice(ctx context.Context, c redis.UniversalClient, args ...any) ([]any, error) {
+// redisSlice runs a command whose reply is an array. In a cluster, the argument at
+// the place of its first key says which node it goes to.
+func redisSlice(ctx context.Context, c redis.UniversalClient, firstKey int8, args ...any) ([]any, error) {
 	cmd := redis.NewSliceCmd(ctx, args...)
+	cmd.SetFirstKeyPos(firstKey)
 	_ = c.Process(ctx, cmd) // The command holds its error.
 	return cmd.Result()
 }

@@ -81,12 +81,13 @@ func (in *intake) readGroup(ctx context.Context, block time.Duration, streams, a
 		args = append(args, "block", block.Milliseconds())
 	}
 	args = append(args, "streams")
+	firstKey := int8(len(args))
 	for _, names := range [][]string{streams, after} {
 		for _, name := range names {
 			args = append(args, name)
 		}
 	}
-	found, err := redisSlice(ctx, in.sub.store.client, args...)
+	found, err := redisSlice(ctx, in.sub.store.client, firstKey, args...)
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return 0, in.sub.store.link.explain(err)
 	}

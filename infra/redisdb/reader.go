@@ -74,6 +74,7 @@ func (s *Store) readCluster(ctx context.Context, after events.Cursor, limit int,
 	cmds := make([]*redis.SliceCmd, len(s.parts))
 	for p := range s.parts {
 		cmds[p] = redis.NewSliceCmd(ctx, "xread", "count", limit, "streams", s.logKey(p), after.At(p))
+		cmds[p].SetFirstKeyPos(4)
 		_ = pipe.Process(ctx, cmds[p])
 	}
 	_, _ = pipe.Exec(ctx) // Each command holds its own error.
