@@ -141,6 +141,8 @@ const (
 	// MetaDue is the time before which a message that failed must not be tried
 	// again; absent or past: now is right.
 	MetaDue = "pitwheel_due"
+	// MetaParked says that a message had to wait behind another one of its key.
+	MetaParked = "pitwheel_parked"
 	// MetaPause never leaves the process: set before a Nack, it is how long the
 	// message's key shall rest before the next attempt, as [time.Duration] writes it.
 	MetaPause = "pitwheel_pause"

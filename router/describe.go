@@ -26,6 +26,8 @@ type plan struct {
 	settings []Setting
 	topic    string
 	byName   map[string]*events.Type
+	// calm is set for a handler whose messages are parked behind failed ones.
+	calm *calm
 }
 
 // Describe checks all declarations and returns what they come to, in their

@@ -46,7 +46,7 @@ func (r *Router) keeper(p *plan) (*lettersKeeper, error) {
 		return nil, events.Errorf(events.CodeOf(err), "the poison queue of handler %q: %w", p.name, err)
 	}
 	k := &lettersKeeper{plan: p, sub: sub, letters: r.config.Letters, key: keyOf(r.config.Catalogue), maxBytes: r.config.MaxBytes}
-	if p.policy.Ordered && p.kind != KindProjection {
+	if p.calm != nil {
 		k.parking = r.config.Parking
 	}
 	return k, nil
@@ -64,6 +64,7 @@ func (k *lettersKeeper) keep(msg *message.Message) error {
 		if _, err := k.parking.BlockKey(ctx, k.plan.name, l.Key, l.MessageID); err != nil {
 			return err
 		}
+		k.plan.calm.disturb()
 	}
 	return k.letters.StoreLetter(ctx, l)
 }
@@ -125,7 +126,7 @@ const maxName = 512
 func poisonWords(name string) bool {
 	switch name {
 	case PoisonHandler, PoisonQueue, PoisonTopic, PoisonCode, PoisonReason, PoisonStack, PoisonAttempts, PoisonFirstFailed, PoisonLastFailed,
-		events.MetaAttempts, events.MetaFirstFailed, events.MetaDue, events.MetaPause, events.MetaRetried, events.MetaFailingSince:
+		events.MetaAttempts, events.MetaFirstFailed, events.MetaDue, events.MetaParked, events.MetaPause, events.MetaRetried, events.MetaFailingSince:
 		return true
 	}
 	return false

@@ -19,7 +19,8 @@ import (
 // Wherever this is interrupted, the message in hand is not acknowledged and comes
 // again, and what was begun is done again; a message may come twice by that.
 func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
-	if c.parking == nil || !c.plan.policy.Ordered {
+	calm := c.plan.calm
+	if calm == nil {
 		return next
 	}
 	return func(msg *message.Message) ([]*message.Message, error) {
@@ -28,7 +29,7 @@ func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
 		if key == "" {
 			return next(msg)
 		}
-		blocker, err := c.parking.KeyBlocker(d, c.plan.name, key)
+		blocker, err := c.blocker(d, key, msg)
 		if err == nil && blocker != "" && blocker != id {
 			blocker, err = c.queueUp(d, key, msg)
 		}
@@ -53,7 +54,7 @@ func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
 				d.keep = true
 			}
 		case blocker == id && (d.verdict == verdictHandled || d.verdict == verdictDuplicate):
-			if rerr := c.release(d, key, true); rerr != nil {
+			if rerr := c.release(d, key, id, true); rerr != nil {
 				return nil, aborted{rerr}
 			}
 		}
@@ -64,6 +65,19 @@ func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
 // parkingKey is a key as the store of parked messages knows it, and a letter.
 func parkingKey(key string) string { return bounded(key, maxName) }
 
+// blocker returns the id of the message that a key waits for, "" if it waits for none.
+func (c *consumer) blocker(d *delivery, key string, msg *message.Message) (string, error) {
+	// What may be a blocker itself must not be mistaken about that, or nobody would
+	// release the key.
+	meta := msg.Metadata
+	if meta[events.MetaAttempts] == "" && meta[events.MetaRetried] == "" && meta[events.MetaParked] == "" {
+		if free, err := c.plan.calm.is(d); free || err != nil {
+			return "", err
+		}
+	}
+	return c.parking.KeyBlocker(d, c.plan.name, key)
+}
+
 // queueUp parks a message behind its key's blocker and returns that, as
 // [Parking].ParkMessage does.
 func (c *consumer) queueUp(d *delivery, key string, msg *message.Message) (string, error) {
@@ -71,17 +85,32 @@ func (c *consumer) queueUp(d *delivery, key string, msg *message.Message) (strin
 	if err != nil || blocker == "" || blocker == d.envelope.ID {
 		return blocker, err
 	}
-	// Whoever has released the key last may have died over it.
-	if err := c.release(d, key, false); err != nil {
+	if err := c.help(d, key, blocker); err != nil {
 		return "", err
 	}
 	d.verdict = verdictParked
 	return blocker, nil
 }
 
+// help releases a key if whoever was to do so has died over it: after its blocker
+// was handled, or before the next one was put into the queue.
+func (c *consumer) help(d *delivery, key, blocker string) error {
+	if c.inbox != nil && c.plan.kind != KindCommand {
+		handled, err := c.inbox.Seen(d, c.plan.name, blocker)
+		if err != nil {
+			return err
+		}
+		if handled {
+			return c.release(d, key, blocker, true)
+		}
+	}
+	return c.release(d, key, d.envelope.ID, false)
+}
+
 // block makes the message in hand the one that its key waits for.
 func (c *consumer) block(d *delivery, key string) error {
 	blocker, err := c.parking.BlockKey(d, c.plan.name, key, d.envelope.ID)
+	c.plan.calm.disturb() // Also after an error, which may have come after the deed.
 	if err == nil && blocker != d.envelope.ID {
 		// Another instance has handled the key meanwhile. The message comes again, and is parked.
 		err = events.Errorf(events.CodeConflict, "the key %.80q waits for the message %s already", key, blocker).MayRetry()
@@ -89,9 +118,9 @@ func (c *consumer) block(d *delivery, key string) error {
 	return err
 }
 
-// release lets a key go on after the message in hand.
-func (c *consumer) release(d *delivery, key string, handled bool) error {
-	return release(d, c.parking, c.letters, c.plan.name, c.plan.policy.Queue, key, d.envelope.ID, handled)
+// release lets a key go on after a message.
+func (c *consumer) release(d *delivery, key, id string, handled bool) error {
+	return release(d, c.parking, c.letters, c.plan.name, c.plan.policy.Queue, key, id, handled)
 }
 
 // release lets a key go on after a message: the first parked one goes into the queue.
@@ -103,6 +132,7 @@ func release(ctx context.Context, p Parking, queues message.Publisher, handler, 
 	publishing, cancel := context.WithTimeout(ctx, delayTimeout)
 	defer cancel()
 	msg.SetContext(publishing)
+	msg.Metadata[events.MetaParked] = "true"
 	if err := queues.Publish(queue, msg); err != nil {
 		return err
 	}

@@ -183,6 +183,27 @@ func TestALetterOfTheBrokerHoldsItsKey(t *testing.T) {
 	mustBeFree(t, kit)
 }
 
+// A process that dies when a blocker is handled leaves a key that nobody will release.
+func TestAKeyWhoseBlockerIsHandledIsReleased(t *testing.T) {
+	t.Parallel()
+	w := &workshop{}
+	kit := routertest.Start(t, catalogue(t), w.ordered())
+	kit.Record(named(ada, "a1"))
+	if _, err := kit.Store().BlockKey(t.Context(), "h", ada, kit.Handled("h")[0]); err != nil {
+		t.Fatal(err)
+	}
+	n := 1
+	eventually(t, "the next event is handled, and none is parked", func() bool {
+		n++
+		kit.Record(named(ada, fmt.Sprint("a", n)))
+		keys, _, _ := kit.Store().CountParked(t.Context(), "h")
+		return keys == 0
+	})
+	if got := w.of(ada); len(got) != n {
+		t.Errorf("of %d events %v were handled", n, got)
+	}
+}
+
 // mustBeFree says that no key waits for anything.
 func mustBeFree(t interface {
 	Helper()

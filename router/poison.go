@@ -66,6 +66,7 @@ func (c *consumer) setAside(d *delivery, msg *message.Message, cause error) erro
 	delete(letter.Metadata, events.MetaAttempts) // The letter has its own words for these.
 	delete(letter.Metadata, events.MetaFirstFailed)
 	delete(letter.Metadata, events.MetaDue)
+	delete(letter.Metadata, events.MetaParked)
 	now := time.Now()
 	if d.firstFailed.IsZero() {
 		d.firstFailed = now

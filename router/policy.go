@@ -95,6 +95,9 @@ const (
 // queueName is what both brokers and every dashboard take as a name.
 var queueName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,199}$`)
 
+// retryQueue is how the names of queues end in which RabbitMQ lets messages wait.
+var retryQueue = regexp.MustCompile(`\.retry\.[0-9]+[smh]$`)
+
 // effective lays tuning over a declaration over the defaults and tells for every
 // setting where it came from.
 func effective(handler string, declared Policy, tuning Tuning) (Policy, []Setting, error) {
@@ -110,6 +113,7 @@ func effective(handler string, declared Policy, tuning Tuning) (Policy, []Settin
 		settle("attempts", &p.Attempts, tuning.Attempts, defaultAttempts),
 		settle("backoff", &p.Backoff, tuning.Backoff, defaultBackoff),
 		settle("max_backoff", &p.MaxBackoff, tuning.MaxBackoff, max(defaultMaxBackoff, p.Backoff)),
+		retryIf(p),
 		settle("timeout", &p.Timeout, tuning.Timeout, defaultTimeout),
 		settle("break_after", &p.BreakAfter, tuning.BreakAfter, 0),
 		settle("break_pause", &p.BreakPause, tuning.BreakPause, defaultBreakPause),
@@ -133,10 +137,20 @@ func settle[T comparable](name string, value *T, tuned *T, fallback T) Setting {
 	return Setting{name, fmt.Sprint(*value), source}
 }
 
+// retryIf says whether the handler chooses which errors are worth another attempt.
+func retryIf(p Policy) Setting {
+	if p.RetryIf != nil {
+		return Setting{"retry_if", "chosen errors", SourceDeclaration}
+	}
+	return Setting{"retry_if", "every error", SourceDefault}
+}
+
 func (p Policy) validate() error {
 	switch {
 	case !queueName.MatchString(p.Queue):
 		return events.Errorf(events.CodeConfig, "queue is %q; use letters, digits, '.', '_' and '-', at most 200", p.Queue)
+	case retryQueue.MatchString(p.Queue):
+		return events.Errorf(events.CodeConfig, "queue is %q; a name like that is for messages that wait for their next attempt", p.Queue)
 	case strings.HasSuffix(p.Queue, poisonQueue("")):
 		return events.Errorf(events.CodeConfig, "queue is %q; a name that ends in %s is that of a poison queue", p.Queue, poisonQueue(""))
 	case p.Concurrency < 1 || p.Concurrency > 10_000:

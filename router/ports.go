@@ -83,7 +83,7 @@ type Letters interface {
 // called again with the same arguments, as after a crash.
 type Parking interface {
 	// KeyBlocker returns the id of a key's blocker, "" if it has none. It is asked
-	// before every message.
+	// before every message while any key of the handler has one.
 	KeyBlocker(ctx context.Context, handler, key string) (string, error)
 	// BlockKey makes a message the blocker of its key unless the key has one, and
 	// returns the id of the blocker that it has then. A blocker is not parked.
@@ -93,15 +93,15 @@ type Parking interface {
 	// blocker. If the key has none, or it is the message itself, nothing is parked.
 	ParkMessage(ctx context.Context, handler, key, id string, msg *message.Message) (string, error)
 	// ReleaseKey makes the first parked message the blocker, in place of the one with
-	// the given id, which was handled or given up, and returns it; without a parked one the key has no blocker any
-	// more. The message stays parked until UnparkMessage says that it is in the
+	// the given id, which was handled or given up, and returns it; without a parked
+	// one the key has no blocker any more. The message stays parked until UnparkMessage says that it is in the
 	// handler's queue. A blocker that is parked still is returned whatever the id:
 	// whoever was to put it into the queue may not have come to it.
 	ReleaseKey(ctx context.Context, handler, key, id string, handled bool) (next string, msg *message.Message, err error)
 	// UnparkMessage ends the parking of a blocker.
 	UnparkMessage(ctx context.Context, handler, key, id string) error
 	// CountParked returns how many keys of a handler have a blocker, and how many
-	// messages are parked.
+	// messages are parked. It is asked ten times a second while messages come.
 	CountParked(ctx context.Context, handler string) (keys, messages int, err error)
 }
 

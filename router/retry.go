@@ -44,7 +44,12 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 			return nil, err
 		}
 		if pause := c.breaker.failed(time.Now(), d.attempts == 1, d.probe); pause > 0 {
-			d.giveBack(msg, pause)
+			if asked > pause {
+				d.wait(msg, asked) // As it asks for, also when nothing counts.
+				d.verdict = verdictEarly
+			} else {
+				d.giveBack(msg, pause)
+			}
 			return nil, nil
 		}
 		if d.attempts >= policy.Attempts {
@@ -56,7 +61,8 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 		}
 		c.logger.WarnContext(d, "attempt failed, another follows", c.attrs(d,
 			slog.Int("attempt", d.attempts), slog.Duration("pause", pause), slog.String("error", bounded(err.Error(), maxReason)))...)
-		d.noteFailures(msg, pause)
+		d.noteFailures(msg)
+		d.wait(msg, pause)
 		d.verdict = verdictRetried
 		return nil, nil
 	}
@@ -70,15 +76,19 @@ func (d *delivery) recallFailures(msg *message.Message) {
 	}
 }
 
-// noteFailures leaves it there for the next one, with the time at which that is due.
-func (d *delivery) noteFailures(msg *message.Message, pause time.Duration) {
+// noteFailures leaves it there for the next one.
+func (d *delivery) noteFailures(msg *message.Message) {
+	msg.Metadata[events.MetaAttempts] = strconv.Itoa(d.attempts)
+	msg.Metadata[events.MetaFirstFailed] = d.firstFailed.UTC().Format(events.TimeLayout)
+}
+
+// wait says when the next attempt is due, here and beside the message.
+func (d *delivery) wait(msg *message.Message, pause time.Duration) {
 	// The layout cuts off what is below a millisecond, and early is worse than late.
 	now := time.Now()
 	due := now.Add(pause + time.Millisecond - 1).Truncate(time.Millisecond)
 	d.pause = due.Sub(now)
 	msg.Metadata[events.MetaDue] = due.UTC().Format(events.TimeLayout)
-	msg.Metadata[events.MetaAttempts] = strconv.Itoa(d.attempts)
-	msg.Metadata[events.MetaFirstFailed] = d.firstFailed.UTC().Format(events.TimeLayout)
 }
 
 // backoff is the pause after the n-th failed attempt, n from 1 on: first doubled

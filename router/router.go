@@ -125,6 +125,9 @@ func New(c Config) (*Router, error) {
 		isChosen[p.name] = true
 	}
 	for _, p := range plans {
+		if c.Parking != nil && p.policy.Ordered && p.kind != KindProjection {
+			p.calm = newCalm(c.Parking, p.name)
+		}
 		if err := r.add(p, isChosen[p.name], letters); err != nil {
 			return nil, err
 		}

@@ -65,9 +65,13 @@ func viewOfHandler(info router.HandlerInfo) handlerView {
 // typed is a setting's value as JSON has it: counts are numbers, switches booleans.
 func typed(s router.Setting) any {
 	switch s.Name {
-	case "concurrency", "attempts":
+	case "concurrency", "attempts", "break_after":
 		if n, err := strconv.Atoi(s.Value); err == nil {
 			return n
+		}
+	case "rate":
+		if f, err := strconv.ParseFloat(s.Value, 64); err == nil {
+			return f
 		}
 	case "ordered", "paused":
 		return s.Value == "true"
