@@ -4,7 +4,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -13,6 +15,9 @@ import (
 
 // DefaultAddr is where the in-process Redis listens unless told otherwise.
 const DefaultAddr = "127.0.0.1:6389"
+
+// expireEvery is how late a key may expire.
+const expireEvery = 250 * time.Millisecond
 
 // Config says how the in-process Redis is served. The zero value is the default.
 type Config struct {
@@ -26,6 +31,9 @@ type Config struct {
 type Server struct {
 	redis *miniredis.Miniredis
 	addr  string
+	close sync.Once
+	stop  chan struct{}
+	done  chan struct{}
 }
 
 // Start serves an empty Redis until Close is called. An address that cannot be
@@ -46,9 +54,9 @@ func Start(cfg Config) (*Server, error) {
 		}
 		return nil, events.Errorf(events.CodeConfig, "cannot listen on %s, the address of PITWHEEL_DEV_REDIS_ADDR: %w", addr, err)
 	}
-	// Left to itself, its clock for expiring keys stands still.
-	m.ClockTTL(true)
-	s := &Server{redis: m, addr: m.Addr()}
+	m.Server().SetPreHook(reads{m}.hook)
+	s := &Server{redis: m, addr: m.Addr(), stop: make(chan struct{}), done: make(chan struct{})}
+	go s.tick()
 	if cfg.Logger != nil {
 		cfg.Logger.Info("in-process Redis is listening; nothing in it is durable", "addr", s.addr)
 	}
@@ -63,6 +71,27 @@ func (s *Server) URL() string { return "redis://" + s.addr + "/0" }
 
 // Close ends the server and forgets its data. Closing again does nothing.
 func (s *Server) Close() error {
-	s.redis.Close()
+	s.close.Do(func() {
+		close(s.stop)
+		<-s.done
+		s.redis.Close()
+	})
 	return nil
+}
+
+// tick lets keys expire, whose clock stands still if left to itself. The server
+// could do so by itself at each command, and would go through all keys each time.
+func (s *Server) tick() {
+	defer close(s.done)
+	ticker := time.NewTicker(expireEvery)
+	defer ticker.Stop()
+	for last := time.Now(); ; {
+		select {
+		case <-s.stop:
+			return
+		case now := <-ticker.C:
+			s.redis.FastForward(now.Sub(last))
+			last = now
+		}
+	}
 }

@@ -68,3 +68,58 @@ func TestWrongAddress(t *testing.T) {
 		}
 	}
 }
+
+// XREAD of the log is answered by this package, that of any other stream by
+// miniredis; a client sees no difference.
+func TestXRead(t *testing.T) {
+	t.Parallel()
+	srv := start(t, "127.0.0.1:0")
+	c := redis.NewClient(&redis.Options{Addr: srv.Addr(), Protocol: 2})
+	defer func() { _ = c.Close() }()
+	ctx := t.Context()
+	for _, key := range []string{"{p1}:log", "other"} {
+		add := func(id string) {
+			t.Helper()
+			if err := c.XAdd(ctx, &redis.XAddArgs{Stream: key, ID: id, Values: []any{"f", id}}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read := func(after string, count int64, block time.Duration) (ids []string) {
+			t.Helper()
+			got, err := c.XRead(ctx, &redis.XReadArgs{Streams: []string{"none" + key, key, "0", after}, Count: count, Block: block}).Result()
+			if err != nil && err != redis.Nil {
+				t.Fatal(err)
+			}
+			for _, s := range got {
+				for _, m := range s.Messages {
+					if s.Stream != key || m.Values["f"] != m.ID {
+						t.Errorf("%s: %v", s.Stream, m)
+					}
+					ids = append(ids, m.ID)
+				}
+			}
+			return ids
+		}
+		if ids := read("0", 10, 30*time.Millisecond); len(ids) != 0 {
+			t.Errorf("%s: an empty stream has %v", key, ids)
+		}
+		woken := make(chan []string)
+		go func() { woken <- read("0", 10, 10*time.Second) }()
+		add("1-0")
+		if ids := <-woken; len(ids) != 1 {
+			t.Errorf("%s: a waiting reader got %v", key, ids)
+		}
+		add("2-0")
+		add("3-0")
+		for after, want := range map[string]string{"0": "1-0 2-0", "1": "2-0 3-0", "2-0": "3-0", "3": ""} {
+			if ids := strings.Join(read(after, 2, -1), " "); ids != want {
+				t.Errorf("%s after %s: %s; want %s", key, after, ids, want)
+			}
+		}
+	}
+	second := redis.NewClient(&redis.Options{Addr: srv.Addr(), DB: 1})
+	defer func() { _ = second.Close() }()
+	if err := second.Ping(ctx).Err(); err == nil {
+		t.Error("database 1 is there")
+	}
+}
