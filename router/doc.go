@@ -13,6 +13,8 @@
 //	policy.go    how a handler is treated, and how operators tune it
 //	ports.go     what the framework asks of the outside
 //	pipeline.go  the middleware of every message, as one list
+//	retry.go     what follows a failed attempt; delay.go: where the pause is spent
+//	park.go      order of a key through failures
 //	decide.go    load, fold, decide, append
 //	relay.go     from the log to the event bus
 //	project.go   from the log to the views

@@ -48,7 +48,7 @@ const (
 	acknowledged
 )
 
-// newAcker starts an acker, which close or die ends.
+// newAcker makes an acker, which start sets to work.
 func newAcker(ack func(tag uint64, multiple bool) error, prefetch int) *acker {
 	size := 16
 	for size < prefetch {
@@ -60,9 +60,11 @@ func newAcker(ack func(tag uint64, multiple bool) error, prefetch int) *acker {
 		next:  1, low: 1,
 		some: make(chan struct{}, 1), full: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
-	a.ended.Go(a.run)
 	return a
 }
+
+// start lets the acker acknowledge by itself until close or die.
+func (a *acker) start() { a.ended.Go(a.run) }
 
 func (a *acker) at(tag uint64) *tagState { return &a.state[tag&uint64(len(a.state)-1)] }
 
@@ -140,6 +142,7 @@ func (a *acker) run() {
 }
 
 // flush acknowledges what is due, and returns whether something handled is left.
+// Only one may run at a time, or a later tag could overtake an earlier one.
 func (a *acker) flush(tick, all bool) bool {
 	a.mu.Lock()
 	a.fresh = 0

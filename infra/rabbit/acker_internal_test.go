@@ -49,7 +49,7 @@ func TestAckerAcknowledgesOnceWhatIsHandled(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		prefetch := rapid.IntRange(1, 40).Draw(t, "prefetch")
 		c := &tagChannel{settled: make(map[uint64]bool)}
-		a := newAcker(c.ack, prefetch)
+		a := newAcker(c.ack, prefetch) // not started: the test flushes
 		var open []uint64 // delivered and not settled
 		givenUp := 0
 		next := uint64(1)
@@ -96,6 +96,7 @@ func TestAckerBatches(t *testing.T) {
 	t.Parallel()
 	c := &tagChannel{settled: make(map[uint64]bool)}
 	a := newAcker(c.ack, 256)
+	a.start()
 	for tag := uint64(1); tag <= 6400; tag++ {
 		c.mu.Lock()
 		c.outstanding = append(c.outstanding, tag)

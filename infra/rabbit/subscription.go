@@ -145,6 +145,7 @@ func (s *subscription) unavailable(err error) error {
 // first case it stays until what it took in is settled and acknowledged.
 func (s *subscription) consume(channel *amqp.Channel, deliveries <-chan amqp.Delivery) {
 	acks := newAcker(channel.Ack, s.cfg.Prefetch)
+	acks.start()
 	if s.takeIn(acks, deliveries) {
 		acks.die()
 		_ = channel.Close() // If only the consumer was lost: what it held comes again.
