@@ -213,8 +213,7 @@ func TestCrash(t *testing.T) {
 	t.Parallel()
 	const users = 400
 	b := realBrokers(t)
-	first := launch(t, b.environ, "serve")
-	first.http = first.errs.await(t, `"every handler is consuming","http":"([^"]+)"`)[1]
+	first := b.launch(t)
 	deliveries := b.listen(t, "USER_CREATED")
 	outcomes := make([]events.Outcome, users)
 	data := func(i int) string { return fmt.Sprintf(`{"email":"c%d@example.com","name":"C"}`, i) }
@@ -252,36 +251,7 @@ func TestCrash(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]bool{}
-	for _, o := range outcomes {
-		want[o.Events[0].ID] = true
-	}
-	published := map[string]bool{}
-	for len(published) < users {
-		select {
-		case d := <-deliveries:
-			if published[d.MessageId] = true; !want[d.MessageId] {
-				t.Fatalf("the event %s was published, which no outcome names", d.MessageId)
-			}
-		case <-time.After(patience):
-			t.Fatalf("only %d of %d events were published", len(published), users)
-		}
-	}
-	eventually(t, "all rows", func() bool {
-		out := pitwheel(t, b.environ, "projection", "rows", "user-directory", "--limit", "10000", "-o", "jsonl").ok(t).stdout
-		return strings.Count(out, "\n") == users
-	})
-	eventually(t, "a mail for each user", func() bool {
-		to := map[string]bool{}
-		for _, m := range b.mails.Messages() {
-			to[m.To] = true
-		}
-		return len(to) == users
-	})
-	stored := pitwheel(t, b.environ, "event", "tail", "--since", "1h", "--no-follow", "-o", "jsonl").ok(t).stdout
-	if n := strings.Count(stored, "\n"); n != users {
-		t.Errorf("the log has %d events, not %d", n, users)
-	}
+	b.checkEverything(t, outcomes, deliveries)
 }
 
 // freeAddress is an address that nothing listens on now.

@@ -31,19 +31,27 @@ type brokers struct {
 
 func realBrokers(t *testing.T) *brokers {
 	t.Helper()
-	b := &brokers{amqpURL: brokertest.AMQP(t), namespace: brokertest.Namespace(t)}
 	redisURL := brokertest.Redis(t)
+	b := brokersAt(t, brokertest.AMQP(t), redisURL)
 	brokertest.CleanRedis(t, redisURL, b.namespace)
 	brokertest.CleanAMQP(t, b.amqpURL,
 		[]string{b.named("create-user"), b.named("change-user-email"), b.named("deactivate-user"), b.named("notification-service"), b.named("user-directory")},
 		[]string{b.named("user.events"), b.named("user.commands")})
+	return b
+}
+
+// brokersAt are those at the given URLs, and a mail server. Without a RabbitMQ all
+// travels over Redis.
+func brokersAt(t *testing.T, amqpURL, redisURL string) *brokers {
+	t.Helper()
+	b := &brokers{amqpURL: amqpURL, namespace: brokertest.Namespace(t)}
 	var err error
 	if b.mails, err = mail.StartCatcher(mail.CatcherConfig{Addr: "127.0.0.1:0", Keep: 10_000}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.mails.Close() })
 	b.environ = []string{
-		"PITWHEEL_AMQP_URL=" + b.amqpURL, "PITWHEEL_REDIS_URL=" + redisURL, "PITWHEEL_NAMESPACE=" + b.namespace,
+		"PITWHEEL_AMQP_URL=" + amqpURL, "PITWHEEL_REDIS_URL=" + redisURL, "PITWHEEL_NAMESPACE=" + b.namespace,
 		"PITWHEEL_SMTP_URL=smtp://" + b.mails.Addr(), "PITWHEEL_HTTP_ADDR=127.0.0.1:0", "PITWHEEL_LOG_FORMAT=json",
 	}
 	return b
@@ -58,6 +66,14 @@ func (b *brokers) serve(t *testing.T, args ...string) *running {
 	r := start(t, b.environ, append([]string{"serve"}, args...)...)
 	r.http, r.environ = r.errs.await(t, `"every handler is consuming","http":"([^"]+)"`)[1], b.environ
 	return r
+}
+
+// launch is serve in a process of its own.
+func (b *brokers) launch(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := launch(t, b.environ, append([]string{"serve"}, args...)...)
+	p.http = p.errs.await(t, `"every handler is consuming","http":"([^"]+)"`)[1]
+	return p
 }
 
 // channel opens a channel of a plain AMQP client.

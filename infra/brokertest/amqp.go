@@ -83,6 +83,8 @@ type RabbitMQServer struct {
 	port int
 	env  []string
 	cmd  *exec.Cmd
+	// pidFile holds the id of the server's process while it runs.
+	pidFile string
 }
 
 // StartRabbitMQ starts a server for this test alone. It takes some seconds, so
@@ -96,7 +98,8 @@ func StartRabbitMQ(t testing.TB) *RabbitMQServer {
 	dir := t.TempDir()
 	port, dist := freePort(t), freePort(t)
 	node := "pitwheel-" + Namespace(t) + "@localhost"
-	s := &RabbitMQServer{t: t, port: port, env: append(os.Environ(),
+	pidFile := filepath.Join(dir, "pid")
+	s := &RabbitMQServer{t: t, port: port, pidFile: pidFile, env: append(os.Environ(),
 		"HOME="+dir,
 		"RABBITMQ_NODENAME="+node,
 		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
@@ -106,7 +109,7 @@ func StartRabbitMQ(t testing.TB) *RabbitMQServer {
 		"RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "plugins"),
 		"RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq"),
-		"RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"),
+		"RABBITMQ_PID_FILE="+pidFile,
 	)}
 	s.Start()
 	t.Cleanup(s.Kill)
@@ -151,8 +154,16 @@ func (s *RabbitMQServer) Kill() {
 	s.cmd = nil
 }
 
-// Ctl runs rabbitmqctl on the server.
-func (s *RabbitMQServer) Ctl(args ...string) {
+// Stop ends the server in good order, as an operator would.
+func (s *RabbitMQServer) Stop() {
+	s.t.Helper()
+	s.Ctl("stop", s.pidFile)
+	_ = s.cmd.Wait() // How it ended does not matter.
+	s.cmd = nil
+}
+
+// Ctl runs rabbitmqctl on the server and returns what it prints.
+func (s *RabbitMQServer) Ctl(args ...string) string {
 	s.t.Helper()
 	path, err := rabbitBinary("rabbitmqctl")
 	if err != nil {
@@ -160,9 +171,11 @@ func (s *RabbitMQServer) Ctl(args ...string) {
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Env = s.env
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		s.t.Fatalf("rabbitmqctl %q: %v\n%s", args, err, out)
 	}
+	return string(out)
 }
 
 // rabbitBinary finds a script of RabbitMQ. Debian's wrapper on the PATH changes to
