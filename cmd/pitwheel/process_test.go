@@ -64,6 +64,13 @@ func (p *process) exit(t *testing.T) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
+// drain ends it in good order and returns the exit code.
+func (p *process) drain(t *testing.T) int {
+	t.Helper()
+	p.signal(t, syscall.SIGTERM)
+	return p.exit(t)
+}
+
 // launchDev starts dev as a process, on free ports.
 func launchDev(t *testing.T) *process {
 	t.Helper()

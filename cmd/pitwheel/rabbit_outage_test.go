@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -8,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 )
 
@@ -88,4 +92,92 @@ func TestRabbitMQRestarts(t *testing.T) {
 	// Each handler may have hired the rest of its hands meanwhile.
 	eventually(t, "as many goroutines as before", func() bool { return p.goroutines(t) <= goroutines+2*hands })
 	t.Logf("%d connections before and %d after, %v goroutines before and %v after", connected, connections(server), goroutines, p.goroutines(t))
+}
+
+// TestRabbitMQInTrouble has RabbitMQ short of memory, its connections closed and
+// queues deleted, one after the other, under a service that goes on by itself.
+func TestRabbitMQInTrouble(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starting a RabbitMQ takes some seconds: run without -short")
+	}
+	t.Parallel()
+	server := brokertest.StartRabbitMQ(t)
+	b := brokersAt(t, server.URL(), brokertest.StartRedis(t).URL())
+	p := b.launch(t)
+	published := b.ledger(t)
+	outcomes := p.campaign(t, "before", 20, time.Millisecond)()
+	again := func(what string) {
+		t.Helper()
+		outcomes = append(outcomes, p.worksAgain(t, what))
+	}
+	value := func(name string) float64 {
+		_, page := p.get(t, "/metrics")
+		return metric(page, name, `broker="rabbitmq"`)
+	}
+
+	settled := p.boundedLog(t, "short of memory")
+	server.Ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+	began := time.Now()
+	send := []string{"send", "CREATE_USER", "-f", "email=late@example.com", "-f", "name=Late", "--id", "late", "--wait", "-o", "json"}
+	r := pitwheel(t, b.environ, append(send, "--timeout", "2s")...)
+	if took := time.Since(began); r.code != exitTimeout && r.code != exitUnreachable || took > 4*time.Second {
+		t.Errorf("a command with 2s to go ended after %s with %d: %s", took, r.code, r.stderr)
+	}
+	// A service learns it by publishing. Nobody waits for the answer any longer than
+	// it takes to show.
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		_, _ = p.insist(ctx, "late-too") // It is sent again below.
+	}()
+	eventually(t, "the block to show", func() bool {
+		code, body := p.get(t, "/readyz")
+		return code == http.StatusServiceUnavailable && strings.Contains(body, "takes no messages") && value("pitwheel_broker_blocked") == 1
+	})
+	cancel()
+	<-asked
+	server.Ctl("set_vm_memory_high_watermark", "0.9")
+	again("late-too")
+	var late events.Outcome
+	if out := pitwheel(t, b.environ, send...).ok(t).stdout; json.Unmarshal([]byte(out), &late) != nil || late.Status != events.StatusAccepted {
+		t.Errorf("the outcome is %s", out)
+	}
+	outcomes = append(outcomes, late)
+	if v := value("pitwheel_broker_blocked"); v != 0 {
+		t.Errorf("pitwheel_broker_blocked is still %v", v)
+	}
+	settled()
+
+	settled = p.boundedLog(t, "connections closed")
+	server.Ctl("close_all_connections", "a test")
+	eventually(t, "a reconnect", func() bool { return value("pitwheel_broker_reconnects_total") > 0 })
+	again("closed")
+	settled()
+	b.checkEverything(t, outcomes, published())
+
+	settled = p.boundedLog(t, "queues deleted")
+	ch := b.channel(t)
+	queues := []string{"create-user", "notification-service", "notification-service.poison"}
+	for _, queue := range queues {
+		if _, err := ch.QueueDelete(b.named(queue), false, false, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began = time.Now()
+	for _, queue := range queues {
+		eventually(t, "the queue "+queue+" to be consumed", func() bool {
+			q, err := b.channel(t).QueueDeclarePassive(b.named(queue), true, false, false, false, nil)
+			return err == nil && q.Consumers > 0
+		})
+	}
+	again("deleted")
+	if took := time.Since(began); took > back {
+		t.Errorf("after the queues were deleted it took %s to work again", took)
+	}
+	settled()
+	b.checkEverything(t, outcomes, nil)
+	if code := p.drain(t); code != exitOK {
+		t.Errorf("the exit code is %d", code)
+	}
 }

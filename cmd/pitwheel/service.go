@@ -95,7 +95,7 @@ func (s *service) handle(ctx context.Context) (err error) {
 	if s.settings.AMQPURL != "" {
 		broker, err := rabbit.Open(rabbit.Config{
 			URL: s.settings.AMQPURL, Namespace: s.settings.Namespace, QueueType: s.settings.QueueType,
-			Logger: s.logger, OnState: telemetry.BrokerState(s.registry, "rabbitmq"),
+			Logger: s.logger, OnState: telemetry.BrokerState(s.registry, "rabbitmq"), OnBlocked: telemetry.BrokerBlocked(s.registry, "rabbitmq"),
 		})
 		if err != nil {
 			return err

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
 )
 
 // Broker is a RabbitMQ broker. Its methods are safe for concurrent use.
@@ -22,6 +24,7 @@ type Broker struct {
 
 	mu          sync.Mutex
 	connected   bool
+	blocked     bool
 	closed      bool
 	subscribers map[*Subscriber]struct{}
 }
@@ -44,23 +47,40 @@ func Open(cfg Config) (*Broker, error) {
 	return b, nil
 }
 
-// changed tells OnState when the answer to Ready changes.
+// changed tells OnState and OnBlocked when their answers change.
 func (b *Broker) changed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now := b.Ready() == nil; now != b.connected {
+	if now := b.stands() == nil; now != b.connected {
 		b.connected = now
 		b.cfg.OnState(now)
 	}
+	if now := b.publish.whyBlocked() != ""; now != b.blocked {
+		b.blocked = now
+		b.cfg.OnBlocked(now)
+	}
 }
 
-// Ready returns nil while both connections stand, else why one does not: with
-// the code CONFIG if the broker refuses user or vhost, else with UNAVAILABLE.
-func (b *Broker) Ready() error {
+// stands returns nil while both connections stand, else why one does not.
+func (b *Broker) stands() error {
 	for _, l := range []*link{b.publish, b.consume} {
 		if _, err := l.state(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// Ready returns nil while both connections stand and the broker takes messages,
+// else why not: with the code CONFIG if the broker refuses user or vhost, else with
+// UNAVAILABLE. That it takes none it tells only those who publish.
+func (b *Broker) Ready() error {
+	if err := b.stands(); err != nil {
+		return err
+	}
+	if reason := b.publish.whyBlocked(); reason != "" {
+		return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s takes no messages for now: %s", b.cfg.address(), reason).MayRetry().
+			WithHint("see the broker's alarms: rabbitmq-diagnostics alarms")
 	}
 	return nil
 }

@@ -36,6 +36,9 @@ type Config struct {
 	// OnState is called whenever both connections stand, or one of them is lost. It
 	// must not block.
 	OnState func(connected bool)
+	// OnBlocked is called whenever the broker begins or ends to refuse what is
+	// published, as when it is short of memory or disk. It must not block.
+	OnBlocked func(blocked bool)
 	// Heartbeat is how often both sides show that they live; a connection that was
 	// silent for three times as long is given up. 0: 5 s. At least 1 s.
 	Heartbeat time.Duration
@@ -82,6 +85,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.OnState == nil {
 		c.OnState = func(bool) {}
+	}
+	if c.OnBlocked == nil {
+		c.OnBlocked = func(bool) {}
 	}
 	setDefault(&c.AppID, "pitwheel")
 	setDefault(&c.DeliveryLimit, 20)

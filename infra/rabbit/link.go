@@ -60,6 +60,9 @@ func (l *link) run(ctx context.Context) {
 		log.Info("connected to RabbitMQ", slog.Int("attempts", attempt))
 		since := time.Now()
 		reason := l.watch(ctx, closed, blockings, log)
+		if l.blocks.Load() {
+			_ = socket.Close() // The broker reads nothing, not even a farewell.
+		}
 		l.set(nil, l.explain(reason))
 		l.close(conn, socket)
 		if ctx.Err() != nil {
@@ -177,11 +180,12 @@ func (l *link) set(conn *amqp.Connection, err error) {
 
 func (l *link) setBlocked(reason string) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.blocked = reason
 	l.blocks.Store(reason != "")
 	close(l.turn)
 	l.turn = make(chan struct{})
+	l.mu.Unlock()
+	l.changed()
 }
 
 // state returns the connection, or why there is none.

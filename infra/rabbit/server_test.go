@@ -3,6 +3,7 @@ package rabbit_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +21,14 @@ func TestBrokerRestartAndBlock(t *testing.T) {
 	}
 	t.Parallel()
 	server := brokertest.StartRabbitMQ(t)
-	broker, err := rabbit.Open(rabbit.Config{URL: server.URL(), MinBackoff: 20 * time.Millisecond, MaxBackoff: time.Second})
+	var blocks atomic.Int32
+	broker, err := rabbit.Open(rabbit.Config{URL: server.URL(), MinBackoff: 20 * time.Millisecond, MaxBackoff: time.Second, OnBlocked: func(is bool) {
+		if is {
+			blocks.Add(1)
+		} else {
+			blocks.Add(-1)
+		}
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +85,11 @@ func TestBrokerRestartAndBlock(t *testing.T) {
 	if code := events.CodeOf(blocked); code != events.CodeUnavailable && code != events.CodeTimeout {
 		t.Errorf("a blocked Publish: %v", blocked)
 	}
+	if err := broker.Ready(); err == nil || !strings.Contains(err.Error(), "takes no messages") || blocks.Load() != 1 {
+		t.Errorf("a blocked broker is ready with %v, and %d blocks were told of", err, blocks.Load())
+	}
 	server.Ctl("set_vm_memory_high_watermark", "0.9")
+	eventually(t, "the end of the block", func() bool { return broker.Ready() == nil && blocks.Load() == 0 })
 	eventually(t, "a Publish goes through", func() bool { return publishWithin(p, 5*time.Second) == nil })
 	go func() {
 		for msg := range out {

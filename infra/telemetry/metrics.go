@@ -59,6 +59,23 @@ func BrokerState(reg prometheus.Registerer, broker string) func(connected bool) 
 	}
 }
 
+// BrokerBlocked measures whether a broker refuses what is published although it is
+// connected. The function it returns is told of every change; it is safe for
+// concurrent use. BrokerBlocked panics if another collector has taken its name.
+func BrokerBlocked(reg prometheus.Registerer, broker string) func(blocked bool) {
+	gauge := register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "pitwheel_broker_blocked",
+		Help: "1 while the broker takes no messages, as when it is short of memory or disk, else 0.",
+	}, []string{"broker"})).WithLabelValues(broker)
+	return func(is bool) {
+		if is {
+			gauge.Set(1)
+		} else {
+			gauge.Set(0)
+		}
+	}
+}
+
 // register returns the collector that is registered already, if there is one: the
 // brokers share their metrics.
 func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {

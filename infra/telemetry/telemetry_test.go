@@ -201,6 +201,23 @@ pitwheel_broker_reconnects_total{broker="redis"} 0
 	}
 }
 
+func TestBrokerBlocked(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewPedanticRegistry()
+	telemetry.BrokerBlocked(reg, "b")(true)
+	blocked := telemetry.BrokerBlocked(reg, "a")
+	blocked(true)
+	blocked(false)
+	want := `# HELP pitwheel_broker_blocked 1 while the broker takes no messages, as when it is short of memory or disk, else 0.
+# TYPE pitwheel_broker_blocked gauge
+pitwheel_broker_blocked{broker="a"} 0
+pitwheel_broker_blocked{broker="b"} 1
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRedactURL(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
