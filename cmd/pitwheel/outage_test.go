@@ -100,12 +100,27 @@ func (r *running) worksAgain(t *testing.T, id string) events.Outcome {
 // showsLoss waits until readiness and metrics tell that a broker is away.
 func (r *running) showsLoss(t *testing.T, broker string) {
 	t.Helper()
-	eventually(t, "the loss of "+broker+" to show", func() bool {
+	r.shows(t, broker, "pitwheel_broker_connected", 0)
+}
+
+// showsBlock waits until readiness and metrics tell that a broker takes nothing.
+func (r *running) showsBlock(t *testing.T, broker string) {
+	t.Helper()
+	r.shows(t, broker, "pitwheel_broker_blocked", 1)
+}
+
+func (r *running) shows(t *testing.T, broker, name string, want float64) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s to be %v for %s, and /readyz to say why", name, want, broker), func() bool {
 		code, body := r.get(t, "/readyz")
-		_, page := r.get(t, "/metrics")
-		return code == http.StatusServiceUnavailable && strings.Contains(body, broker+": ") &&
-			metric(page, "pitwheel_broker_connected", `broker="`+broker+`"`) == 0
+		return code == http.StatusServiceUnavailable && strings.Contains(body, broker+": ") && r.brokerMetric(t, broker, name) == want
 	})
+}
+
+func (r *running) brokerMetric(t *testing.T, broker, name string) float64 {
+	t.Helper()
+	_, page := r.get(t, "/metrics")
+	return metric(page, name, `broker="`+broker+`"`)
 }
 
 // boundedLog returns a function that checks how many lines were logged since:

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -110,10 +109,7 @@ func TestRabbitMQInTrouble(t *testing.T) {
 		t.Helper()
 		outcomes = append(outcomes, p.worksAgain(t, what))
 	}
-	value := func(name string) float64 {
-		_, page := p.get(t, "/metrics")
-		return metric(page, name, `broker="rabbitmq"`)
-	}
+	value := func(name string) float64 { return p.brokerMetric(t, "rabbitmq", name) }
 
 	settled := p.boundedLog(t, "short of memory")
 	server.Ctl("set_vm_memory_high_watermark", "absolute", "1MB")
@@ -131,10 +127,7 @@ func TestRabbitMQInTrouble(t *testing.T) {
 		defer close(asked)
 		_, _ = p.insist(ctx, "late-too") // It is sent again below.
 	}()
-	eventually(t, "the block to show", func() bool {
-		code, body := p.get(t, "/readyz")
-		return code == http.StatusServiceUnavailable && strings.Contains(body, "takes no messages") && value("pitwheel_broker_blocked") == 1
-	})
+	p.showsBlock(t, "rabbitmq")
 	cancel()
 	<-asked
 	server.Ctl("set_vm_memory_high_watermark", "0.9")

@@ -34,10 +34,16 @@ func realBrokers(t *testing.T) *brokers {
 	redisURL := brokertest.Redis(t)
 	b := brokersAt(t, brokertest.AMQP(t), redisURL)
 	brokertest.CleanRedis(t, redisURL, b.namespace)
-	brokertest.CleanAMQP(t, b.amqpURL,
-		[]string{b.named("create-user"), b.named("change-user-email"), b.named("deactivate-user"), b.named("notification-service"), b.named("user-directory")},
-		[]string{b.named("user.events"), b.named("user.commands")})
+	b.clean(t)
 	return b
+}
+
+// clean removes from a RabbitMQ that others use what the test declares.
+func (b *brokers) clean(t *testing.T) {
+	t.Helper()
+	brokertest.CleanAMQP(t, b.amqpURL,
+		[]string{b.named("create-user"), b.named("change-user-email"), b.named("deactivate-user"), b.named("notification-service"), b.named("user-directory"), b.named("ledger")},
+		[]string{b.named("user.events"), b.named("user.commands")})
 }
 
 // brokersAt are those at the given URLs, and a mail server. Without a RabbitMQ all

@@ -80,7 +80,7 @@ func (s *service) run(ctx context.Context) error {
 func (s *service) handle(ctx context.Context) (err error) {
 	store, err := redisdb.Open(ctx, redisdb.Config{
 		URL: s.settings.redisURL(), Namespace: s.settings.Namespace, Partitions: s.settings.Partitions, Durability: s.settings.Durability,
-		Logger: s.logger, OnState: telemetry.BrokerState(s.registry, "redis"),
+		Logger: s.logger, OnState: telemetry.BrokerState(s.registry, "redis"), OnBlocked: telemetry.BrokerBlocked(s.registry, "redis"),
 	})
 	if ctx.Err() != nil && err != nil {
 		return nil // The wait was ended by a signal, which is no failure.

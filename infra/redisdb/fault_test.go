@@ -3,6 +3,7 @@ package redisdb_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -114,6 +115,47 @@ func TestRedisIsKilledAndComesBack(t *testing.T) {
 		t.Error(err)
 	}
 	consumer.Wait()
+}
+
+// A Redis out of memory answers readers all the time. That it takes nothing is told
+// once, and so is that it does again.
+func TestRedisOutOfMemory(t *testing.T) {
+	t.Parallel()
+	srv := brokertest.StartRedis(t)
+	var begun, ended atomic.Int64
+	s := openWith(t, redisdb.Config{URL: srv.URL(), OnBlocked: func(is bool) {
+		if is {
+			begun.Add(1)
+		} else {
+			ended.Add(1)
+		}
+	}})
+	ctx := t.Context()
+	limit := func(bytes string) {
+		if err := s.Client().ConfigSet(ctx, "maxmemory", bytes).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit("1")
+	for range 3 {
+		if _, err := s.Append(ctx, decision("u", "c", 0, 1)); events.CodeOf(err) != events.CodeUnavailable || !strings.Contains(err.Error(), "takes no writes") {
+			t.Errorf("an append: %v", err)
+		}
+		if _, err := s.Load(ctx, "user", "u", ""); err != nil {
+			t.Errorf("a load: %v", err)
+		}
+	}
+	if s.Ready() == nil || begun.Load() != 1 || ended.Load() != 0 {
+		t.Errorf("ready: %v; the block was told of %d times and its end %d times", s.Ready(), begun.Load(), ended.Load())
+	}
+	limit("0")
+	eventually(t, "it is ready", func() bool { return s.Ready() == nil })
+	if _, err := s.Append(ctx, decision("u", "c", 0, 1)); err != nil {
+		t.Errorf("an append: %v", err)
+	}
+	if begun.Load() != 1 || ended.Load() != 1 {
+		t.Errorf("the block was told of %d times and its end %d times", begun.Load(), ended.Load())
+	}
 }
 
 func TestCallsEndWithTheirContextsWhileRedisHangs(t *testing.T) {

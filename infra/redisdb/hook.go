@@ -34,6 +34,8 @@ func (h pulseHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 // heard judges one answer. What ended because its caller gave up says nothing.
 func (l *link) heard(ctx context.Context, err error) {
 	switch reply, ok := replyError(err); {
+	case ok && blocking(reply):
+		l.block(err)
 	case err == nil, ok && !passing(reply):
 		if !l.up.Load() {
 			l.saw(nil)

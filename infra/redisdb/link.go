@@ -16,19 +16,21 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// link knows whether Redis answers. It learns so from every command that is
-// sent, and asks by itself once a second.
+// link knows whether Redis answers, and whether it takes what is written. It learns
+// so from every command that is sent, and asks by itself once a second.
 type link struct {
-	client  redis.UniversalClient
-	addrs   string
-	log     *slog.Logger
-	onState func(bool)
+	client    redis.UniversalClient
+	addrs     string
+	log       *slog.Logger
+	onState   func(bool)
+	onBlocked func(bool)
 
-	up     atomic.Bool // whether broken is nil, to be read on every command
-	mu     sync.Mutex
-	broken error // why Redis does not answer; nil while it does
-	stop   context.CancelFunc
-	done   chan struct{}
+	up      atomic.Bool // whether broken is nil, to be read on every command
+	mu      sync.Mutex
+	broken  error // why Redis does not answer; nil while it does
+	blocked error // why it takes no writes although it may answer; nil while it does
+	stop    context.CancelFunc
+	done    chan struct{}
 }
 
 const (
@@ -37,11 +39,15 @@ const (
 	sayAgain   = 10 * time.Second // between two log lines while waiting
 )
 
-func newLink(client redis.UniversalClient, addrs string, log *slog.Logger, onState func(bool)) *link {
-	if onState == nil {
-		onState = func(bool) {}
+func newLink(client redis.UniversalClient, addrs string, cfg Config) *link {
+	l := &link{client: client, addrs: addrs, log: cfg.Logger, onState: cfg.OnState, onBlocked: cfg.OnBlocked}
+	if l.onState == nil {
+		l.onState = func(bool) {}
 	}
-	return &link{client: client, addrs: addrs, log: log, onState: onState}
+	if l.onBlocked == nil {
+		l.onBlocked = func(bool) {}
+	}
+	return l
 }
 
 // await tries until it succeeds, fails for another reason than that Redis does not
@@ -75,8 +81,10 @@ func (l *link) await(ctx context.Context, try func() error) error {
 	}
 }
 
-// watch starts to listen to every command and to feel the pulse; close ends it.
-func (l *link) watch() {
+// watch starts to listen to every command and to feel the pulse; close ends it. What
+// is blocked stays so until write succeeds, which writes a little everywhere: that
+// Redis answers a reader says nothing about writing.
+func (l *link) watch(write func(context.Context) error) {
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop, l.done = stop, make(chan struct{})
 	l.up.Store(true)
@@ -92,7 +100,11 @@ func (l *link) watch() {
 			case <-t.C:
 			}
 			ping, cancel := context.WithTimeout(ctx, 2*pulse)
-			_ = l.client.Ping(ping).Err() // The hook has seen it.
+			if l.isBlocked() == nil {
+				_ = l.client.Ping(ping).Err() // The hook has seen it.
+			} else if err := write(ping); err == nil {
+				l.block(nil)
+			}
 			cancel()
 		}
 	}()
@@ -124,13 +136,37 @@ func (l *link) saw(err error) {
 	}
 }
 
+// block notes that Redis takes no writes, and why, or with nil that it takes them
+// again.
+func (l *link) block(err error) {
+	l.mu.Lock()
+	changed := (l.blocked == nil) != (err == nil)
+	l.blocked = err
+	if changed {
+		l.onBlocked(err != nil)
+	}
+	l.mu.Unlock()
+	switch {
+	case changed && err != nil:
+		l.log.Warn("Redis takes no writes for now", "addr", l.addrs, "error", err)
+	case changed:
+		l.log.Info("Redis takes writes again", "addr", l.addrs)
+	}
+}
+
+func (l *link) isBlocked() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.blocked
+}
+
 func (l *link) ready() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.broken == nil {
-		return nil
+	if l.broken != nil {
+		return l.explain(l.broken)
 	}
-	return events.Errorf(events.CodeUnavailable, "Redis at %s does not answer: %w", l.addrs, l.broken).MayRetry()
+	return l.explain(l.blocked)
 }
 
 // explain turns an error of the client into one of ours. Errors of contexts pass
@@ -143,7 +179,11 @@ func (l *link) explain(err error) error {
 	case errors.Is(err, redis.ErrClosed):
 		return events.Errorf(events.CodeShuttingDown, "the connection to Redis is closed: %w", err)
 	}
-	if reply, ok := replyError(err); ok && !passing(reply) {
+	reply, ok := replyError(err)
+	switch {
+	case ok && blocking(reply):
+		return events.Errorf(events.CodeUnavailable, "Redis at %s takes no writes for now: %w", l.addrs, err).MayRetry()
+	case ok && !passing(reply):
 		return fmt.Errorf("Redis at %s refuses: %w", l.addrs, err)
 	}
 	return events.Errorf(events.CodeUnavailable, "Redis at %s does not answer: %w", l.addrs, err).MayRetry()
@@ -163,10 +203,20 @@ func replyError(err error) (string, bool) {
 // and not about what was asked.
 func passing(reply string) bool {
 	switch firstWord(reply) {
-	case "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "OOM", "NOREPLICAS", "UNBLOCKED":
+	case "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "UNBLOCKED":
 		return true
 	}
-	return strings.Contains(reply, "max number of clients")
+	return blocking(reply) || strings.Contains(reply, "max number of clients")
+}
+
+// blocking tells whether an error reply is about a state in which the server takes
+// no writes and goes on answering readers.
+func blocking(reply string) bool {
+	switch firstWord(reply) {
+	case "OOM", "READONLY", "MISCONF", "NOREPLICAS":
+		return true
+	}
+	return false
 }
 
 func refused(reply string) bool {

@@ -52,6 +52,9 @@ type Config struct {
 	// OnState is told each time the connection is lost or found again. It must
 	// not block.
 	OnState func(connected bool)
+	// OnBlocked is told each time Redis begins or ends to refuse what is written, as
+	// when it is out of memory. It must not block.
+	OnBlocked func(blocked bool)
 }
 
 // Store is a store in Redis. It is safe for concurrent use.
@@ -98,19 +101,30 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	// each attempt to connect. The link tells the same, once.
 	redis.SetLogger(silence{})
 	s.client = redis.NewUniversalClient(opts)
-	s.link = newLink(s.client, strings.Join(opts.Addrs, ","), cfg.Logger, cfg.OnState)
+	s.link = newLink(s.client, strings.Join(opts.Addrs, ","), cfg)
 	err = s.link.await(ctx, func() error { return s.prepare(ctx, cfg) })
 	if err != nil {
 		s.link.close()
 		_ = s.client.Close()
 		return nil, err
 	}
-	s.link.watch()
+	s.link.watch(s.touch)
 	s.calls = newCoalescer(callsInFlight, callsAtOnce, s.flush)
 	s.looks = newCoalescer(callsInFlight, callsAtOnce, s.lookUp)
 	s.notes = newNotes(s)
 	s.posts = newCoalescer(callsInFlight, postsAtOnce, s.flush)
 	return s, nil
+}
+
+// touch writes a little in every partition, and so, in a cluster, on every node.
+func (s *Store) touch(ctx context.Context) error {
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, part := range s.parts {
+			p.Set(ctx, part+"touch", "", 10*time.Second)
+		}
+		return nil
+	})
+	return err
 }
 
 // prepare reads or makes what the store is.

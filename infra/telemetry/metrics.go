@@ -59,13 +59,13 @@ func BrokerState(reg prometheus.Registerer, broker string) func(connected bool) 
 	}
 }
 
-// BrokerBlocked measures whether a broker refuses what is published although it is
-// connected. The function it returns is told of every change; it is safe for
+// BrokerBlocked measures whether a broker refuses what is published or written
+// although it is connected. The function it returns is told of every change; it is safe for
 // concurrent use. BrokerBlocked panics if another collector has taken its name.
 func BrokerBlocked(reg prometheus.Registerer, broker string) func(blocked bool) {
 	gauge := register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pitwheel_broker_blocked",
-		Help: "1 while the broker takes no messages, as when it is short of memory or disk, else 0.",
+		Help: "1 while the broker takes nothing that is written, as when it is short of memory or disk, else 0.",
 	}, []string{"broker"})).WithLabelValues(broker)
 	return func(is bool) {
 		if is {

@@ -208,7 +208,7 @@ func TestBrokerBlocked(t *testing.T) {
 	blocked := telemetry.BrokerBlocked(reg, "a")
 	blocked(true)
 	blocked(false)
-	want := `# HELP pitwheel_broker_blocked 1 while the broker takes no messages, as when it is short of memory or disk, else 0.
+	want := `# HELP pitwheel_broker_blocked 1 while the broker takes nothing that is written, as when it is short of memory or disk, else 0.
 # TYPE pitwheel_broker_blocked gauge
 pitwheel_broker_blocked{broker="a"} 0
 pitwheel_broker_blocked{broker="b"} 1
