@@ -32,6 +32,7 @@ type Commands struct {
 	bus       *cqrs.CommandBus
 	log       Log
 	maxBytes  int
+	usual     patience
 }
 
 // NewCommands makes a sender of commands.
@@ -146,32 +147,4 @@ func identify(cmd events.Command, t *events.Type, commandID string) (events.Comm
 		return nil, events.Reject(events.CodeInvalid, "%s does not say which %s it is for", t.Name, t.Aggregate)
 	}
 	return i.WithAggregateID(events.DeriveID("aggregate", t.Aggregate, commandID)), nil
-}
-
-// Await waits for a command's outcome. When ctx ends first, the error has the
-// code TIMEOUT and the outcome is unknown.
-func (c *Commands) Await(ctx context.Context, r events.Receipt) (events.Outcome, error) {
-	// The first look comes soon, since most commands take a few milliseconds; a
-	// slow one is asked after less and less often.
-	const first, limit = 2 * time.Millisecond, 50 * time.Millisecond
-	pause := first
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return events.Outcome{}, events.Errorf(events.CodeTimeout, "no outcome of command %s in time, it is unknown: %w", r.CommandID, ctx.Err()).
-				WithHint("send it again with the id %s to learn its outcome; it never adds an event twice", r.CommandID).MayRetry()
-		case <-timer.C:
-		}
-		outcome, ok, err := c.log.Outcome(ctx, r.Aggregate, r.AggregateID, r.CommandID)
-		if err != nil && ctx.Err() == nil {
-			return events.Outcome{}, err
-		}
-		if ok {
-			return outcome, nil
-		}
-		pause = min(limit, pause+pause/2)
-		timer.Reset(pause)
-	}
 }

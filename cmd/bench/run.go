@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -70,6 +71,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "bench:", err)
 		return exitUsage
+	}
+	// As cmd/pitwheel sets it; here every contestant has the good of it.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
 	}
 	b := newBench(o, os.Getenv, stderr)
 	results, failed := b.all(ctx, chosen, o.pairs)

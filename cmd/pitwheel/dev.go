@@ -51,6 +51,7 @@ func (c *cli) runDev(ctx context.Context, rate string, sample bool) (err error) 
 	if !settings.given["log_format"] {
 		settings.LogFormat = "text"
 	}
+	calmCollector()
 	redis, err := embedded.Start(embedded.Config{Addr: settings.DevRedisAddr})
 	if err != nil {
 		return err

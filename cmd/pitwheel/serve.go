@@ -34,6 +34,7 @@ func (c *cli) runServe(ctx context.Context, only []string) error {
 				WithHint("there are %s", strings.Join(c.names, ", "))
 		}
 	}
+	calmCollector()
 	s, err := c.newService(c.settings, only)
 	if err != nil {
 		return err

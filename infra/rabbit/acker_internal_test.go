@@ -50,7 +50,7 @@ func TestAckerAcknowledgesOnceWhatIsHandled(t *testing.T) {
 		prefetch := rapid.IntRange(1, 40).Draw(t, "prefetch")
 		c := &tagChannel{settled: make(map[uint64]bool)}
 		a := newAcker(c.ack, prefetch) // not started: the test flushes
-		var open []uint64 // delivered and not settled
+		var open []uint64              // delivered and not settled
 		givenUp := 0
 		next := uint64(1)
 		for range rapid.IntRange(0, 200).Draw(t, "steps") {
