@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -216,4 +217,28 @@ func paced(ctx context.Context, rate float64, n int, f func(i int, due time.Time
 		f(i, due)
 	}
 	return ctx.Err()
+}
+
+// carried is the limit of commands a second: the raw client alone publishes,
+// confirms and consumes as many messages twice, once for the commands and once for
+// their events, and nothing else is done.
+func carried(ctx context.Context, s *space, n int) ([]float64, error) {
+	queue, err := s.bound("raw", "quorum")
+	if err != nil {
+		return nil, err
+	}
+	msgs := publishings(standard(n).messages())
+	perCommand := 0.0 // seconds
+	for range 2 {
+		published, err := s.publishRaw(ctx, msgs)
+		if err != nil {
+			return nil, err
+		}
+		consumed, err := s.consumeRaw(ctx, queue, newMeter(n, n))
+		if err != nil {
+			return nil, err
+		}
+		perCommand += 1/published + 1/consumed
+	}
+	return []float64{1 / perCommand, math.NaN()}, nil
 }

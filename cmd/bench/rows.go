@@ -43,9 +43,13 @@ func rows() []row {
 		{name: "load-aggregate", lasting: true, needs: onlyRedis, prepare: loading, figures: []figure{
 			{name: "load-aggregate", work: "load an aggregate of 100,000 events, beside one of 10", unit: "ms", least: true, goals: []goal{{limit, 1.5}}}}},
 		{name: "command-throughput", needs: both, prepare: func(_ context.Context, s *space) (contest, error) {
-			return contest{pitwheel: {{"", func(ctx context.Context) ([]float64, error) { return throughput(ctx, s, 0, s.count(25_000, 3_000)) }}}}, nil
+			n := s.count(25_000, 3_000)
+			return contest{
+				limit:    {{"", func(ctx context.Context) ([]float64, error) { return carried(ctx, s, n) }}},
+				pitwheel: {{"", func(ctx context.Context) ([]float64, error) { return throughput(ctx, s, 0, n) }}},
+			}, nil
 		}, figures: []figure{
-			{name: "command-throughput", work: "command to outcome, every handler running", unit: "commands/s", goals: []goal{{"", 5_000}}},
+			{name: "command-throughput", work: "command to outcome, every handler running; limit: RabbitMQ's share alone", unit: "commands/s", goals: []goal{{"", 5_000}}},
 			{name: "command-settled", work: "command to outcome, event, mail and row", unit: "commands/s"}}},
 		{name: "command-latency", needs: both, prepare: func(_ context.Context, s *space) (contest, error) {
 			return contest{pitwheel: {{"", func(ctx context.Context) ([]float64, error) { return latency(ctx, s, s.count(25_000, 2_000)) }}}}, nil
