@@ -16,6 +16,16 @@
 //	kit.Published("user.events")   // what other services would see
 //	kit.Row("user-directory", id, &row)
 //
+// [Faults] make brokers and stores misbehave, by script or by chance: they fail, before
+// or after they have done what they were asked for, are late or hang, do it twice, and
+// mix it up:
+//
+//	var faults routertest.Faults
+//	kit := routertest.StartWith(t, faults.Inject, catalogue, handlers...)
+//	faults.On("Append").Times(1).LoseAnswer()
+//
+// They go around any publisher, subscriber or port outside a kit, too.
+//
 // [Store] and [Transport] can also be used on their own, wherever a program wants
 // the framework's ports without a broker.
 package routertest

@@ -29,6 +29,8 @@ type Kit struct {
 	kept      *Letters
 	handled   handledLog
 	views     []string
+	// idle tells whether nothing is on its way that the transport does not know of.
+	idle func() bool
 }
 
 // Letter is a message that a handler could not handle.
@@ -55,10 +57,12 @@ func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler
 }
 
 // StartWith is [Start] with a last word on how the router is made: adapt may change
-// any of its settings, or put something of its own around a port.
+// any of its settings, or put something of its own around a port, such as
+// [Faults.Inject]. The kit's commands are sent and awaited through these ports, too;
+// what the kit itself records and looks up is not.
 func StartWith(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue, handlers ...router.Handler) *Kit {
 	t.Helper()
-	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}, kept: &Letters{}}
+	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}, kept: &Letters{}, idle: func() bool { return true }}
 	short := time.Millisecond
 	tuning := map[string]router.Tuning{}
 	for _, h := range handlers {
@@ -68,15 +72,21 @@ func StartWith(t testing.TB, adapt func(*router.Config), catalogue *events.Catal
 		}
 		tuning[h.Name()] = router.Tuning{Backoff: &short, MaxBackoff: &short}
 	}
-	var err error
-	k.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: catalogue, Publisher: k.transport.Publisher(), Log: k.store})
-	k.must(err)
 	config := router.Config{
 		Catalogue: catalogue, Handlers: handlers, Tuning: tuning, Transport: k.transport,
 		Log: k.store, Reader: k.store, Checkpoints: k.store, Views: k.store, Elector: k.store,
-		Inbox: &watchedInbox{k.store, &k.handled}, Parking: k.store, Letters: k.kept,
+		Inbox: k.store, Parking: k.store, Letters: k.kept,
 	}
 	adapt(&config)
+	if config.Inbox != nil {
+		config.Inbox = &watchedInbox{config.Inbox, &k.handled}
+	}
+	if f, ok := config.Transport.(faultyTransport); ok {
+		k.idle = f.idle
+	}
+	var err error
+	k.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: catalogue, Publisher: config.Transport.Publisher(), Log: config.Log})
+	k.must(err)
 	r, err := router.New(config)
 	k.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -177,7 +187,7 @@ func (k *Kit) settled() bool {
 			return false
 		}
 	}
-	if !k.transport.idle() {
+	if !k.transport.idle() || !k.idle() {
 		return false
 	}
 	after, _ := k.store.End(ctx) // A reaction may have sent a command meanwhile.
@@ -265,8 +275,9 @@ func (k *Kit) Row(projection, key string, out any) bool {
 
 func (k *Kit) envelope(m *message.Message) events.Envelope {
 	k.t.Helper()
+	version, _ := strconv.ParseUint(m.Metadata[events.MetaVersion], 10, 64) // A command has none.
 	e, err := events.Decode(m.Payload, events.Header{
-		ID: m.UUID, Type: m.Metadata[events.MetaType], Aggregate: m.Metadata[events.MetaAggregate],
+		ID: m.UUID, Version: version, Type: m.Metadata[events.MetaType], Aggregate: m.Metadata[events.MetaAggregate],
 		AggregateID: m.Metadata[events.MetaAggregateID], CorrelationID: m.Metadata[events.MetaCorrelationID],
 		CausationID: m.Metadata[events.MetaCausationID],
 	})

@@ -1,0 +1,184 @@
+package routertest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// Faults make the ports of an application misbehave, as brokers and stores do
+// behind a bad network. The zero value is ready, and does no harm until [Faults.On]
+// says what goes wrong where:
+//
+//	var faults routertest.Faults
+//	kit := routertest.StartWith(t, faults.Inject, catalogue, handlers...)
+//	faults.On("Append").Times(1).LoseAnswer()             // it is done, and nobody is told
+//	faults.On("Publish user.events").Times(3).Fail()      // then all is well
+//	faults.On("Deliver send-welcome").Every(10).Duplicate()
+//	faults.On("*").Chance(0.01).Fail(errAway)             // anything, now and then
+//	faults.End()                                          // all is well from now on
+//
+// It is safe for concurrent use.
+type Faults struct {
+	// Seed decides what [Schedule.Chance] decides: with the same seed the same of a
+	// fault's calls are struck, counted in the order in which they come.
+	Seed uint64
+
+	mu     sync.Mutex
+	faults []*Fault
+	made   uint64
+	// waiting counts the deliveries that [Schedule.Swap] holds back and has
+	// acknowledged already.
+	waiting int
+}
+
+// points are the calls that a fault can strike, and what each is about: the word
+// that may follow its name.
+func points() map[string]string {
+	return map[string]string{
+		"Publish": "topic or queue", "Delay": "queue", "SubscribeInitialize": "queue", "Deliver": "queue",
+		"Load": "aggregate", "Append": "aggregate", "Outcome": "aggregate", "SaveSnapshot": "aggregate",
+		"Read": "", "End": "", "Checkpoint": "role", "SaveCheckpoint": "role", "Lead": "role",
+		"ViewCursor": "projection", "Rows": "projection", "Commit": "projection", "List": "projection",
+		"Seen": "handler", "Record": "handler", "StoreLetter": "handler", "CountLetters": "",
+		"KeyBlocker": "handler", "BlockKey": "handler", "ParkMessage": "handler", "ReleaseKey": "handler",
+		"UnparkMessage": "handler", "CountParked": "handler",
+	}
+}
+
+// On begins a fault: it names the calls that may be struck, and what is said next
+// decides when, and last what happens.
+//
+// A call has the name of the port's method; where it is about something, that may
+// follow: "Append" or "Append user" (the aggregate), "Publish user.events" (the
+// topic, or the queue), "Delay send-welcome", "Commit user-directory", "Record
+// send-welcome", "SaveCheckpoint relay". "Deliver" is a message on its way from a
+// queue to its handler ("Deliver send-welcome"), and "*" is every call. On panics if
+// there is no such call, since a fault that never strikes proves nothing.
+func (f *Faults) On(calls ...string) Schedule {
+	for _, c := range calls {
+		point, about, _ := strings.Cut(c, " ")
+		if what, ok := points()[point]; c != "*" && (!ok || about != "" && what == "") {
+			panic(fmt.Sprintf("routertest: no call is named %q; there are * and %v", c, slices.Sorted(maps.Keys(points()))))
+		}
+	}
+	return Schedule{faults: f, calls: calls, every: 1, chance: 1}
+}
+
+// Schedule says which calls a fault strikes: all of them, unless it is narrowed. The
+// narrowings add up: Every(10).Times(3) strikes the 10th, the 20th and the 30th.
+type Schedule struct {
+	faults             *Faults
+	calls              []string
+	skip, every, times int
+	chance             float64
+}
+
+// Skip lets n calls pass before anything else is counted.
+func (s Schedule) Skip(n int) Schedule { s.skip = n; return s }
+
+// Every strikes the n-th, 2n-th, 3n-th … call.
+func (s Schedule) Every(n int) Schedule { s.every = max(n, 1); return s }
+
+// Times ends the fault after n strikes.
+func (s Schedule) Times(n int) Schedule { s.times = n; return s }
+
+// Chance strikes a call with the given probability, from 0 to 1.
+func (s Schedule) Chance(p float64) Schedule { s.chance = p; return s }
+
+// Fail lets a call fail before it has done anything. The error is the given one; if
+// there is none, one with the code UNAVAILABLE. A delivery that fails is handed
+// back to the queue before the handler sees it.
+func (s Schedule) Fail(err ...error) *Fault {
+	fault := failure(err)
+	return s.do(func(hit *strike) { hit.fail = fault })
+}
+
+// LoseAnswer lets a call fail after it has done everything: its caller cannot know
+// that it has. The error is as with [Schedule.Fail]. Of a delivery the
+// acknowledgement is lost, so that a message that was handled comes again.
+func (s Schedule) LoseAnswer(err ...error) *Fault {
+	fault := failure(err)
+	return s.do(func(hit *strike) { hit.lose = fault })
+}
+
+// Delay lets a call begin d later, or not at all if its context ends sooner.
+func (s Schedule) Delay(d time.Duration) *Fault {
+	return s.do(func(hit *strike) { hit.delay += d })
+}
+
+// Hold lets a call wait until the fault is ended, or its context.
+func (s Schedule) Hold() *Fault {
+	x := s.fault()
+	x.apply = func(hit *strike) { hit.holds = append(hit.holds, x.ended) }
+	return x.begin()
+}
+
+// Duplicate lets a call be made twice, as by a client that lost the first answer;
+// what is returned is the second one. Each message of a Publish is published twice,
+// each event of a Read is there twice (which a log must never do), and a delivered
+// message that was handled is delivered once more.
+func (s Schedule) Duplicate() *Fault {
+	x := s.fault()
+	x.needs, x.apply = 1, func(hit *strike) { hit.twice = true }
+	return x.begin()
+}
+
+// Swap lets neighbours change places: the messages of one Publish, the events of one
+// Read (which a log must never do), and deliveries: a message then comes after the
+// next one of its key, or after 50 ms if there is none. The queue is told at once
+// that it was handled, since a queue that keeps order would not hand out the next
+// one otherwise. It strikes no call that has no neighbours to swap.
+func (s Schedule) Swap() *Fault {
+	x := s.fault()
+	x.needs, x.apply = 2, func(hit *strike) { hit.swap = true }
+	return x.begin()
+}
+
+func failure(err []error) error {
+	if len(err) > 0 {
+		return err[0]
+	}
+	return events.Errorf(events.CodeUnavailable, "a fault of the test: it cannot be reached").MayRetry()
+}
+
+func (s Schedule) fault() *Fault {
+	return &Fault{schedule: s, news: make(chan struct{}), ended: make(chan struct{})}
+}
+
+func (s Schedule) do(apply func(*strike)) *Fault {
+	x := s.fault()
+	x.apply = apply
+	return x.begin()
+}
+
+// Inject puts the faults around every port of a router; it is made for [StartWith].
+func (f *Faults) Inject(c *router.Config) {
+	c.Transport, c.Log, c.Reader = f.Transport(c.Transport), f.Log(c.Log), f.Reader(c.Reader)
+	c.Checkpoints, c.Views, c.Elector = f.Checkpoints(c.Checkpoints), f.Views(c.Views), f.Elector(c.Elector)
+	if c.Inbox != nil {
+		c.Inbox = f.Inbox(c.Inbox)
+	}
+	if c.Parking != nil {
+		c.Parking = f.Parking(c.Parking)
+	}
+	if c.Letters != nil {
+		c.Letters = f.Letters(c.Letters)
+	}
+}
+
+// End ends all faults that there are.
+func (f *Faults) End() {
+	f.mu.Lock()
+	all := slices.Clone(f.faults)
+	f.mu.Unlock()
+	for _, x := range all {
+		x.End()
+	}
+}

@@ -1,0 +1,209 @@
+package routertest
+
+import (
+	"context"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// Log puts the faults around a log.
+func (f *Faults) Log(l router.Log) router.Log { return faultyLog{l, f} }
+
+type faultyLog struct {
+	router.Log
+	f *Faults
+}
+
+func (l faultyLog) Load(ctx context.Context, aggregate, id, schema string) (events.History, error) {
+	return call(ctx, l.f, "Load", aggregate, func() (events.History, error) { return l.Log.Load(ctx, aggregate, id, schema) })
+}
+
+func (l faultyLog) Append(ctx context.Context, a events.Append) (events.Outcome, error) {
+	return call(ctx, l.f, "Append", a.Aggregate, func() (events.Outcome, error) { return l.Log.Append(ctx, a) })
+}
+
+func (l faultyLog) Outcome(ctx context.Context, aggregate, id, commandID string) (events.Outcome, bool, error) {
+	var ok bool
+	o, err := call(ctx, l.f, "Outcome", aggregate, func() (o events.Outcome, err error) {
+		o, ok, err = l.Log.Outcome(ctx, aggregate, id, commandID)
+		return o, err
+	})
+	return o, ok && err == nil, err
+}
+
+func (l faultyLog) SaveSnapshot(ctx context.Context, aggregate, id string, s events.Snapshot) error {
+	return act(ctx, l.f, "SaveSnapshot", aggregate, func() error { return l.Log.SaveSnapshot(ctx, aggregate, id, s) })
+}
+
+// Reader puts the faults around a reader of the log.
+func (f *Faults) Reader(r router.LogReader) router.LogReader { return faultyReader{r, f} }
+
+type faultyReader struct {
+	router.LogReader
+	f *Faults
+}
+
+func (r faultyReader) Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error) {
+	hit := r.f.strike("Read", "", 0, 0)
+	if err := hit.wait(ctx); err != nil || hit.fail != nil {
+		return nil, firstOf(err, hit.fail)
+	}
+	batch, err := r.LogReader.Read(ctx, after, limit, wait)
+	if err != nil || hit.lose != nil {
+		return nil, firstOf(err, hit.lose)
+	}
+	// Only now it is known whether there is anything to double or to swap.
+	hit = r.f.strike("Read", "", 1, len(batch))
+	return disarranged(hit, batch, func(e events.Recorded) events.Recorded { return e }), nil
+}
+
+func (r faultyReader) End(ctx context.Context) (events.Cursor, error) {
+	return call(ctx, r.f, "End", "", func() (events.Cursor, error) { return r.LogReader.End(ctx) })
+}
+
+// Checkpoints puts the faults around checkpoints.
+func (f *Faults) Checkpoints(c router.Checkpoints) router.Checkpoints { return faultyCheckpoints{c, f} }
+
+type faultyCheckpoints struct {
+	router.Checkpoints
+	f *Faults
+}
+
+func (c faultyCheckpoints) Checkpoint(ctx context.Context, role string) (events.Cursor, error) {
+	return call(ctx, c.f, "Checkpoint", role, func() (events.Cursor, error) { return c.Checkpoints.Checkpoint(ctx, role) })
+}
+
+func (c faultyCheckpoints) SaveCheckpoint(ctx context.Context, role string, at events.Cursor) error {
+	return act(ctx, c.f, "SaveCheckpoint", role, func() error { return c.Checkpoints.SaveCheckpoint(ctx, role, at) })
+}
+
+// Views puts the faults around the rows of projections.
+func (f *Faults) Views(v router.Views) router.Views { return faultyViews{v, f} }
+
+type faultyViews struct {
+	router.Views
+	f *Faults
+}
+
+func (v faultyViews) ViewCursor(ctx context.Context, projection string) (events.Cursor, error) {
+	return call(ctx, v.f, "ViewCursor", projection, func() (events.Cursor, error) { return v.Views.ViewCursor(ctx, projection) })
+}
+
+func (v faultyViews) Rows(ctx context.Context, projection string, keys []string) ([][]byte, error) {
+	return call(ctx, v.f, "Rows", projection, func() ([][]byte, error) { return v.Views.Rows(ctx, projection, keys) })
+}
+
+func (v faultyViews) Commit(ctx context.Context, c events.ViewCommit) error {
+	return act(ctx, v.f, "Commit", c.Projection, func() error { return v.Views.Commit(ctx, c) })
+}
+
+func (v faultyViews) List(ctx context.Context, projection, after string, limit int) ([]events.Row, error) {
+	return call(ctx, v.f, "List", projection, func() ([]events.Row, error) { return v.Views.List(ctx, projection, after, limit) })
+}
+
+// Inbox puts the faults around an inbox.
+func (f *Faults) Inbox(i router.Inbox) router.Inbox { return faultyInbox{i, f} }
+
+type faultyInbox struct {
+	router.Inbox
+	f *Faults
+}
+
+func (i faultyInbox) Seen(ctx context.Context, handler, id string) (bool, error) {
+	return call(ctx, i.f, "Seen", handler, func() (bool, error) { return i.Inbox.Seen(ctx, handler, id) })
+}
+
+func (i faultyInbox) Record(ctx context.Context, handler, id string) error {
+	return act(ctx, i.f, "Record", handler, func() error { return i.Inbox.Record(ctx, handler, id) })
+}
+
+// Letters puts the faults around a store of letters.
+func (f *Faults) Letters(l router.Letters) router.Letters { return faultyLetters{l, f} }
+
+type faultyLetters struct {
+	router.Letters
+	f *Faults
+}
+
+func (l faultyLetters) StoreLetter(ctx context.Context, letter events.Letter) error {
+	return act(ctx, l.f, "StoreLetter", letter.Handler, func() error { return l.Letters.StoreLetter(ctx, letter) })
+}
+
+func (l faultyLetters) CountLetters(ctx context.Context) (map[string]int, error) {
+	return call(ctx, l.f, "CountLetters", "", func() (map[string]int, error) { return l.Letters.CountLetters(ctx) })
+}
+
+// Parking puts the faults around a store of parked messages.
+func (f *Faults) Parking(p router.Parking) router.Parking { return faultyParking{p, f} }
+
+type faultyParking struct {
+	router.Parking
+	f *Faults
+}
+
+func (p faultyParking) KeyBlocker(ctx context.Context, handler, key string) (string, error) {
+	return call(ctx, p.f, "KeyBlocker", handler, func() (string, error) { return p.Parking.KeyBlocker(ctx, handler, key) })
+}
+
+func (p faultyParking) BlockKey(ctx context.Context, handler, key, id string) (string, error) {
+	return call(ctx, p.f, "BlockKey", handler, func() (string, error) { return p.Parking.BlockKey(ctx, handler, key, id) })
+}
+
+func (p faultyParking) ParkMessage(ctx context.Context, handler, key, id string, msg *message.Message) (string, error) {
+	return call(ctx, p.f, "ParkMessage", handler, func() (string, error) { return p.Parking.ParkMessage(ctx, handler, key, id, msg) })
+}
+
+func (p faultyParking) ReleaseKey(ctx context.Context, handler, key, id string, handled bool) (string, *message.Message, error) {
+	var next string
+	msg, err := call(ctx, p.f, "ReleaseKey", handler, func() (msg *message.Message, err error) {
+		next, msg, err = p.Parking.ReleaseKey(ctx, handler, key, id, handled)
+		return msg, err
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	return next, msg, nil
+}
+
+func (p faultyParking) UnparkMessage(ctx context.Context, handler, key, id string) error {
+	return act(ctx, p.f, "UnparkMessage", handler, func() error { return p.Parking.UnparkMessage(ctx, handler, key, id) })
+}
+
+func (p faultyParking) CountParked(ctx context.Context, handler string) (int, int, error) {
+	var messages int
+	keys, err := call(ctx, p.f, "CountParked", handler, func() (keys int, err error) {
+		keys, messages, err = p.Parking.CountParked(ctx, handler)
+		return keys, err
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	return keys, messages, nil
+}
+
+// Elector puts the faults around an election. Only its beginning and its end can be
+// struck, not what is done meanwhile.
+func (f *Faults) Elector(e router.Elector) router.Elector { return faultyElector{e, f} }
+
+type faultyElector struct {
+	router.Elector
+	f *Faults
+}
+
+func (e faultyElector) Lead(ctx context.Context, role string, do func(context.Context) error) error {
+	return act(ctx, e.f, "Lead", role, func() error { return e.Elector.Lead(ctx, role, do) })
+}
+
+// firstOf returns the first error that is one.
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

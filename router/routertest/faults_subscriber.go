@@ -1,0 +1,244 @@
+package routertest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// swapWait is how long a message waits for the neighbour with which it changes places.
+const swapWait = 50 * time.Millisecond
+
+// Subscriber puts the faults around a subscriber. Its deliveries are named after
+// the topic. What the inner one cannot do is left out: initialising does nothing,
+// draining closes, and it is always ready.
+func (f *Faults) Subscriber(s message.Subscriber) router.Subscriber {
+	return f.subscriber(s, "", func(*message.Message) string { return "" })
+}
+
+func (f *Faults) subscriber(s message.Subscriber, queue string, key func(*message.Message) string) *faultySubscriber {
+	out := &faultySubscriber{Subscriber: s, f: f, queue: queue, key: key}
+	out.stopping, out.stop = context.WithCancel(context.Background())
+	out.ended, out.end = context.WithCancel(context.Background())
+	return out
+}
+
+type faultySubscriber struct {
+	message.Subscriber
+	f     *Faults
+	queue string // "": that of the topic
+	key   func(*message.Message) string
+
+	running sync.WaitGroup
+	// stopping is over when nothing more may be handed out, and ended when nothing is
+	// waited for any more.
+	stopping, ended context.Context //nolint:containedctx // They are this subscriber's own.
+	stop, end       context.CancelFunc
+}
+
+func (s *faultySubscriber) about(topic string) string {
+	if s.queue != "" {
+		return s.queue
+	}
+	return topic
+}
+
+// SubscribeInitialize lets the inner one do so.
+func (s *faultySubscriber) SubscribeInitialize(topic string) error {
+	i, ok := s.Subscriber.(message.SubscribeInitializer)
+	if !ok {
+		return nil
+	}
+	return act(s.stopping, s.f, "SubscribeInitialize", s.about(topic), func() error { return i.SubscribeInitialize(topic) })
+}
+
+// Subscribe hands on what the inner one hands out.
+func (s *faultySubscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	in, err := s.Subscriber.Subscribe(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	d := &deliveries{s: s, about: s.about(topic), out: make(chan *message.Message)}
+	context.AfterFunc(ctx, s.stop)
+	s.running.Go(func() { d.run(in) })
+	return d.out, nil
+}
+
+// Drain drains the inner one, and waits for what is held back here.
+func (s *faultySubscriber) Drain(ctx context.Context) error {
+	s.stop()
+	inner, ok := s.Subscriber.(interface{ Drain(context.Context) error })
+	if !ok {
+		return s.Close()
+	}
+	if err := inner.Drain(ctx); err != nil {
+		s.end()
+		return err
+	}
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		s.end()
+		return ctx.Err()
+	}
+}
+
+// Ready is the inner one's.
+func (s *faultySubscriber) Ready() error {
+	if r, ok := s.Subscriber.(interface{ Ready() error }); ok {
+		return r.Ready()
+	}
+	return nil
+}
+
+// Close closes the inner one, and gives up what is held back here.
+func (s *faultySubscriber) Close() error {
+	s.stop()
+	err := s.Subscriber.Close()
+	s.end()
+	s.running.Wait()
+	return err
+}
+
+// deliveries are one subscription.
+type deliveries struct {
+	s     *faultySubscriber
+	about string
+	out   chan *message.Message
+	each  sync.WaitGroup
+	// held is a message that waits for its neighbour, and due when it has waited
+	// long enough.
+	held *message.Message
+	due  <-chan time.Time
+}
+
+func (d *deliveries) run(in <-chan *message.Message) {
+	defer close(d.out)
+	defer d.each.Wait()
+	for {
+		select {
+		case m, ok := <-in:
+			if !ok {
+				d.release()
+				return
+			}
+			d.take(m)
+		case <-d.due:
+			d.release()
+		}
+	}
+}
+
+// take decides what becomes of a message. Messages of one key come one after the
+// other, so each may go its own way.
+func (d *deliveries) take(m *message.Message) {
+	hit := d.s.f.strike("Deliver", d.about, 0, 2)
+	switch {
+	case d.held != nil && d.s.key(d.held) == d.s.key(m):
+		d.deliver(m, hit)
+		d.release()
+	case hit.swap && d.held == nil:
+		d.s.f.hold(1)
+		d.held, d.due = m.Copy(), time.After(swapWait)
+		d.held.SetContext(context.WithoutCancel(m.Context()))
+		m.Ack()
+	case hit.nothing():
+		if !d.hand(d.s.stopping, m) {
+			m.Nack()
+		}
+	default:
+		d.each.Go(func() { d.deliver(m, hit) })
+	}
+}
+
+// deliver hands copies of a message out and settles it as the last of them was.
+func (d *deliveries) deliver(m *message.Message, hit strike) {
+	if hit.wait(d.s.stopping) != nil || hit.fail != nil {
+		m.Nack()
+		return
+	}
+	times := 1
+	if hit.twice {
+		times = 2
+	}
+	for range times {
+		c := m.CopyWithContext()
+		if !d.hand(d.s.stopping, c) || !d.handled(m.Context(), c) {
+			m.Metadata = c.Metadata
+			m.Nack()
+			return
+		}
+	}
+	if hit.lose != nil {
+		m.Nack()
+		return
+	}
+	m.Ack()
+}
+
+// release hands out the message that is held, until it is handled.
+func (d *deliveries) release() {
+	if d.held == nil {
+		return
+	}
+	defer d.s.f.hold(-1)
+	m := d.held
+	d.held, d.due = nil, nil
+	for {
+		c := m.CopyWithContext()
+		if !d.hand(d.s.ended, c) || d.handled(context.Background(), c) {
+			return
+		}
+		pause, err := time.ParseDuration(c.Metadata[events.MetaPause])
+		if err != nil {
+			pause = time.Millisecond
+		}
+		m.Metadata = c.Metadata
+		delete(m.Metadata, events.MetaPause)
+		rest := strike{delay: pause}
+		if rest.wait(d.s.ended) != nil {
+			return
+		}
+	}
+}
+
+// hand hands a message out, unless ctx is over before somebody takes it.
+func (d *deliveries) hand(ctx context.Context, m *message.Message) bool {
+	select {
+	case d.out <- m:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// handled waits until a message is settled, or its delivery given up, and tells
+// whether it was acknowledged.
+func (d *deliveries) handled(delivery context.Context, m *message.Message) bool {
+	select {
+	case <-m.Acked():
+		return true
+	case <-m.Nacked():
+	case <-delivery.Done():
+	case <-d.s.ended.Done():
+	}
+	return false
+}
+
+// hold counts the messages that are held back.
+func (f *Faults) hold(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting += n
+}

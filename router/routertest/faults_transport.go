@@ -1,0 +1,68 @@
+package routertest
+
+import (
+	"context"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// Publisher puts the faults around a publisher. What is published waits no longer
+// than the context of its first message allows.
+func (f *Faults) Publisher(p message.Publisher) message.Publisher { return faultyPublisher{p, f} }
+
+type faultyPublisher struct {
+	message.Publisher
+	f *Faults
+}
+
+func (p faultyPublisher) Publish(topic string, msgs ...*message.Message) error {
+	hit := p.f.strike("Publish", topic, 0, len(msgs))
+	ctx := context.Background()
+	if len(msgs) > 0 {
+		ctx = msgs[0].Context()
+	}
+	if err := hit.wait(ctx); err != nil || hit.fail != nil {
+		return firstOf(err, hit.fail)
+	}
+	err := p.Publisher.Publish(topic, disarranged(hit, msgs, (*message.Message).CopyWithContext)...)
+	return firstOf(hit.lose, err)
+}
+
+// Transport puts the faults around all that a transport makes.
+func (f *Faults) Transport(t router.Transport) router.Transport { return faultyTransport{t, f} }
+
+type faultyTransport struct {
+	router.Transport
+	f *Faults
+}
+
+func (t faultyTransport) Publisher() message.Publisher { return t.f.Publisher(t.Transport.Publisher()) }
+
+func (t faultyTransport) QueuePublisher() message.Publisher {
+	return t.f.Publisher(t.Transport.QueuePublisher())
+}
+
+func (t faultyTransport) Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error {
+	return act(ctx, t.f, "Delay", queue, func() error { return t.Transport.Delay(ctx, queue, d, msgs...) })
+}
+
+func (t faultyTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
+	inner, err := t.Transport.Subscriber(s)
+	if err != nil {
+		return nil, err
+	}
+	return t.f.subscriber(inner, s.Queue, s.Key), nil
+}
+
+// idle tells the kit whether nothing is held back of what its queues believe handled.
+func (t faultyTransport) idle() bool {
+	if inner, ok := t.Transport.(faultyTransport); ok && !inner.idle() {
+		return false
+	}
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	return t.f.waiting == 0
+}
