@@ -18,7 +18,8 @@ const (
 // follow reads the log from a cursor on, at most limit events of a partition at a
 // time, and hands batches to apply one after the other. While one is applied the
 // next is being read. A batch is empty when there was no news for a while. It
-// returns when ctx ends (nil), or when reading or applying fails.
+// returns when ctx ends (nil), or when reading or applying fails. An answer that
+// goes back in a partition, or repeats an event, is a failed reading.
 func follow(ctx context.Context, reader LogReader, from events.Cursor, limit int, apply func([]events.Recorded) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	batches := make(chan []events.Recorded)
@@ -28,11 +29,13 @@ func follow(ctx context.Context, reader LogReader, from events.Cursor, limit int
 		cursor := from.Clone(reader.Partitions())
 		for {
 			batch, err := reader.Read(ctx, cursor, limit, readWait)
+			if err == nil {
+				err = inOrder(cursor, batch)
+			}
 			if err != nil {
 				failed <- err
 				return
 			}
-			advance(cursor, batch)
 			select {
 			case batches <- batch:
 			case <-ctx.Done():
@@ -58,6 +61,20 @@ func follow(ctx context.Context, reader LogReader, from events.Cursor, limit int
 	default:
 	}
 	return err
+}
+
+// inOrder moves a cursor behind the given events, each of which must be behind the
+// one before it in its partition: what is applied in another order, or twice, cannot
+// be mended afterwards.
+func inOrder(cursor events.Cursor, batch []events.Recorded) error {
+	for i := range batch {
+		p, position := batch[i].Partition, batch[i].Position
+		if position <= cursor[p] {
+			return events.Errorf(events.CodeInternal, "the log answered out of order: position %d of partition %d after %d", position, p, cursor[p]).MayRetry()
+		}
+		cursor[p] = position
+	}
+	return nil
 }
 
 // advance moves a cursor behind the given events.

@@ -31,7 +31,7 @@ func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
 		}
 		blocker, err := c.blocker(d, key, msg)
 		if err == nil && blocker != "" && blocker != id {
-			blocker, err = c.queueUp(d, key, msg)
+			blocker, err = c.queueUp(d, key, blocker, msg)
 		}
 		if err != nil {
 			return nil, aborted{err}
@@ -79,32 +79,48 @@ func (c *consumer) blocker(d *delivery, key string, msg *message.Message) (strin
 }
 
 // queueUp parks a message behind its key's blocker and returns that, as
-// [Parking].ParkMessage does.
-func (c *consumer) queueUp(d *delivery, key string, msg *message.Message) (string, error) {
-	blocker, err := c.parking.ParkMessage(d, c.plan.name, key, d.envelope.ID, msg)
-	if err != nil || blocker == "" || blocker == d.envelope.ID {
-		return blocker, err
+// [Parking].ParkMessage does. A message that was handled before is not parked: behind
+// a blocker that was handled, too, such messages would release each other in turn
+// without end.
+func (c *consumer) queueUp(d *delivery, key, blocker string, msg *message.Message) (string, error) {
+	duplicate, err := c.handled(d, d.envelope.ID)
+	if err != nil {
+		return "", err
+	}
+	verdict := verdictDuplicate
+	if !duplicate {
+		verdict = verdictParked
+		blocker, err = c.parking.ParkMessage(d, c.plan.name, key, d.envelope.ID, msg)
+		if err != nil || blocker == "" || blocker == d.envelope.ID {
+			return blocker, err
+		}
 	}
 	if err := c.help(d, key, blocker); err != nil {
 		return "", err
 	}
-	d.verdict = verdictParked
+	d.verdict = verdict
 	return blocker, nil
 }
 
 // help releases a key if whoever was to do so has died over it: after its blocker
 // was handled, or before the next one was put into the queue.
 func (c *consumer) help(d *delivery, key, blocker string) error {
-	if c.inbox != nil && c.plan.kind != KindCommand {
-		handled, err := c.inbox.Seen(d, c.plan.name, blocker)
-		if err != nil {
-			return err
-		}
-		if handled {
-			return c.release(d, key, blocker, true)
-		}
+	handled, err := c.handled(d, blocker)
+	switch {
+	case err != nil:
+		return err
+	case handled:
+		return c.release(d, key, blocker, true)
 	}
 	return c.release(d, key, d.envelope.ID, false)
+}
+
+// handled tells whether a message was handled before, as far as anybody knows.
+func (c *consumer) handled(d *delivery, id string) (bool, error) {
+	if c.inbox == nil || c.plan.kind == KindCommand {
+		return false, nil
+	}
+	return c.inbox.Seen(d, c.plan.name, id)
 }
 
 // block makes the message in hand the one that its key waits for.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -204,6 +203,33 @@ func TestAKeyWhoseBlockerIsHandledIsReleased(t *testing.T) {
 	}
 }
 
+// What was handled does not wait behind what was handled: they would release each other
+// in turn, for ever.
+func TestDuplicatesDoNotWait(t *testing.T) {
+	t.Parallel()
+	w := &workshop{}
+	kit := routertest.Start(t, catalogue(t), w.ordered())
+	kit.Record(named(ada, "a1"), named(ada, "a2"), named(ada, "a3"), named(ada, "a4"))
+	handled := kit.Handled("h")
+	if _, err := kit.Store().BlockKey(t.Context(), "h", ada, handled[0]); err != nil {
+		t.Fatal(err)
+	}
+	var again []*message.Message
+	for _, id := range handled[1:] {
+		m := message.NewMessage(id, []byte(`{"type":"USER_CREATED","data":{"userId":"`+ada+`","name":"again"}}`))
+		m.Metadata[events.MetaParked] = "true" // It asks for the blocker, however long ago somebody has.
+		again = append(again, m)
+	}
+	if err := kit.Transport().QueuePublisher().Publish("h", again...); err != nil {
+		t.Fatal(err)
+	}
+	kit.Settle()
+	if got := strings.Join(w.of(ada), " "); got != "a1 a2 a3 a4" {
+		t.Errorf("ada's events were handled as %s", got)
+	}
+	mustBeFree(t, kit)
+}
+
 // mustBeFree says that no key waits for anything.
 func mustBeFree(t interface {
 	Helper()
@@ -228,77 +254,18 @@ func eventually(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// faulty fails now and then, before or after it has done what it was asked for, as
-// a store does behind a bad network.
-type faulty struct {
-	router.Parking
-	router.Transport
-}
-
-var errFault = errors.New("the network is bad")
-
-func faultily[T any](f func() (T, error)) (T, error) {
-	var zero T
-	switch rand.IntN(10) {
-	case 0:
-		return zero, errFault
-	case 1:
-		_, _ = f()
-		return zero, errFault
+// faultily lets store and broker fail now and then, before or after they have done what
+// they were asked for. What is delayed or poisoned, and given back as well, is handled
+// at both times, which no order can make sense of; so these fail before only.
+func faultily(c *router.Config) {
+	allDelayed(c)
+	var f routertest.Faults
+	f.On("Delay", "Publish h.poison").Chance(0.1).Fail()
+	for _, call := range []string{"KeyBlocker", "BlockKey", "ParkMessage", "ReleaseKey", "UnparkMessage", "Publish h"} {
+		f.On(call).Chance(0.1).Fail()
+		f.On(call).Chance(0.1).LoseAnswer()
 	}
-	return f()
-}
-
-func (p faulty) KeyBlocker(ctx context.Context, handler, key string) (string, error) {
-	return faultily(func() (string, error) { return p.Parking.KeyBlocker(ctx, handler, key) })
-}
-
-func (p faulty) BlockKey(ctx context.Context, handler, key, id string) (string, error) {
-	return faultily(func() (string, error) { return p.Parking.BlockKey(ctx, handler, key, id) })
-}
-
-func (p faulty) ParkMessage(ctx context.Context, handler, key, id string, msg *message.Message) (string, error) {
-	return faultily(func() (string, error) { return p.Parking.ParkMessage(ctx, handler, key, id, msg) })
-}
-
-func (p faulty) ReleaseKey(ctx context.Context, handler, key, id string, handled bool) (next string, msg *message.Message, err error) {
-	msg, err = faultily(func() (*message.Message, error) {
-		var out *message.Message
-		next, out, err = p.Parking.ReleaseKey(ctx, handler, key, id, handled)
-		return out, err
-	})
-	return next, msg, err
-}
-
-func (p faulty) UnparkMessage(ctx context.Context, handler, key, id string) error {
-	_, err := faultily(func() (struct{}, error) { return struct{}{}, p.Parking.UnparkMessage(ctx, handler, key, id) })
-	return err
-}
-
-func (p faulty) Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error {
-	// What is delayed and given back as well is handled at both times, which no order
-	// can make sense of; so this fails before only.
-	if rand.IntN(10) == 0 {
-		return errFault
-	}
-	return p.Transport.Delay(ctx, queue, d, msgs...)
-}
-
-func (p faulty) QueuePublisher() message.Publisher {
-	return faultyPublisher{p.Transport.QueuePublisher()}
-}
-
-type faultyPublisher struct{ message.Publisher }
-
-func (p faultyPublisher) Publish(topic string, msgs ...*message.Message) error {
-	if strings.HasSuffix(topic, ".poison") {
-		if rand.IntN(10) == 0 {
-			return errFault // Before only, as with Delay.
-		}
-		return p.Publisher.Publish(topic, msgs...)
-	}
-	_, err := faultily(func() (struct{}, error) { return struct{}{}, p.Publisher.Publish(topic, msgs...) })
-	return err
+	f.Inject(c)
 }
 
 // Whatever fails, is given up, retried and discarded: each key's events are handled
@@ -306,11 +273,6 @@ func (p faultyPublisher) Publish(topic string, msgs ...*message.Message) error {
 // none is lost.
 func TestPropertyOrderThroughFailures(t *testing.T) {
 	t.Parallel()
-	faults := func(c *router.Config) {
-		allDelayed(c)
-		f := faulty{c.Parking, c.Transport}
-		c.Parking, c.Transport = f, f
-	}
 	for _, tt := range []struct {
 		name  string
 		adapt func(*router.Config)
@@ -320,8 +282,8 @@ func TestPropertyOrderThroughFailures(t *testing.T) {
 	}{
 		{"everything works", allDelayed, false},
 		{"short rests", func(c *router.Config) { c.MaxRest = 2 * time.Millisecond }, false},
-		{"store and broker fail now and then", faults, true},
-		{"and nobody recognises duplicates", func(c *router.Config) { faults(c); c.Inbox = nil }, true},
+		{"store and broker fail now and then", faultily, true},
+		{"and nobody recognises duplicates", func(c *router.Config) { faultily(c); c.Inbox = nil }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -9,8 +9,9 @@ import (
 
 // pulse keeps a background role going and remembers what ails it.
 type pulse struct {
-	mu  sync.Mutex
-	err error
+	mu       sync.Mutex
+	err      error
+	failures int // since it last got on
 }
 
 func newPulse() *pulse { return &pulse{} }
@@ -22,7 +23,20 @@ func (p *pulse) ailing() error {
 	return p.err
 }
 
-func (p *pulse) ok() { p.set(nil) }
+// ok says that the role is getting on: what failed before counts no more.
+func (p *pulse) ok() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err, p.failures = nil, 0
+}
+
+// fail counts a failure, and returns how many there were since the role last got on.
+func (p *pulse) fail() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failures++
+	return p.failures
+}
 
 // set remembers err and tells whether it is news.
 func (p *pulse) set(err error) bool {
@@ -33,21 +47,17 @@ func (p *pulse) set(err error) bool {
 	return news
 }
 
-// keep runs f again and again, with a growing pause after an error, until ctx
-// ends. An error is logged when it is a new one, not every time.
+// keep runs f again and again until ctx ends, with a pause after an error that grows
+// until f says that it is getting on ([pulse.ok]). An error is logged when it is a
+// new one, not every time.
 func (p *pulse) keep(ctx context.Context, logger *slog.Logger, role string, f func(context.Context) error) {
 	const first, limit = 50 * time.Millisecond, 5 * time.Second
-	failures := 0
 	for ctx.Err() == nil {
-		began := time.Now()
 		err := f(ctx)
 		if ctx.Err() != nil {
 			break
 		}
-		if time.Since(began) > limit {
-			failures = 0
-		}
-		failures++
+		failures := p.fail()
 		if p.set(err) && err != nil {
 			logger.WarnContext(ctx, "background role is in trouble, trying again", slog.String("role", role), slog.Any("error", err))
 		}

@@ -1,0 +1,161 @@
+package router_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest"
+)
+
+// Whatever call fails, before or after it has done its work, or is made twice:
+// every command has its one event, every event gets out and is in the view once, and
+// a handler that asks for order sees it kept.
+func TestEveryCallMayFail(t *testing.T) {
+	t.Parallel()
+	for _, point := range []string{
+		"Publish user.commands", "Publish user.events", "Publish w.poison", "Publish w", "Delay", "SubscribeInitialize", "Deliver register", "Deliver w", "Deliver w.poison",
+		"Load", "Append", "Outcome", "SaveSnapshot", "Read", "End", "Checkpoint", "SaveCheckpoint", "Lead", "ViewCursor", "Rows", "Commit", "Seen", "Record",
+		"StoreLetter", "CountLetters", "KeyBlocker", "BlockKey", "ParkMessage", "ReleaseKey", "UnparkMessage", "CountParked",
+	} {
+		for name, fault := range map[string]func(routertest.Schedule) *routertest.Fault{
+			"fails":            func(s routertest.Schedule) *routertest.Fault { return s.Times(2).Fail() },
+			"loses its answer": func(s routertest.Schedule) *routertest.Fault { return s.Times(2).LoseAnswer() },
+			"is made twice":    func(s routertest.Schedule) *routertest.Fault { return s.Times(2).Duplicate() },
+			"is late":          func(s routertest.Schedule) *routertest.Fault { return s.Times(2).Delay(30 * time.Millisecond) },
+		} {
+			t.Run(point+" "+name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					survive(t, func(f *routertest.Faults) *routertest.Fault { return fault(f.On(point)) })
+				})
+			})
+		}
+	}
+}
+
+// survive lives through one fault.
+func survive(t *testing.T, inflict func(*routertest.Faults) *routertest.Fault) {
+	var faults routertest.Faults
+	fault := inflict(&faults)
+	w := &witness{fail: map[uint64]error{3: errLater, 5: errNever}}
+	kit := routertest.StartWith(t, func(c *router.Config) {
+		allDelayed(c)
+		faults.Inject(c)
+	}, catalogue(t), house(w)...)
+	const last = 30
+	send(t, kit, users.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}, "create")
+	for v := range last - 1 {
+		id := fmt.Sprint("move ", v)
+		o := send(t, kit, users.ChangeEmail{UserID: ada, Email: "b@example.com"}, id)
+		if again := send(t, kit, users.ChangeEmail{UserID: ada, Email: "b@example.com"}, id); o.Status != events.StatusAccepted || cmp.Diff(o, again) != "" {
+			t.Errorf("the outcomes of one command: %+v and %+v", o, again)
+		}
+	}
+	kit.Settle()
+	kit.Poisoned("w") // It waits for the letter.
+	kit.Retry("w")
+	// Whoever looks seldom has time to.
+	time.Sleep(3 * time.Second) //nolint:forbidigo // The clock is synctest's; nobody sleeps.
+	kit.Settle()
+	if fault.Struck() == 0 {
+		t.Error("the fault never struck")
+	}
+	verify(t, kit, ada, last)
+	if diff := cmp.Diff(upTo(2, last), firsts(w.of(ada))); diff != "" {
+		t.Errorf("the handler saw otherwise than published (-want +got):\n%s", diff)
+	}
+	if left := kit.Poisoned("w"); len(left) > 0 {
+		t.Errorf("letters are left: %+v", left)
+	}
+	mustBeFree(t, kit)
+}
+
+// Anything fails, hangs, is late, doubled or mixed up, until it no longer does. Then
+// every accepted command has its event, published, and in the view once.
+func TestPropertyNothingIsLostOrDoubled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var faults routertest.Faults
+		w := &witness{}
+		kit := routertest.StartWith(t, func(c *router.Config) {
+			allDelayed(c)
+			faults.Inject(c)
+		}, catalogue(t), house(w)...)
+		untimed := struct{ testing.TB }{t} // The test's deadline is on another clock.
+		rapid.Check(untimed, func(rt *rapid.T) { checkNothingLost(rt, t, kit, w, &faults) })
+	})
+}
+
+func checkNothingLost(rt *rapid.T, t *testing.T, kit *routertest.Kit, w *witness, faults *routertest.Faults) {
+	effects := map[string]func(routertest.Schedule) *routertest.Fault{
+		"fail":      func(s routertest.Schedule) *routertest.Fault { return s.Fail() },
+		"lose":      func(s routertest.Schedule) *routertest.Fault { return s.LoseAnswer() },
+		"delay":     func(s routertest.Schedule) *routertest.Fault { return s.Delay(40 * time.Millisecond) },
+		"duplicate": routertest.Schedule.Duplicate,
+		"swap":      routertest.Schedule.Swap,
+	}
+	defer faults.End() // Also when the check fails.
+	swapped := false
+	for range rapid.IntRange(1, 4).Draw(rt, "faults") {
+		call := rapid.SampledFrom([]string{"*", "Publish", "Deliver", "Append", "Load", "Read", "Commit", "Rows", "SaveCheckpoint", "Seen", "Record"}).Draw(rt, "call")
+		effect := rapid.SampledFrom([]string{"fail", "lose", "delay", "duplicate", "swap"}).Draw(rt, "effect")
+		swapped = swapped || effect == "swap"
+		chance := rapid.Float64Range(0.02, 0.4).Draw(rt, "chance")
+		effects[effect](faults.On(call).Chance(chance))
+	}
+	type wish struct {
+		id  string
+		cmd events.Command
+	}
+	var wishes []wish
+	versions := map[string]uint64{}
+	var keys []string
+	for range rapid.IntRange(1, 3).Draw(rt, "users") {
+		keys = append(keys, events.NewID())
+	}
+	for range rapid.IntRange(1, 12).Draw(rt, "commands") {
+		key := rapid.SampledFrom(keys).Draw(rt, "user")
+		versions[key]++
+		wishes = append(wishes, wish{events.NewID(), users.ChangeEmail{UserID: key, Email: "b@example.com"}})
+	}
+	var clients sync.WaitGroup
+	for _, x := range wishes {
+		clients.Go(func() {
+			// Whether it has arrived is unknown: it is sent again, under its id.
+			for {
+				if _, err := kit.Commands().Send(t.Context(), x.cmd, events.SendOptions{ID: x.id}); err == nil {
+					return
+				}
+			}
+		})
+	}
+	clients.Wait()
+	if rapid.Bool().Draw(rt, "time passes") {
+		time.Sleep(300 * time.Millisecond) //nolint:forbidigo // The clock is synctest's; nobody sleeps.
+	}
+	faults.End()
+	kit.Settle()
+	for key, last := range versions {
+		verify(rt, kit, key, last, swapped)
+		handled := firsts(w.of(key))
+		if swapped {
+			slices.Sort(handled)
+		}
+		if diff := cmp.Diff(upTo(1, last), handled); diff != "" {
+			rt.Errorf("handled of %s (-want +got):\n%s", key, diff)
+		}
+	}
+	if letters := kit.Poisoned("w"); len(letters) > 0 {
+		rt.Errorf("letters: %+v", letters)
+	}
+	mustBeFree(rt, kit)
+}
