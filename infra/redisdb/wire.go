@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -20,10 +19,6 @@ const (
 	fieldBody = "body"
 	fieldID   = "id" // where a foreign producer may put the id
 )
-
-// MetaMalformed is the metadata that says why an entry of a stream is no message.
-// The payload then is a JSON object of the entry's fields.
-const MetaMalformed = "malformed"
 
 var _ redisstream.MarshallerUnmarshaller = Marshaller{}
 
@@ -170,23 +165,10 @@ func decodeDefault(fields []any) (*message.Message, error) {
 	if err != nil {
 		return nil, events.Errorf(events.CodeUndecodable, "the entry of watermill-redisstream cannot be read: %w", err)
 	}
+	if msg.Metadata == nil { // It was written as nil, and nothing could be added to it.
+		msg.Metadata = message.Metadata{}
+	}
 	return msg, nil
-}
-
-// malformed makes a message of an entry that is none, so that it goes the way of
-// all messages that nobody can handle. It has the same id whenever it is read.
-func malformed(stream, entryID string, fields []any, why error) *message.Message {
-	raw := make(map[string]string, len(fields)/2)
-	for i := 0; i+1 < len(fields); i += 2 {
-		raw[text(fields[i])] = strings.ToValidUTF8(text(fields[i+1]), "\uFFFD")
-	}
-	body, _ := json.Marshal(raw) // A map of strings always marshals.
-	msg := message.NewMessage(events.DeriveID("stream", stream, entryID), body)
-	msg.Metadata.Set(MetaMalformed, why.Error())
-	if kind, ok := fieldOf(fields, fieldType); ok {
-		msg.Metadata.Set(events.MetaType, kind)
-	}
-	return msg
 }
 
 // entryType returns the type of an entry's message, or "" if nothing says it.
