@@ -29,6 +29,7 @@ const (
 
 const (
 	// A header travels in one AMQP frame, of 128 KiB by default, with all others.
+	maxCode   = 64
 	maxReason = 2 << 10
 	maxStack  = 4 << 10
 	// publishing a letter is waited for no longer than this; then the message is
@@ -92,15 +93,16 @@ func (c *consumer) setAside(d *delivery, msg *message.Message, cause error) erro
 	return c.letters.Publish(poisonQueue(c.plan.policy.Queue), letter)
 }
 
-// codeOf is the code of a failure, for people who search and group.
+// codeOf is the code of a failure, for people who search and group. Handlers may
+// make up their own, so it is bounded.
 func codeOf(err error) string {
 	if r, ok := events.AsRejection(err); ok {
-		return r.Code
+		return bounded(r.Code, maxCode)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return events.CodeTimeout
 	}
-	return events.CodeOf(err)
+	return bounded(events.CodeOf(err), maxCode)
 }
 
 // bounded cuts a text to at most n bytes of valid UTF-8.

@@ -2,16 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/handlers"
@@ -30,6 +33,7 @@ type rig struct {
 	transport router.Transport
 	handler   router.Handler
 	registry  *prometheus.Registry // of the latest run
+	losses    atomic.Int64         // how often RabbitMQ was lost
 }
 
 // onBoth runs a test over RabbitMQ and over Redis Streams. The handler has the name
@@ -71,7 +75,11 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 			queues = append(queues, r.namespace+".h.retry."+rung)
 		}
 		brokertest.CleanAMQP(t, url, queues, []string{r.namespace + ".user.events"})
-		broker, err := rabbit.Open(rabbit.Config{URL: url, Namespace: r.namespace})
+		broker, err := rabbit.Open(rabbit.Config{URL: url, Namespace: r.namespace, OnState: func(connected bool) {
+			if !connected {
+				r.losses.Add(1)
+			}
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +88,11 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 		f(t, r)
 		b := &brokers{amqpURL: url, namespace: r.namespace}
 		for _, queue := range []string{"h.retry.2s", "h", "h.poison"} {
-			eventually(t, "an empty queue "+queue, func() bool { return b.depth(t, queue) == 0 })
+			eventually(t, "an empty queue "+queue, func() bool {
+				q, err := b.channel(t).QueueDeclarePassive(b.named(queue), true, false, false, false, nil)
+				var missing *amqp.Error // A rung is declared when it is first needed.
+				return err == nil && q.Messages == 0 || errors.As(err, &missing) && missing.Code == amqp.NotFound
+			})
 		}
 	})
 }
