@@ -1,6 +1,7 @@
 package embedded_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -87,7 +88,7 @@ func TestXRead(t *testing.T) {
 		read := func(after string, count int64, block time.Duration) (ids []string) {
 			t.Helper()
 			got, err := c.XRead(ctx, &redis.XReadArgs{Streams: []string{"none" + key, key, "0", after}, Count: count, Block: block}).Result()
-			if err != nil && err != redis.Nil {
+			if err != nil && !errors.Is(err, redis.Nil) {
 				t.Fatal(err)
 			}
 			for _, s := range got {

@@ -172,11 +172,12 @@ func TestContextEndsWithTheMessage(t *testing.T) {
 	out := make(chan *message.Message)
 	l := lanes.New(lanes.Config[string]{}, out)
 	push(t, l, "", "1")
+	type key struct{}
 	msg := receive(t, out)
 	if err := msg.Context().Err(); err != nil {
 		t.Fatalf("a running handler's context: %v", err)
 	}
-	derived, cancel := context.WithTimeout(context.WithValue(msg.Context(), "k", "v"), time.Hour)
+	derived, cancel := context.WithTimeout(context.WithValue(msg.Context(), key{}, "v"), time.Hour)
 	defer cancel()
 	msg.Ack()
 	<-msg.Context().Done()

@@ -2,6 +2,7 @@ package rabbit
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -82,7 +83,8 @@ func (s *session) refusal() error {
 	<-s.closed
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a, ok := s.reason.(*amqp.Error); ok && a.Code != amqp.ConnectionForced && !s.conn.IsClosed() {
+	var a *amqp.Error
+	if errors.As(s.reason, &a) && a.Code != amqp.ConnectionForced && !s.conn.IsClosed() {
 		return a
 	}
 	return nil

@@ -97,7 +97,7 @@ func (s *Store) do(ctx context.Context, args ...any) (any, error) {
 		return nil, err
 	}
 	reply, err := cmd.Result()
-	if err == redis.Nil {
+	if errors.Is(err, redis.Nil) {
 		return nil, err
 	}
 	return reply, s.link.explain(err)
@@ -150,7 +150,7 @@ func (s *Store) settle(cmds []*redis.Cmd) {
 func (s *Store) unsettled(cmds []*redis.Cmd) (again []*redis.Cmd, failed bool) {
 	for _, cmd := range cmds {
 		err := cmd.Err()
-		if err == nil || err == redis.Nil || errors.Is(err, redis.ErrClosed) {
+		if err == nil || errors.Is(err, redis.Nil) || errors.Is(err, redis.ErrClosed) {
 			continue
 		}
 		switch reply, ok := replyError(err); {

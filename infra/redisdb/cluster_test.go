@@ -3,6 +3,7 @@ package redisdb_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -56,7 +57,7 @@ func TestRedisCluster(t *testing.T) {
 		t.Errorf("recorded (%v) and not seen", err)
 	}
 	led, done := false, context.Canceled
-	if err := s.Lead(ctx, "role", func(context.Context) error { led = true; return done }); err != done || !led {
+	if err := s.Lead(ctx, "role", func(context.Context) error { led = true; return done }); !errors.Is(err, done) || !led {
 		t.Errorf("led: %v, %v", led, err)
 	}
 

@@ -28,7 +28,7 @@ type handled struct {
 func entryOf(handler, id string) handled {
 	u, err := uuid.Parse(id)
 	if err != nil {
-		u = uuid.MustParse(events.NormalizeID(id)) // A normalized id is a UUID.
+		u = uuid.MustParse(events.NormalizeID(id)) // An id in normal form is a UUID.
 	}
 	return handled{handler, string(u[:])}
 }

@@ -50,7 +50,7 @@ func (in *intake) read(ctx context.Context) {
 		if strings.Contains(err.Error(), "NOGROUP") {
 			// The group or its stream was deleted, or Redis has lost it.
 			in.sub.of.log.WarnContext(ctx, "the consumer group is gone and is made again")
-			_ = in.sub.of.initialize(ctx, in.sub.topic) // Its failure shows in the next read.
+			_ = in.sub.of.prepare(ctx, in.sub.topic) // Its failure shows in the next read.
 		}
 		select {
 		case <-ctx.Done():

@@ -77,7 +77,7 @@ func (s *Store) Subscriber(cfg SubscriberConfig) (*Subscriber, error) {
 func (s *Subscriber) SubscribeInitialize(topic string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return s.initialize(ctx, s.topic(topic))
+	return s.prepare(ctx, s.topic(topic))
 }
 
 func (s *Subscriber) topic(given string) string {
@@ -87,8 +87,8 @@ func (s *Subscriber) topic(given string) string {
 	return given
 }
 
-// initialize makes the consumer group on each stream that feeds the queue.
-func (s *Subscriber) initialize(ctx context.Context, topic string) error {
+// prepare makes the consumer group on each stream that feeds the queue.
+func (s *Subscriber) prepare(ctx context.Context, topic string) error {
 	for _, stream := range s.streams(topic) {
 		of := topic
 		if stream != s.store.streamKey(topic) {
@@ -116,7 +116,7 @@ func (s *Subscriber) streams(topic string) []string {
 // Ready says why nothing comes.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	topic = s.topic(topic)
-	if err := s.initialize(ctx, topic); err != nil {
+	if err := s.prepare(ctx, topic); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
