@@ -19,11 +19,15 @@ type CommandsConfig struct {
 	Publisher message.Publisher
 	// Log is where outcomes are stored.
 	Log Log
-	// MaxBytes bounds a command's data. Default: 1 MiB.
+	// MaxBytes bounds a command's message, as [Config].MaxBytes does where it is
+	// handled. Default: 1 MiB.
 	MaxBytes int
 	// Metrics may be nil.
 	Metrics *Metrics
 }
+
+// bodyOverhead is how many bytes a command's body has beside its data and type.
+const bodyOverhead = len(`{"id":"00000000-0000-0000-0000-000000000000","type":"","timestamp":"2006-01-02T15:04:05.000Z","data":}`)
 
 // Commands sends commands and waits for their outcome. It is what HTTP, the CLI
 // and handlers share; it is safe for concurrent use.
@@ -102,8 +106,8 @@ func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOp
 	if e.Data, err = json.Marshal(cmd); err != nil {
 		return events.Receipt{}, events.Errorf(events.CodeInvalid, "the command %s cannot be written as JSON: %w", t.Name, err)
 	}
-	if n := len(e.Data); n > c.maxBytes {
-		return events.Receipt{}, events.Errorf(events.CodeTooLarge, "the data of %s has %d bytes, and %d are allowed", t.Name, n, c.maxBytes)
+	if n := len(e.Data) + len(t.Name) + bodyOverhead; n > c.maxBytes {
+		return events.Receipt{}, events.Errorf(events.CodeTooLarge, "as a message the command %s has %d bytes, and %d are allowed", t.Name, n, c.maxBytes)
 	}
 	if err := c.bus.Send(ctx, &e); err != nil {
 		return events.Receipt{}, err

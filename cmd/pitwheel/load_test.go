@@ -46,6 +46,8 @@ func TestLayersOfSettings(t *testing.T) {
 		"_FILE of a variable":    {env: []string{"PITWHEEL_REDIS_URL_FILE=" + secret}, got: func(s *settings) any { return s.redisURL() }, want: "redis://:s3cret@db:6379"},
 		"_file in the file":      {file: "redis_url_file: " + secret, got: func(s *settings) any { return s.redisURL() }, want: "redis://:s3cret@db:6379"},
 		"a number in the file":   {file: "partitions: 64", got: func(s *settings) any { return s.Partitions }, want: 64},
+		"bytes":                  {env: []string{"PITWHEEL_MAX_MESSAGE_BYTES=2048"}, got: func(s *settings) any { return s.MaxBytes }, want: 2048},
+		"bytes by default":       {got: func(s *settings) any { return s.MaxBytes }, want: 1 << 20},
 		"a duration":             {file: "drain_timeout: 1m", got: func(s *settings) any { return s.DrainTimeout }, want: time.Minute},
 		"several hosts":          {env: []string{"PITWHEEL_REDIS_URL=rediss://u:p%40@a:1,b:2,c"}, got: func(s *settings) any { return s.RedisURL }, want: "rediss://u:p%40@a:1,b:2,c"},
 		"variables of tests":     {env: []string{"PITWHEEL_TEST_AMQP_URL=x", "OTHER=1"}, got: func(s *settings) any { return s.AMQPURL }, want: ""},
@@ -89,6 +91,9 @@ func TestWrongSettings(t *testing.T) {
 		"namespace":                  {env: []string{"PITWHEEL_NAMESPACE=a.b"}, want: []string{"PITWHEEL_NAMESPACE", `"a.b"`}},
 		"sender":                     {env: []string{"PITWHEEL_MAIL_FROM=nobody"}, want: []string{"PITWHEEL_MAIL_FROM", `"nobody"`}},
 		"drain":                      {env: []string{"PITWHEEL_DRAIN_TIMEOUT=1h"}, want: []string{"PITWHEEL_DRAIN_TIMEOUT", "10m"}},
+		"too few bytes":              {env: []string{"PITWHEEL_MAX_MESSAGE_BYTES=1000"}, want: []string{"PITWHEEL_MAX_MESSAGE_BYTES", `"1000"`, "1024"}},
+		"too many bytes":             {file: "max_message_bytes: 134217729", want: []string{"max_message_bytes", "134217728"}},
+		"no bytes":                   {file: "max_message_bytes: 1MiB", want: []string{"max_message_bytes", `"1MiB"`, "number of bytes"}},
 		"no YAML":                    {file: "a: [", want: []string{"cannot be read"}},
 	} {
 		t.Run(name, func(t *testing.T) {

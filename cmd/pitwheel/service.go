@@ -65,7 +65,7 @@ func (s *service) address() string { return s.listener.Addr().String() }
 func (s *service) run(ctx context.Context) error {
 	api, err := httpapi.New(httpapi.Config{
 		Catalogue: s.catalogue, Commands: s.gate, Views: s.gate, Projections: s.projections(),
-		Ready: s.gate.Ready, Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}), Extra: s.pages, Logger: s.logger,
+		Ready: s.gate.Ready, Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}), Extra: s.pages, MaxBody: int64(s.settings.MaxBytes), Logger: s.logger,
 	})
 	if err != nil {
 		return errors.Join(err, s.listener.Close())
@@ -124,12 +124,12 @@ func (s *service) turn(ctx context.Context, store *redisdb.Store, transport rout
 	r, err := router.New(router.Config{
 		Catalogue: s.catalogue, Handlers: handlers.All(handlers.Deps{Mailer: mailer}), Tuning: s.settings.Handlers, Only: s.only,
 		Transport: transport, Log: log, Reader: store, Checkpoints: store, Views: views, Inbox: store, Parking: store, Elector: store, Letters: store,
-		Logger: s.logger, WatermillLogger: telemetry.WatermillLogger(s.logger), Metrics: s.metrics, DrainTimeout: s.settings.DrainTimeout,
+		Logger: s.logger, WatermillLogger: telemetry.WatermillLogger(s.logger), Metrics: s.metrics, DrainTimeout: s.settings.DrainTimeout, MaxBytes: s.settings.MaxBytes,
 	})
 	if err != nil {
 		return err
 	}
-	s.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: s.catalogue, Publisher: transport.Publisher(), Log: store, Metrics: s.metrics})
+	s.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: s.catalogue, Publisher: transport.Publisher(), Log: store, MaxBytes: s.settings.MaxBytes, Metrics: s.metrics})
 	if err != nil {
 		return err
 	}

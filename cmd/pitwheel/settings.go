@@ -30,6 +30,7 @@ type settings struct {
 	QueueType    string
 	Durability   string
 	Partitions   int // 0: the store's
+	MaxBytes     int // of a message's body
 	// Handlers is what operators set for single handlers. It comes from the file only.
 	Handlers map[string]router.Tuning
 	// given are the keys that somebody set; the others have their default.
@@ -79,6 +80,7 @@ func known() []setting {
 			optional(oneOf(func(s *settings) *string { return &s.Durability }, "fast", "strict"))},
 		{"partitions", false, "", "partitions of the log, 1 to 1024, fixed when the store is made; empty: the store's, 16 for a new one",
 			optional(setPartitions)},
+		{"max_message_bytes", true, strconv.Itoa(router.DefaultMaxBytes), "how large a message may be, 1024 to 134217728 bytes; a larger one is refused, or set aside after one attempt", setMaxBytes},
 	}
 }
 
@@ -195,6 +197,17 @@ func setDrainTimeout(s *settings, v string) error {
 		return fmt.Errorf("is %q; it must be a duration from 0s to 10m, such as 25s", v)
 	}
 	s.DrainTimeout = d
+	return nil
+}
+
+// setMaxBytes takes no more than RabbitMQ does at best.
+func setMaxBytes(s *settings, v string) error {
+	const least, most = 1 << 10, 128 << 20
+	n, err := strconv.Atoi(v)
+	if err != nil || n < least || n > most {
+		return fmt.Errorf("is %q; it must be a number of bytes from %d to %d", v, least, most)
+	}
+	s.MaxBytes = n
 	return nil
 }
 

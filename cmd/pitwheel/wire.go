@@ -85,7 +85,7 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 		}
 		publisher = cl.broker.Publisher()
 	}
-	if cl.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: c.catalogue, Publisher: publisher, Log: store}); err != nil {
+	if cl.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: c.catalogue, Publisher: publisher, Log: store, MaxBytes: c.settings.MaxBytes}); err != nil {
 		cl.Close()
 		return nil, err
 	}

@@ -156,7 +156,7 @@ func TestCommandStatuses(t *testing.T) {
 		{name: "no object", body: `[1]`, status: 422, kind: "rejected", code: "INVALID"},
 		{name: "broken JSON", body: `{"email":`, status: 400, code: "UNDECODABLE"},
 		{name: "no body", body: " ", status: 400, code: "UNDECODABLE"},
-		{name: "too large", body: `{"email":"` + strings.Repeat("x", 1<<20) + `"}`, status: 413, code: "INVALID"},
+		{name: "too large", body: `{"email":"` + strings.Repeat("x", 1<<20) + `"}`, status: 413, code: "TOO_LARGE"},
 		{name: "rejected at sending", bus: bus{sendErr: events.Reject("CLOSED", "no")}, status: 422, kind: "rejected", code: "CLOSED"},
 		{name: "unhandled", bus: bus{sendErr: events.Errorf(events.CodeUnhandled, "nobody")}, status: 503, code: "UNHANDLED"},
 		{name: "unavailable", bus: bus{sendErr: fmt.Errorf("sending: %w", events.Errorf(events.CodeUnavailable, "rabbit"))}, status: 503, code: "UNAVAILABLE"},

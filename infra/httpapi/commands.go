@@ -39,7 +39,7 @@ func (a *api) command(w http.ResponseWriter, r *http.Request) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		a.fail(w, r, http.StatusRequestEntityTooLarge, events.Errorf(events.CodeInvalid, "the body is larger than %d bytes", a.MaxBody))
+		a.fail(w, r, http.StatusRequestEntityTooLarge, events.Errorf(events.CodeTooLarge, "the body is larger than %d bytes", a.MaxBody))
 		return
 	case err != nil:
 		a.fail(w, r, http.StatusBadRequest, events.Errorf(events.CodeUndecodable, "the body ended too early").MayRetry())
