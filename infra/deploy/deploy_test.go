@@ -9,13 +9,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
 const compose = "../../docker-compose.yml"
 
-// contract lists the metrics of CONTRACT.md, and what a histogram is called for.
+// contract lists the metrics of CONTRACT.md and those that were added, and what a
+// histogram is called for. That they are all there is a test in cmd/pitwheel.
 func contract() map[string]bool {
 	names := map[string]bool{}
 	for _, counterOrGauge := range []string{
@@ -23,6 +25,8 @@ func contract() map[string]bool {
 		"pitwheel_handler_paused", "pitwheel_commands_total", "pitwheel_append_conflicts_total",
 		"pitwheel_relay_lag_events", "pitwheel_projection_lag_events", "pitwheel_broker_connected",
 		"pitwheel_broker_reconnects_total", "pitwheel_build_info",
+		"pitwheel_broker_blocked", "pitwheel_poison_letters", "pitwheel_handler_breaker_open",
+		"pitwheel_handler_blocked_keys", "pitwheel_handler_parked_messages", "pitwheel_handler_rate_limit",
 	} {
 		names[counterOrGauge] = true
 	}
@@ -67,19 +71,10 @@ func panels(t *testing.T) []panel {
 
 func TestDashboardUsesTheMetricsOfTheContract(t *testing.T) {
 	t.Parallel()
-	var (
-		names     = contract()
-		unused    = contract()
-		selectors = regexp.MustCompile(`\{[^}]*\}|\[[^\]]*\]|\b(by|without) \([^)]*\)`)
-		words     = regexp.MustCompile(`[a-zA-Z_][a-zA-Z0-9_]*`)
-		language  = []string{"histogram_quantile", "sum", "rate", "increase", "max", "min", "count", "or", "vector"}
-	)
+	names, unused := contract(), contract()
 	for _, p := range panels(t) {
 		for _, target := range p.Targets {
-			for _, word := range words.FindAllString(selectors.ReplaceAllString(target.Expr, " "), -1) {
-				if slices.Contains(language, word) {
-					continue
-				}
+			for _, word := range metricsOf(target.Expr) {
 				if !names[word] {
 					t.Errorf("%q: %q is no metric of the contract: %s", p.Title, word, target.Expr)
 				}
@@ -94,6 +89,57 @@ func TestDashboardUsesTheMetricsOfTheContract(t *testing.T) {
 			continue
 		}
 		t.Errorf("no panel shows %s", name)
+	}
+}
+
+// metricsOf are the names in an expression that are no words of PromQL.
+func metricsOf(expr string) []string {
+	selectors := regexp.MustCompile(`\{[^}]*\}|\[[^\]]*\]|\b(by|without) \([^)]*\)`)
+	words := regexp.MustCompile(`[a-zA-Z_][a-zA-Z0-9_]*`)
+	language := []string{"histogram_quantile", "sum", "rate", "increase", "max", "min", "count", "or", "vector"}
+	return slices.DeleteFunc(words.FindAllString(selectors.ReplaceAllString(expr, " "), -1), func(w string) bool { return slices.Contains(language, w) })
+}
+
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	var file struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr, For    string
+				Labels, Annotations map[string]string
+			}
+		}
+	}
+	read(t, "alerts.yml", &file)
+	names := contract()
+	names["up"] = true // Prometheus's own.
+	alerts, about := map[string]bool{}, map[string]bool{}
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			if r.Alert == "" || alerts[r.Alert] || r.Labels["severity"] == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
+				t.Errorf("the rule %+v has no name of its own, severity, summary or description", r)
+			}
+			alerts[r.Alert] = true
+			if _, err := time.ParseDuration(r.For); r.For != "" && err != nil {
+				t.Errorf("%s: %v", r.Alert, err)
+			}
+			for _, m := range metricsOf(r.Expr) {
+				if about[m] = true; !names[m] {
+					t.Errorf("%s: %q is no metric of the contract", r.Alert, m)
+				}
+			}
+			// A label that the expression drops would be empty in the text.
+			for _, label := range regexp.MustCompile(`\$labels\.(\w+)`).FindAllStringSubmatch(r.Annotations["summary"]+r.Annotations["description"], -1) {
+				if !strings.Contains(r.Expr, "by ("+label[1]+")") && strings.Contains(r.Expr, "(") {
+					t.Errorf("%s: the expression has no label %s", r.Alert, label[1])
+				}
+			}
+		}
+	}
+	for _, want := range []string{"pitwheel_poison_letters", "pitwheel_handler_breaker_open", "pitwheel_handler_paused", "pitwheel_handler_blocked_keys", "pitwheel_broker_connected", "pitwheel_broker_blocked"} {
+		if !about[want] {
+			t.Errorf("no alert tells of %s", want)
+		}
 	}
 }
 
@@ -183,6 +229,7 @@ func TestComposeServices(t *testing.T) {
 func TestPrometheusAndGrafanaFindEachOther(t *testing.T) {
 	t.Parallel()
 	var prometheus struct {
+		RuleFiles     []string `yaml:"rule_files"`
 		ScrapeConfigs []struct {
 			JobName       string                       `yaml:"job_name"`
 			StaticConfigs []struct{ Targets []string } `yaml:"static_configs"`
@@ -198,6 +245,13 @@ func TestPrometheusAndGrafanaFindEachOther(t *testing.T) {
 	if want := []string{"pitwheel:8080", "rabbitmq:15692"}; !slices.Equal(jobs, want) {
 		t.Errorf("Prometheus scrapes %v, want %v", jobs, want)
 	}
+	mount, err := os.ReadFile(compose)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(prometheus.RuleFiles) != 1 || !strings.Contains(string(mount), "./infra/deploy/alerts.yml:"+prometheus.RuleFiles[0]+":ro") {
+		t.Errorf("Prometheus looks for its rules at %v, where none are mounted", prometheus.RuleFiles)
+	}
 	var sources struct {
 		Datasources []struct{ UID, URL string }
 	}
@@ -209,10 +263,6 @@ func TestPrometheusAndGrafanaFindEachOther(t *testing.T) {
 		Providers []struct{ Options struct{ Path string } }
 	}
 	read(t, "grafana/provisioning/dashboards/pitwheel.yml", &dashboards)
-	mount, err := os.ReadFile(compose)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if len(dashboards.Providers) != 1 || !strings.Contains(string(mount), "dashboards:"+dashboards.Providers[0].Options.Path+":ro") {
 		t.Errorf("Grafana looks for dashboards at %+v, where none is mounted", dashboards)
 	}
