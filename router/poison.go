@@ -1,9 +1,12 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +28,9 @@ const (
 	PoisonAttempts    = "poison_attempts"
 	PoisonFirstFailed = "poison_first_failed_at"
 	PoisonLastFailed  = "poison_last_failed_at"
+	// PoisonLeftOut names the metadata that there was no room for. It stays with the
+	// message, unlike the others.
+	PoisonLeftOut = "poison_left_out"
 )
 
 const (
@@ -32,6 +38,8 @@ const (
 	maxCode   = 64
 	maxReason = 2 << 10
 	maxStack  = 4 << 10
+	// maxBeside bounds all of them where the message brings too much itself.
+	maxBeside = 32 << 10
 	// publishing a letter is waited for no longer than this; then the message is
 	// given back and tried again.
 	letterTimeout = 15 * time.Second
@@ -90,7 +98,33 @@ func (c *consumer) setAside(d *delivery, msg *message.Message, cause error) erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.Context), letterTimeout)
 	defer cancel()
 	letter.SetContext(ctx)
-	return c.letters.Publish(poisonQueue(c.plan.policy.Queue), letter)
+	err := c.letters.Publish(poisonQueue(c.plan.policy.Queue), letter)
+	if events.CodeOf(err) != events.CodeInvalid {
+		return err
+	}
+	// A foreign message may bring so much beside its body that nothing more can be
+	// carried. Without the most of that it can; as it is, it would come back for ever.
+	slim := letter.Copy()
+	slim.SetContext(ctx)
+	leaveOut(slim.Metadata, maxBeside)
+	return c.letters.Publish(poisonQueue(c.plan.policy.Queue), slim)
+}
+
+// leaveOut removes the largest metadata until the rest has at most n bytes, and adds
+// the names of what is gone. What a message is called by is short and stays.
+func leaveOut(m message.Metadata, n int) {
+	size := func(name string) int { return len(name) + len(m[name]) }
+	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Or(size(a)-size(b), strings.Compare(a, b)) })
+	var gone []string
+	for _, name := range names {
+		if n -= size(name); n < 0 {
+			gone = append(gone, bounded(name, maxCode))
+			delete(m, name)
+		}
+	}
+	if len(gone) > 0 {
+		m[PoisonLeftOut] = bounded(strings.Join(gone, " "), maxReason)
+	}
 }
 
 // codeOf is the code of a failure, for people who search and group. Handlers may
