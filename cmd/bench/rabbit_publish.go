@@ -29,10 +29,10 @@ func rabbitPublish(queueType string) func(context.Context, *space) (contest, err
 		if err != nil {
 			return nil, err
 		}
-		n := s.count(30_000, 5_000)
+		n := s.count(30_000, 4_000)
 		msgs := standard(n).messages()
 		raw := publishings(msgs)
-		single, some := msgs[:n/20], msgs[:n/4] // Plain Watermill would take too long with all.
+		single, some := msgs[:n/40], msgs[:n/8] // Plain Watermill would take too long with all.
 		arrived := func(n int) error { return s.arrived(queue, n) }
 		return contest{
 			limit: {{"", func(ctx context.Context) ([]float64, error) {

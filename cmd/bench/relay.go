@@ -30,7 +30,7 @@ func relaying(ctx context.Context, s *space) (contest, error) {
 	}
 	msgs := standard(n).messages()
 	raw := publishings(msgs)
-	some := msgs[:s.count(5_000, 300)]
+	some := msgs[:s.count(5_000, 150)]
 	// The log holds other events than the one the queue is bound to.
 	if err := s.bindAll(queue); err != nil {
 		return nil, err

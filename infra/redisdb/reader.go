@@ -14,7 +14,7 @@ import (
 
 const (
 	// longestBlock bounds how long a reader may not notice that its context ended.
-	longestBlock = 500 * time.Millisecond
+	longestBlock = 200 * time.Millisecond
 	// clusterPoll is how often a reader of a cluster looks, since no command can
 	// wait for streams of several slots.
 	clusterPoll = 20 * time.Millisecond
