@@ -36,7 +36,7 @@ func (l *link) heard(ctx context.Context, err error) {
 	switch reply, ok := replyError(err); {
 	case ok && blocking(reply):
 		l.block(err)
-	case err == nil, ok && !passing(reply):
+	case err == nil, ok && (!passing(reply) || firstWord(reply) == "UNBLOCKED"): // The latter is about a key.
 		if !l.up.Load() {
 			l.saw(nil)
 		}
