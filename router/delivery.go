@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -28,6 +29,8 @@ type delivery struct {
 	verdict verdict
 	// pause is how long the message has to wait for its next attempt; 0 if none follows.
 	pause time.Duration
+	// away says that it does so at the broker.
+	away bool
 	// keep says that the message must not leave its lane, however long the pause.
 	keep bool
 	// back says that the message is given back to its lane.
@@ -103,6 +106,8 @@ type consumer struct {
 		Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error
 	}
 	maxRest time.Duration
+	// resting is how many messages rest in their lanes.
+	resting atomic.Int32
 	inbox   Inbox
 	parking Parking // nil: none
 	key     func(*message.Message) string

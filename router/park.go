@@ -47,7 +47,7 @@ func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
 			if berr := c.block(d, key); berr != nil {
 				return nil, aborted{berr}
 			}
-		case d.pause > c.maxRest:
+		case d.away:
 			if berr := c.block(d, key); berr != nil {
 				// Its place in its lane is as good, for as long as the store is away.
 				c.logger.WarnContext(d, "key not blocked, its message rests in its lane", c.attrs(d, slog.Any("error", berr))...)

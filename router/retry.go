@@ -45,7 +45,7 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 		}
 		if pause := c.breaker.failed(time.Now(), d.attempts == 1, d.probe); pause > 0 {
 			if asked > pause {
-				d.wait(msg, asked) // As it asks for, also when nothing counts.
+				c.wait(d, msg, asked) // As it asks for, also when nothing counts.
 				d.verdict = verdictEarly
 			} else {
 				d.giveBack(msg, pause)
@@ -62,7 +62,7 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 		c.logger.WarnContext(d, "attempt failed, another follows", c.attrs(d,
 			slog.Int("attempt", d.attempts), slog.Duration("pause", pause), slog.String("error", bounded(err.Error(), maxReason)))...)
 		d.noteFailures(msg)
-		d.wait(msg, pause)
+		c.wait(d, msg, pause)
 		d.verdict = verdictRetried
 		return nil, nil
 	}
@@ -83,11 +83,11 @@ func (d *delivery) noteFailures(msg *message.Message) {
 }
 
 // wait says when the next attempt is due, here and beside the message.
-func (d *delivery) wait(msg *message.Message, pause time.Duration) {
+func (c *consumer) wait(d *delivery, msg *message.Message, pause time.Duration) {
 	// The layout cuts off what is below a millisecond, and early is worse than late.
 	now := time.Now()
 	due := now.Add(pause + time.Millisecond - 1).Truncate(time.Millisecond)
-	d.pause = due.Sub(now)
+	c.pauseFor(d, due.Sub(now))
 	msg.Metadata[events.MetaDue] = due.UTC().Format(events.TimeLayout)
 }
 

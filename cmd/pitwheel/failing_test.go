@@ -65,7 +65,7 @@ func TestOneInAHundredFails(t *testing.T) {
 			msgs := make([]*message.Message, all)
 			for i := range msgs {
 				user, name := events.NewID(), "good"
-				if i%(all/failing) == failing/2 && bad > 0 {
+				if i%(all/failing) == (all/failing)/2 && bad > 0 {
 					name, p.badUsers[user] = "bad", true
 				}
 				msgs[i] = created(user, name)

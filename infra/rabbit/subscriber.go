@@ -34,7 +34,9 @@ type SubscriberConfig struct {
 	// 0: 16.
 	Concurrency int
 	// Prefetch is how many deliveries the broker sends ahead of acknowledgements, at
-	// most 65,535. 0: 4 × Concurrency, but at least 256.
+	// most 65,535. 0: 4 × Concurrency, but at least 1,024: what rests after
+	// a failure, and what is handled behind it and not acknowledged yet, leaves room
+	// for others.
 	Prefetch int
 	// Ordered makes the broker deliver to one instance at a time, so that the order
 	// of a key holds across instances.
@@ -57,7 +59,7 @@ func (c SubscriberConfig) withDefaults() (SubscriberConfig, error) {
 		return c, events.Errorf(events.CodeConfig, "the prefetch of handler %q must be between 0 and 65535: %d", c.Handler, c.Prefetch)
 	}
 	setDefault(&c.Concurrency, 16)
-	setDefault(&c.Prefetch, min(max(256, 4*c.Concurrency), 65535))
+	setDefault(&c.Prefetch, min(max(1024, 4*c.Concurrency), 65535))
 	if c.Key == nil {
 		c.Key = func(*message.Message) string { return "" }
 	}
