@@ -158,6 +158,16 @@ func TestADecisionMustKeepToItsAggregate(t *testing.T) {
 	}
 }
 
+// A stored event that no reaction could receive would be worse than a refusal.
+func TestAnEventTooLargeForAMessageIsRefused(t *testing.T) {
+	t.Parallel()
+	small := func(c *router.Config) { c.MaxBytes = 1000 }
+	kit := routertest.StartWith(t, small, catalogue(t), router.Decide("create", func(_ context.Context, c users.Create, _ users.User) ([]events.Data, error) {
+		return []events.Data{users.Created{UserID: c.UserID, Email: c.Email, Name: strings.Repeat(c.Name, 1000)}}, nil
+	}))
+	kit.Given().When(users.Create{UserID: ada, Email: "a@example.com", Name: "A"}).Rejected(events.CodeTooLarge)
+}
+
 func TestACommandNobodyHandlesIsAnErrorToItsSender(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t), router.On("h", react))

@@ -26,7 +26,7 @@ type CommandsConfig struct {
 	Metrics *Metrics
 }
 
-// bodyOverhead is how many bytes a command's body has beside its data and type.
+// bodyOverhead is how many bytes the body of a command or an event has beside its data and type.
 const bodyOverhead = len(`{"id":"00000000-0000-0000-0000-000000000000","type":"","timestamp":"2006-01-02T15:04:05.000Z","data":}`)
 
 // Commands sends commands and waits for their outcome. It is what HTTP, the CLI

@@ -35,6 +35,7 @@ type decider struct {
 	plan      *plan
 	catalogue *events.Catalogue
 	log       Log
+	maxBytes  int
 	metrics   *Metrics
 	logger    *slog.Logger
 }
@@ -91,7 +92,7 @@ func (d *decider) settle(ctx context.Context, e *events.Envelope, cmd events.Com
 		}
 		a, err := d.appendOf(e, history.Version(), decided.data)
 		if err != nil {
-			return events.Outcome{}, err
+			return d.reject(ctx, e, err)
 		}
 		outcome, err := d.append(ctx, a)
 		if err == nil {
@@ -152,6 +153,9 @@ func (d *decider) appendOf(cmd *events.Envelope, version uint64, decided []event
 		body, err := json.Marshal(data)
 		if err != nil {
 			return a, events.Permanent(events.Errorf(events.CodeInternal, "%s cannot be written as JSON: %w", t.Name, err))
+		}
+		if n := len(body) + len(t.Name) + bodyOverhead; n > d.maxBytes { // Stored, nobody could receive it.
+			return a, events.Reject(events.CodeTooLarge, "as a message the event %s would have %d bytes, and %d are allowed", t.Name, n, d.maxBytes)
 		}
 		h := events.Header{
 			ID: events.NewID(), Type: t.Name, Timestamp: now, Aggregate: cmd.Aggregate, AggregateID: cmd.AggregateID,

@@ -178,7 +178,7 @@ func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 		r.metrics.rateLimit.WithLabelValues(p.name).Set(p.policy.Rate)
 	}
 	if p.kind == KindCommand {
-		d := &decider{plan: p, catalogue: r.config.Catalogue, log: r.config.Log, metrics: r.metrics, logger: r.logger}
+		d := &decider{plan: p, catalogue: r.config.Catalogue, log: r.config.Log, maxBytes: r.config.MaxBytes, metrics: r.metrics, logger: r.logger}
 		c.handle = d.handle
 	} else {
 		c.handle = func(ctx context.Context, e *events.Envelope) error {
