@@ -57,7 +57,7 @@ func appends(ctx context.Context, s *space) (contest, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := s.count(100_000, 12_000)
+	n := s.count(100_000, 8_000)
 	outcome := `{"status":"accepted","command_id":"` + messageID(1) + `","aggregate":"user","aggregate_id":"` + messageID(2) + `","version":1}`
 	load := standard(n)
 	return contest{

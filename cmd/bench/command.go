@@ -21,7 +21,8 @@ const (
 	// senders is how many commands wait for their outcome at once when throughput
 	// is measured.
 	senders = 256
-	// halfRate is half the throughput that is asked for; latency is measured at it.
+	// halfRate is half the throughput that is asked for, in commands a second; latency
+	// is measured at it, and at half of it.
 	halfRate = 2_500
 )
 
@@ -169,8 +170,9 @@ func (r *reference) warm(ctx context.Context) error {
 	return r.settled(ctx)
 }
 
-// latency measures how long a sender waits for an outcome while commands come at
-// half the rate that is asked for, whether or not earlier ones are done.
+// latency measures how long a sender waits for an outcome while commands come at a
+// quarter and then at half of the rate that is asked for, whether or not earlier ones
+// are done.
 func latency(ctx context.Context, s *space, n int) ([]float64, error) {
 	app, err := s.openOn(ctx, rabbitMQ, "quorum", 0)
 	if err != nil {
@@ -183,9 +185,26 @@ func latency(ctx context.Context, s *space, n int) ([]float64, error) {
 	if err := r.warm(ctx); err != nil {
 		return nil, err
 	}
+	var out []float64
+	for _, rate := range []float64{halfRate / 2, halfRate} {
+		took, paceErr := r.pace(ctx, rate, n)
+		if err = paceErr; err != nil {
+			break
+		}
+		out = append(out, percentile(took, 50), percentile(took, 99))
+	}
+	if stopErr := r.stop(); err == nil {
+		err = stopErr
+	}
+	return out, err
+}
+
+// pace sends n commands at a rate and returns how long each took, from when it was
+// due until its outcome was known.
+func (r *reference) pace(ctx context.Context, rate float64, n int) ([]time.Duration, error) {
 	took := make([]time.Duration, n)
 	group, groupCtx := errgroup.WithContext(ctx)
-	err = paced(ctx, halfRate, n, func(i int, due time.Time) {
+	err := paced(ctx, rate, n, func(i int, due time.Time) {
 		group.Go(func() error {
 			err := r.create(groupCtx)
 			took[i] = time.Since(due)
@@ -199,10 +218,7 @@ func latency(ctx context.Context, s *space, n int) ([]float64, error) {
 	if err == nil {
 		err = r.settled(ctx)
 	}
-	if stopErr := r.stop(); err == nil {
-		err = stopErr
-	}
-	return []float64{percentile(took, 50), percentile(took, 99)}, err
+	return took, err
 }
 
 // paced calls f n times at a rate, and catches up when it was late: what comes

@@ -29,7 +29,7 @@ func rabbitPublish(queueType string) func(context.Context, *space) (contest, err
 		if err != nil {
 			return nil, err
 		}
-		n := s.count(30_000, 4_000)
+		n := s.count(30_000, 3_000)
 		msgs := standard(n).messages()
 		raw := publishings(msgs)
 		single, some := msgs[:n/40], msgs[:n/8] // Plain Watermill would take too long with all.

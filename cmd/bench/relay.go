@@ -24,7 +24,7 @@ func relaying(ctx context.Context, s *space) (contest, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := s.count(50_000, 5_000)
+	n := s.count(50_000, 4_000)
 	if err := app.record(ctx, n); err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func rows() []row {
 		{name: "rabbit-publish-quorum", lasting: true, needs: both, prepare: rabbitPublish("quorum"), figures: publishFigures("rabbit-publish-quorum", "quorum queue")},
 		{name: "rabbit-publish-classic", lasting: true, needs: both, prepare: rabbitPublish("classic"), figures: publishFigures("rabbit-publish-classic", "classic queue")},
 		{name: "redis-consume", needs: onlyRedis, prepare: redisConsume(func(b *bench) consuming {
-			n := b.count(200_000, 20_000)
+			n := b.count(200_000, 15_000)
 			return consuming{load: standard(n), few: n / 10, some: n / 5}
 		}), figures: msgs("redis-consume", "Redis Stream consume", goal{limit, 0.4}, goal{plain, 7})},
 		{name: "redis-publish", lasting: true, needs: onlyRedis, prepare: redisPublish,
@@ -43,7 +43,7 @@ func rows() []row {
 		{name: "load-aggregate", lasting: true, needs: onlyRedis, prepare: loading, figures: []figure{
 			{name: "load-aggregate", work: "load an aggregate of 100,000 events, beside one of 10", unit: "ms", least: true, goals: []goal{{limit, 1.5}}}}},
 		{name: "command-throughput", needs: both, prepare: func(_ context.Context, s *space) (contest, error) {
-			n := s.count(25_000, 3_000)
+			n := s.count(25_000, 2_000)
 			return contest{
 				limit:    {{"", func(ctx context.Context) ([]float64, error) { return carried(ctx, s, n) }}},
 				pitwheel: {{"", func(ctx context.Context) ([]float64, error) { return throughput(ctx, s, 0, n) }}},
@@ -52,8 +52,10 @@ func rows() []row {
 			{name: "command-throughput", work: "command to outcome, every handler running; limit: RabbitMQ's share alone", unit: "commands/s", goals: []goal{{"", 5_000}}},
 			{name: "command-settled", work: "command to outcome, event, mail and row", unit: "commands/s"}}},
 		{name: "command-latency", needs: both, prepare: func(_ context.Context, s *space) (contest, error) {
-			return contest{pitwheel: {{"", func(ctx context.Context) ([]float64, error) { return latency(ctx, s, s.count(25_000, 2_000)) }}}}, nil
+			return contest{pitwheel: {{"", func(ctx context.Context) ([]float64, error) { return latency(ctx, s, s.count(10_000, 1_000)) }}}}, nil
 		}, figures: []figure{
+			{name: "command-latency-1250-p50", work: "command to outcome at 1,250 a second, median", unit: "ms", least: true},
+			{name: "command-latency-1250-p99", work: "command to outcome at 1,250 a second, 99th percentile", unit: "ms", least: true},
 			{name: "command-latency-p50", work: "command to outcome at 2,500 a second, median", unit: "ms", least: true},
 			{name: "command-latency-p99", work: "command to outcome at 2,500 a second, 99th percentile", unit: "ms", least: true, goals: []goal{{"", 50}}}}},
 	}, longRows()...)
@@ -83,7 +85,7 @@ func longRows() []row {
 
 // full empties queues; with a wait, in numbers that plain Watermill gets through.
 func full(b *bench, queueType string, wait time.Duration) consuming {
-	n := b.count(40_000, 4_000)
+	n := b.count(40_000, 3_000)
 	c := consuming{queueType: queueType, wait: wait, load: standard(n), few: n / 2, some: n / 2}
 	if wait > 0 {
 		c.few, c.some = b.count(1_000, 150), b.count(10_000, 2_000)
