@@ -2,7 +2,7 @@
 // Watermill, in one process and in turn, and says how they compare.
 //
 //	go run ./cmd/bench            every row, as long as it takes
-//	go run ./cmd/bench -short     the rows that have a goal, in under a minute
+//	go run ./cmd/bench -short     the rows that have a goal, in about a minute
 //	go run ./cmd/bench -only rabbit-consume-quorum,redis -o json
 //
 // It needs RabbitMQ and Redis (PITWHEEL_AMQP_URL and PITWHEEL_REDIS_URL, or on
