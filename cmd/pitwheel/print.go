@@ -126,6 +126,11 @@ func nextNode(dec *json.Decoder) (*yaml.Node, error) {
 		if number, ok := token.(json.Number); ok {
 			return &yaml.Node{Kind: yaml.ScalarNode, Value: number.String()}, nil
 		}
+		if s, ok := token.(string); ok && strings.Contains(s, "\t") {
+			// Left to itself, the library writes some texts with a tab so that it cannot
+			// read them, and fails.
+			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s, Style: yaml.DoubleQuotedStyle}, nil
+		}
 		return node, node.Encode(token)
 	}
 	for dec.More() {

@@ -101,6 +101,7 @@ func TestYAMLSaysTheSame(t *testing.T) {
 		for _, key := range rapid.SliceOfN(rapid.StringMatching(`[a-z]{1,8}`), 0, 4).Draw(rt, "keys") {
 			v[key] = rapid.OneOf(
 				rapid.String().AsAny(), rapid.StringMatching(`[0-9.e:~-]{1,5}|yes|no|null|true|\[.*|#.*|- .*`).AsAny(),
+				rapid.StringOfN(rapid.SampledFrom([]rune{'\t', '\n', ' ', 'a', ':'}), 0, 4, -1).AsAny(),
 				rapid.Bool().AsAny(), rapid.Float64Range(-1e6, 1e6).AsAny(), rapid.SliceOf(rapid.String()).AsAny(),
 			).Draw(rt, "value")
 		}
