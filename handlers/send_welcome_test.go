@@ -11,7 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/events/users"
 )
 
-const testTimeout = 10 * time.Second
+const testTimeout = time.Minute
 
 func TestSendWelcome(t *testing.T) {
 	t.Parallel()

@@ -199,7 +199,7 @@ func TestALetterWaitsForItsStore(t *testing.T) {
 	if err := transport.QueuePublisher().Publish("h.poison", message.NewMessage("id", nil)); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.After(10 * time.Second); len(store.Of("h")) == 0; {
+	for deadline := time.After(time.Minute); len(store.Of("h")) == 0; {
 		select {
 		case <-deadline:
 			t.Fatal("the letter was never kept")

@@ -242,14 +242,14 @@ func mustBeFree(t interface {
 	}
 }
 
-// eventually polls until f holds, for at most ten seconds.
+// eventually polls until f holds, for at most a minute.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); !f(); <-tick.C {
+	for deadline := time.Now().Add(time.Minute); !f(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }

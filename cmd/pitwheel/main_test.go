@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for something before it fails.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // result is how one run of the command line ended.
 type result struct {

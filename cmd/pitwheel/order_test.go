@@ -36,7 +36,7 @@ func TestDelayedAttemptsAcrossARestart(t *testing.T) {
 			select {
 			case at := <-of(user):
 				return at
-			case <-time.After(20 * time.Second):
+			case <-time.After(patience):
 				t.Fatal("no attempt")
 				return time.Time{}
 			}

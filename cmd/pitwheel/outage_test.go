@@ -15,7 +15,7 @@ import (
 )
 
 // back is how soon after its broker a service must be at work again (promise 7).
-const back = 10 * time.Second
+const back = slack * 10 * time.Second
 
 // campaign sends commands from many senders, each again under its id until it is
 // accepted: one command every pace until finish is called, then all that are left.

@@ -128,8 +128,8 @@ func (r *rig) run() (stop func()) {
 	r.t.Cleanup(stop)
 	select {
 	case <-rt.Running():
-	case <-time.After(10 * time.Second):
-		r.t.Fatalf("the handler is not running after 10 s: %v", rt.Ready())
+	case <-time.After(patience):
+		r.t.Fatalf("the handler is not running after %s: %v", patience, rt.Ready())
 	}
 	return stop
 }

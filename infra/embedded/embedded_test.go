@@ -38,11 +38,11 @@ func TestServesRedisOverTCP(t *testing.T) {
 	if err := c.Set(t.Context(), "k", "v", 50*time.Millisecond).Err(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(time.Minute)
 	for c.Get(t.Context(), "k").Err() == nil {
 		select {
 		case <-deadline:
-			t.Fatal("a key with a time to live of 50 ms is there after 5 s")
+			t.Fatal("a key with a time to live of 50 ms is still there")
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

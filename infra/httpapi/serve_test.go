@@ -75,14 +75,14 @@ func TestStopDrainsRequests(t *testing.T) {
 // refuse waits until url takes no new connections.
 func refuse(t *testing.T, url string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Second); ; {
+	for deadline := time.Now().Add(10 * time.Second); ; {
 		resp, err := client(t).Get(url + "/nobody")
 		if err != nil {
 			return
 		}
 		_ = resp.Body.Close()
 		if time.Now().After(deadline) {
-			t.Fatal("a stopping server still takes connections after 1 s")
+			t.Fatal("a stopping server still takes connections")
 		}
 	}
 }
@@ -120,7 +120,7 @@ func TestStopTellsThoseWhoWait(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if d := time.Since(start); d > 6*time.Second {
+	if d := time.Since(start); d > 30*time.Second {
 		t.Errorf("the stop took %s", d)
 	}
 }

@@ -54,7 +54,7 @@ func receive(t *testing.T, out <-chan *message.Message) *message.Message {
 	select {
 	case msg := <-out:
 		return msg
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing was handed out")
 		return nil
 	}

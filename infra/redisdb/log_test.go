@@ -239,7 +239,7 @@ func TestReadHonoursItsContext(t *testing.T) {
 		if _, err := s.Read(ctx, nil, 10, time.Minute); err == nil {
 			t.Error("no error at the end of the context")
 		}
-		if took := time.Since(begin); took > 2*time.Second {
+		if took := time.Since(begin); took > 30*time.Second {
 			t.Errorf("it took %s to notice the end of the context", took)
 		}
 	})

@@ -47,7 +47,7 @@ func openIn(t testing.TB, url, namespace string) *redisdb.Store {
 
 func openWith(t testing.TB, cfg redisdb.Config) *redisdb.Store {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	s, err := redisdb.Open(ctx, cfg)
 	if err != nil {

@@ -38,10 +38,10 @@ func note(id, kind, key string) *message.Message {
 	return msg
 }
 
-// next returns the next message, or fails after ten seconds.
+// next returns the next message, or fails after a minute.
 func next(t testing.TB, from <-chan *message.Message) *message.Message {
 	t.Helper()
-	return nextWithin(t, from, 10*time.Second)
+	return nextWithin(t, from, time.Minute)
 }
 
 func nextWithin(t testing.TB, from <-chan *message.Message, patience time.Duration) *message.Message {
@@ -58,10 +58,10 @@ func nextWithin(t testing.TB, from <-chan *message.Message, patience time.Durati
 	}
 }
 
-// eventually polls until f holds, for at most ten seconds.
+// eventually polls until f holds, for at most a minute.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for !f() {
 		select {
 		case <-deadline:
@@ -273,7 +273,7 @@ func TestTrimTakesOnlyWhatAllHaveDoneWith(t *testing.T) {
 			s.Client().XAck(ctx, stream, "behind", m.ID)
 		}
 	}
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	for must[int64](t)(s.Client().XLen(ctx, stream).Result()) == 3000 {
 		select {
 		case <-deadline:
