@@ -37,21 +37,18 @@ func NormalizeID(id string) string {
 
 // IsID tells whether id is a UUID in canonical form: 36 characters, lower case.
 func IsID(id string) bool {
-	if len(id) != 36 {
+	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' {
 		return false
 	}
+	dashes := 0
 	for i := range len(id) {
-		c := id[i]
-		switch i {
-		case 8, 13, 18, 23:
-			if c != '-' {
-				return false
-			}
+		switch c := id[i]; {
+		case c-'0' < 10, c-'a' < 6: // What is below wraps around and is large.
+		case c == '-':
+			dashes++
 		default:
-			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-				return false
-			}
+			return false
 		}
 	}
-	return true
+	return dashes == 4
 }

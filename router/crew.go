@@ -1,8 +1,10 @@
 package router
 
 import (
+	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -23,6 +25,9 @@ type crew struct {
 	mu      sync.Mutex
 	started int
 	size    int
+
+	busy       atomic.Int32 // hands that handle a message
+	processors int
 }
 
 // task is one message on its way to a hand and back.
@@ -39,12 +44,20 @@ func newCrew(size int) *crew {
 		work:  make(chan *task),
 		tasks: sync.Pool{New: func() any { return &task{done: make(chan struct{}, 1)} }},
 		size:  size,
+
+		processors: runtime.GOMAXPROCS(0),
 	}
 }
 
 // carry is the outermost middleware.
 func (c *crew) carry(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
+		if int(c.busy.Load()) < c.processors {
+			// Watermill takes messages one by one, each goroutine on the way waking the
+			// next. If that went on here, a message would be handled before the next one
+			// is taken, and all processors but one would find nothing to run.
+			runtime.Gosched()
+		}
 		t := c.tasks.Get().(*task)
 		t.msg, t.next = msg, next
 		select {
@@ -69,7 +82,9 @@ func (c *crew) hire() {
 		c.started++
 		c.hands.Go(func() {
 			for t := range c.work {
+				c.busy.Add(1)
 				t.run()
+				c.busy.Add(-1)
 				t.done <- struct{}{}
 			}
 		})

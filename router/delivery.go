@@ -22,6 +22,8 @@ type delivery struct {
 	unreadable error
 	// attempts is how often the handler was called.
 	attempts int
+	// attempted is when it was called last.
+	attempted time.Time
 	// firstFailed is when the first attempt failed; zero if none has.
 	firstFailed time.Time
 	// stack is where the handler panicked, bounded; empty if it did not.

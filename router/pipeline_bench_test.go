@@ -32,7 +32,8 @@ func BenchmarkPipeline(b *testing.B) {
 	}
 	m, _ := NewMetrics(nil)
 	p := plans[0]
-	k := &consumer{plan: p, metrics: m.handler(p.name), maxBytes: DefaultMaxBytes, logger: slog.New(slog.DiscardHandler)}
+	k := &consumer{plan: p, metrics: m.handler(p.name), maxBytes: DefaultMaxBytes, logger: slog.New(slog.DiscardHandler), crew: newCrew(16)}
+	defer k.crew.dismiss()
 	k.handle = func(ctx context.Context, e *events.Envelope) error { return p.react(ctx, e, p.byName[e.Type]) }
 	h := k.pass
 	list := k.pipeline()

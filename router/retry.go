@@ -21,9 +21,9 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 		d := deliveryOf(msg.Context())
 		d.recallFailures(msg)
 		d.attempts++
-		started := time.Now()
+		d.attempted = time.Now()
 		out, err := next(msg)
-		c.metrics.attempt.Observe(time.Since(started).Seconds())
+		c.metrics.attempt.Observe(time.Since(d.attempted).Seconds())
 		if err == nil {
 			c.breaker.succeeded()
 			d.verdict = verdictHandled
@@ -70,7 +70,11 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 
 // recallFailures reads what former attempts left beside the message.
 func (d *delivery) recallFailures(msg *message.Message) {
-	if n, err := strconv.Atoi(msg.Metadata[events.MetaAttempts]); err == nil && n > 0 {
+	attempts := msg.Metadata[events.MetaAttempts]
+	if attempts == "" {
+		return // As nearly all messages.
+	}
+	if n, err := strconv.Atoi(attempts); err == nil && n > 0 {
 		d.attempts = n
 		d.firstFailed, _ = time.Parse(time.RFC3339Nano, msg.Metadata[events.MetaFirstFailed])
 	}

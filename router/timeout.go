@@ -14,7 +14,7 @@ func (c *consumer) timeout(next message.HandlerFunc) message.HandlerFunc {
 	bound := c.plan.policy.Timeout
 	return func(msg *message.Message) ([]*message.Message, error) {
 		whole := msg.Context()
-		ctx := &attemptContext{Context: whole, deadline: time.Now().Add(bound)}
+		ctx := &attemptContext{Context: whole, deadline: deliveryOf(whole).attempted.Add(bound)}
 		msg.SetContext(ctx)
 		defer func() {
 			ctx.finish()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
 )
 
 // foresightTrust is how long an answer that was asked for ahead is good for. A
@@ -91,12 +92,12 @@ func (f *foresight) ask() {
 }
 
 // answer ends a question, which may have no answers.
-func (f *foresight) answer(handler string, members []string, seen []bool) {
+func (f *foresight) answer(handler string, ids []uuid.UUID, seen []bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.turn()
 	for i := range seen {
-		e := handled{handler, members[i]}
+		e := handled{handler, ids[i]}
 		if _, ok := f.changed[e]; !ok {
 			f.now[e] = seen[i]
 		}
@@ -112,16 +113,16 @@ func (s *Store) foresee(ctx context.Context, handler string, msgs []*message.Mes
 	if len(msgs) == 0 || !s.foresight.wants(handler) {
 		return
 	}
-	members := make([]string, len(msgs))
+	ids := make([]uuid.UUID, len(msgs))
 	for i, msg := range msgs {
-		members[i] = entryOf(handler, msg.UUID).member
+		ids[i] = entryOf(handler, msg.UUID).id
 	}
 	s.foresight.ask()
 	asked := time.Now()
-	cmds := s.questions(ctx, handler, members)
+	cmds := s.questions(ctx, handler, ids)
 	var seen []bool
 	if send(ctx, s.calls, cmds...) == nil && time.Since(asked) < foresightTrust/2 {
 		seen, _ = answers(cmds, len(msgs))
 	}
-	s.foresight.answer(handler, members, seen)
+	s.foresight.answer(handler, ids, seen)
 }

@@ -22,7 +22,7 @@ const clockSkew = time.Minute
 // handled names a message that a handler has handled: an entry of the inbox.
 type handled struct {
 	handler string
-	member  string // the 16 bytes of the message's id
+	id      uuid.UUID // of the message
 }
 
 func entryOf(handler, id string) handled {
@@ -30,7 +30,7 @@ func entryOf(handler, id string) handled {
 	if err != nil {
 		u = uuid.MustParse(events.NormalizeID(id)) // An id in normal form is a UUID.
 	}
-	return handled{handler, string(u[:])}
+	return handled{handler, u}
 }
 
 // inboxKey is the set of a stretch of time; those of one handler are in one slot.
@@ -79,20 +79,15 @@ func (s *Store) Record(ctx context.Context, handler, id string) error {
 	if s.notes.add(e) {
 		return nil
 	}
-	return s.write(ctx, handler, []string{e.member})
+	return s.write(ctx, handler, []uuid.UUID{e.id})
 }
 
 // write notes messages as handled.
-func (s *Store) write(ctx context.Context, handler string, members []string) error {
+func (s *Store) write(ctx context.Context, handler string, ids []uuid.UUID) error {
 	now := s.stretch(time.Now())
 	key := s.inboxKey(handler, now)
-	args := make([]any, 2, 2+len(members))
-	args[0], args[1] = "sadd", key
-	for _, m := range members {
-		args = append(args, m)
-	}
 	cmds := []*redis.Cmd{
-		redis.NewCmd(ctx, args...),
+		redis.NewCmd(ctx, withMembers("sadd", key, ids)...),
 		// Old sets are unlinked, which frees them in the background. The expiry is for
 		// a handler that is no longer there to do so.
 		redis.NewCmd(ctx, "pexpire", key, 4*s.inboxTTL.Milliseconds()),
@@ -126,11 +121,11 @@ func (s *Store) lookUp(looks []*look) {
 	var all []*redis.Cmd
 	asked := make(map[string][]*redis.Cmd, len(byHandler))
 	for handler, group := range byHandler {
-		members := make([]string, len(group))
+		ids := make([]uuid.UUID, len(group))
 		for i, l := range group {
-			members[i] = l.entry.member
+			ids[i] = l.entry.id
 		}
-		asked[handler] = s.questions(context.Background(), handler, members)
+		asked[handler] = s.questions(context.Background(), handler, ids)
 		all = append(all, asked[handler]...)
 	}
 	s.settle(all)
@@ -148,18 +143,23 @@ func (s *Store) lookUp(looks []*look) {
 // questions returns the commands that ask whether a handler has handled messages:
 // one for each set that may hold them, of which there are two, and for a moment
 // around the beginning of a stretch three.
-func (s *Store) questions(ctx context.Context, handler string, members []string) []*redis.Cmd {
+func (s *Store) questions(ctx context.Context, handler string, ids []uuid.UUID) []*redis.Cmd {
 	var cmds []*redis.Cmd
 	now := time.Now()
 	for n := s.stretch(now.Add(-s.inboxTTL)); n <= s.stretch(now.Add(clockSkew)); n++ {
-		args := make([]any, 2, 2+len(members))
-		args[0], args[1] = "smismember", s.inboxKey(handler, n)
-		for _, m := range members {
-			args = append(args, m)
-		}
-		cmds = append(cmds, redis.NewCmd(ctx, args...))
+		cmds = append(cmds, redis.NewCmd(ctx, withMembers("smismember", s.inboxKey(handler, n), ids)...))
 	}
 	return cmds
+}
+
+// withMembers is a command about members of a set: the 16 bytes of each id.
+func withMembers(name, key string, ids []uuid.UUID) []any {
+	args := make([]any, 2, 2+len(ids))
+	args[0], args[1] = name, key
+	for i := range ids {
+		args = append(args, ids[i][:])
+	}
+	return args
 }
 
 // answers reads the replies to questions about n messages.

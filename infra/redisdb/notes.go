@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // notesMost bounds the notes that wait to be written.
@@ -14,8 +16,8 @@ type notes struct {
 	store *Store
 
 	mu      sync.RWMutex
-	fresh   map[string][]string  // handler → members that are not yet sent
-	waiting map[handled]struct{} // everything that Redis has not confirmed
+	fresh   map[string][]uuid.UUID // handler → ids that are not yet sent
+	waiting map[handled]struct{}   // everything that Redis has not confirmed
 
 	some chan struct{}
 	stop chan struct{}
@@ -25,7 +27,7 @@ type notes struct {
 // newNotes starts to write what is added; close ends that.
 func newNotes(s *Store) *notes {
 	n := &notes{
-		store: s, fresh: map[string][]string{}, waiting: map[handled]struct{}{},
+		store: s, fresh: map[string][]uuid.UUID{}, waiting: map[handled]struct{}{},
 		some: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go n.work()
@@ -46,7 +48,7 @@ func (n *notes) add(e handled) bool {
 	if len(n.waiting) >= notesMost {
 		return false
 	}
-	n.fresh[e.handler] = append(n.fresh[e.handler], e.member)
+	n.fresh[e.handler] = append(n.fresh[e.handler], e.id)
 	n.waiting[e] = struct{}{}
 	offer(n.some)
 	return true
@@ -75,31 +77,31 @@ func (n *notes) work() {
 func (n *notes) write(ctx context.Context) error {
 	n.mu.Lock()
 	fresh := n.fresh
-	n.fresh = make(map[string][]string, len(fresh))
+	n.fresh = make(map[string][]uuid.UUID, len(fresh))
 	n.mu.Unlock()
 	var failed error
-	for handler, members := range fresh {
-		for len(members) > 0 && failed == nil {
-			some := members[:min(len(members), callsAtOnce)]
+	for handler, ids := range fresh {
+		for len(ids) > 0 && failed == nil {
+			some := ids[:min(len(ids), callsAtOnce)]
 			if failed = n.store.write(ctx, handler, some); failed == nil {
 				n.written(handler, some)
-				members = members[len(some):]
+				ids = ids[len(some):]
 			}
 		}
-		if len(members) > 0 {
+		if len(ids) > 0 {
 			n.mu.Lock()
-			n.fresh[handler] = append(members, n.fresh[handler]...)
+			n.fresh[handler] = append(ids, n.fresh[handler]...)
 			n.mu.Unlock()
 		}
 	}
 	return failed
 }
 
-func (n *notes) written(handler string, members []string) {
+func (n *notes) written(handler string, ids []uuid.UUID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, m := range members {
-		delete(n.waiting, handled{handler, m})
+	for _, id := range ids {
+		delete(n.waiting, handled{handler, id})
 	}
 }
 
