@@ -23,7 +23,7 @@ const back = slack * 10 * time.Second
 func (r *running) campaign(t *testing.T, name string, n int, pace time.Duration) (finish func() []events.Outcome) {
 	t.Helper()
 	const senders = 20
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	hurry, ended := make(chan struct{}), make(chan error, 1)
 	outcomes := make([]events.Outcome, n)
 	go func() {

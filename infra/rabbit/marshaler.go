@@ -119,7 +119,8 @@ func reserved(key string) bool {
 // Unmarshal never returns an error.
 func (m Marshaler) Unmarshal(d amqp091.Delivery) (*message.Message, error) {
 	msg := message.NewMessage(d.MessageId, d.Body)
-	meta := msg.Metadata
+	meta := make(message.Metadata, len(d.Headers)+4) // So that it need not grow.
+	msg.Metadata = meta
 	for key, value := range d.Headers {
 		meta[key] = headerText(value)
 	}

@@ -124,7 +124,7 @@ func decodeMessage(fields []any) (*message.Message, error) {
 		return nil, events.Errorf(events.CodeUndecodable, "the entry has no field %q", fieldBody)
 	}
 	msg := message.NewMessage("", []byte(body))
-	meta := make(message.Metadata, 12) // What an event of ours has, and some.
+	meta := make(message.Metadata, 8) // What an event of ours has; up to 8 a map is simple.
 	for i := 0; i+1 < len(fields); i += 2 {
 		switch name, value := text(fields[i]), text(fields[i+1]); name {
 		case fieldBody:
