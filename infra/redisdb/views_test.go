@@ -90,6 +90,36 @@ func TestViewCommit(t *testing.T) {
 	})
 }
 
+// A list may be as long as it is said to be.
+func TestAListOfManyRows(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx := open(t, url), t.Context()
+		const all, most, step = 10_500, 10_000, 1500
+		for n := 0; n < all; n += step {
+			c := events.ViewCommit{Projection: "dir", From: events.Cursor{uint64(n)}, To: events.Cursor{uint64(n + step)}}
+			for i := range step {
+				key := fmt.Sprintf("k%05d", n+i)
+				c.Put = append(c.Put, events.Row{Key: key, Data: json.RawMessage(`"row of ` + key + `"`)})
+			}
+			if err := s.Commit(ctx, c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for limit, want := range map[int]int{0: most, most: most, all: most, 8000: 8000, 1000: 1000, 1001: 1001, 1: 1} {
+			rows := must[[]events.Row](t)(s.List(ctx, "dir", "", limit))
+			if len(rows) != want {
+				t.Errorf("with limit %d there are %d rows, not %d", limit, len(rows), want)
+			}
+			for i, r := range rows {
+				if key := fmt.Sprintf("k%05d", i); r.Key != key || string(r.Data) != `"row of `+key+`"` {
+					t.Fatalf("with limit %d, row %d is %+v", limit, i, r)
+				}
+			}
+		}
+	})
+}
+
 // Two instances that project the same events apply each of them once.
 func TestTwoInstancesNeverApplyAnEventTwice(t *testing.T) {
 	t.Parallel()
