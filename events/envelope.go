@@ -122,7 +122,7 @@ func (c Cursor) Behind(end Cursor) uint64 {
 }
 
 // Names of what travels beside the body, as message metadata within a process
-// and as properties or headers on the wire (CONTRACT: "On the wire").
+// and as properties or headers on the wire.
 const (
 	MetaType          = "type"
 	MetaTimestamp     = "timestamp"

@@ -11,7 +11,7 @@ const (
 
 // Outcome is how a command ended. It is stored beside the events, in the same
 // write, and returned again to whoever sends the same command id again. Its
-// JSON is the one that CONTRACT promises for `send --wait -o json`.
+// JSON is what `send --wait -o json` prints and the HTTP API answers.
 type Outcome struct {
 	Status        string     `json:"status"`
 	CommandID     string     `json:"command_id"`

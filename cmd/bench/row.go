@@ -40,7 +40,7 @@ type goal struct {
 	bound float64
 }
 
-// text says the goal in the way of the table in ANCHORS.md.
+// text says the goal as README's table does.
 func (g goal) text(least bool) string {
 	sign := "≥"
 	if least {

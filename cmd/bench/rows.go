@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// rows is the table of contents: first the rows of ANCHORS.md in their order, then
+// rows is the table of contents: first the rows with goals for each part, then
 // what happens from end to end, then how cost grows.
 func rows() []row {
 	both, onlyRedis := []broker{rabbitMQ, redisDB}, []broker{redisDB}

@@ -11,10 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// Exit codes, as CONTRACT has them.
+// Exit codes, as those of pitwheel.
 const (
 	exitOK          = 0
 	exitFailed      = 1
@@ -72,6 +75,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "bench:", err)
 		return exitUsage
 	}
+	redis.SetLogger(&logging.VoidLogger{}) // The raw client would write to stderr by itself.
 	// As cmd/pitwheel sets it; here every contestant has the good of it.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	bodySize = 230  // bytes, as in ANCHORS.md
+	bodySize = 230  // bytes, a typical event
 	keys     = 1000 // aggregates that the messages are spread over
 	userType = "USER_CREATED"
 	topic    = "user.events"

@@ -11,7 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// eventView is an event as it is printed (CONTRACT: "aggregate history").
+// eventView is an event as it is printed. Scripts rely on its names.
 type eventView struct {
 	ID            string          `json:"id"`
 	Type          string          `json:"type"`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -100,4 +101,27 @@ func parsePoint(flag, text string, now time.Time) (point, error) {
 func notFound(what, name string, known []string) error {
 	return events.Errorf(events.CodeNotFound, "there is no %s %q; the nearest is %q", what, name, nearest(name, known)).
 		WithHint("there are %s", strings.Join(known, ", "))
+}
+
+// parseRate reads how many of something may be sent in a time, such as 5/s, and
+// returns the pause between two; 0 if the text is empty.
+func parseRate(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	wrong := usagef("--rate is %q; it must be a number a second or a minute, such as 5/s or 30/m, at most 1000/s", text)
+	number, unit, ok := strings.Cut(text, "/")
+	per, known := map[string]time.Duration{"s": time.Second, "m": time.Minute}[unit]
+	var n float64
+	if _, err := fmt.Sscanf(number+"\n", "%g\n", &n); err != nil || n <= 0 || ok && !known {
+		return 0, wrong
+	}
+	if !ok {
+		per = time.Second
+	}
+	pause := time.Duration(float64(per) / n)
+	if pause < time.Millisecond || pause > 24*time.Hour {
+		return 0, wrong
+	}
+	return pause, nil
 }

@@ -132,26 +132,3 @@ Ctrl-C ends it.
 
 `, s.http, s.redis, s.smtp, strings.Join(s.handlers, ", "), call, s.flags)
 }
-
-// parseRate reads how often a command is sent and returns the pause between two;
-// 0 if none is wanted.
-func parseRate(text string) (time.Duration, error) {
-	if text == "" {
-		return 0, nil
-	}
-	wrong := usagef("--rate is %q; it must be a number a second or a minute, such as 5/s or 30/m, at most 1000/s", text)
-	number, unit, ok := strings.Cut(text, "/")
-	per, known := map[string]time.Duration{"s": time.Second, "m": time.Minute}[unit]
-	var n float64
-	if _, err := fmt.Sscanf(number+"\n", "%g\n", &n); err != nil || n <= 0 || ok && !known {
-		return 0, wrong
-	}
-	if !ok {
-		per = time.Second
-	}
-	pause := time.Duration(float64(per) / n)
-	if pause < time.Millisecond || pause > 24*time.Hour {
-		return 0, wrong
-	}
-	return pause, nil
-}

@@ -11,7 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// The exit codes (CONTRACT: "Commands"). 4 (not allowed) belongs to commands that
+// The exit codes, which scripts rely on. 4 (not allowed) belongs to commands that
 // do not exist yet.
 const (
 	exitOK          = 0

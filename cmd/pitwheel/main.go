@@ -10,19 +10,12 @@
 //	exit.go      exit codes and how an error is told
 //	print.go     tables, JSON, JSON lines and YAML
 //
-// Each subcommand has a file of its own name.
+// Each subcommand has a file of its own name; those of poison are poison_*.go.
 package main
 
-import (
-	"os"
-
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
-)
+import "os"
 
 func main() {
-	// The client would write to stderr by itself; what matters is in our own log.
-	redis.SetLogger(&logging.VoidLogger{})
 	ctx, stop := untilSignal(os.Exit)
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,41 +90,4 @@ func (c *cli) listLetters(ctx context.Context, p *picking, groupBy []string, lim
 		column[events.Letter]{"failures", func(l events.Letter) string { return fmt.Sprint(l.Failures) }},
 		column[events.Letter]{"last failed", func(l events.Letter) string { return ago(now.Sub(l.LastFailedAt)) }},
 		column[events.Letter]{"reason", func(l events.Letter) string { return cell(l.Reason, 60) }})
-}
-
-// cell is a text on one line of at most n characters that no terminal obeys.
-func cell(s string, n int) string {
-	short := []rune(safeText(s, false))
-	if len(short) > n {
-		return string(short[:n-1]) + "…"
-	}
-	return string(short)
-}
-
-// safeText replaces what a terminal would obey; lines and tabs stay if they may.
-func safeText(s string, lines bool) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case lines && (r == '\n' || r == '\t'):
-			return r
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case r < 0x20 || r >= 0x7f && r < 0xa0:
-			return '\uFFFD'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-}
-
-// ago is how long ago something was, in its two largest units at most.
-func ago(d time.Duration) string {
-	switch d = max(0, d); {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds ago", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm ago", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%02dm ago", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%dd ago", int(d.Hours())/24)
 }

@@ -40,7 +40,7 @@ type cli struct {
 }
 
 // run is the whole program but for the process around it. It returns the exit
-// code (CONTRACT: "Commands"). When ctx ends, what runs is drained or given up.
+// code. When ctx ends, what runs is drained or given up.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &cli{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
 	err := c.execute(ctx, args)

@@ -50,8 +50,7 @@ type setting struct {
 	set func(*settings, string) error
 }
 
-// known lists every setting. The table in CONTRACT.md, "Settings", names the
-// first seven; the others were added.
+// known lists every setting. README's table "Settings" repeats it.
 func known() []setting {
 	return []setting{
 		{"amqp_url", true, "", "RabbitMQ, amqp:// or amqps://; empty: commands and reactions travel over Redis Streams",

@@ -18,9 +18,7 @@ type rabbitTransport struct{ *rabbit.Broker }
 
 // Subscriber prepares a consumer.
 func (t rabbitTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
-	return t.Broker.Subscriber(rabbit.SubscriberConfig{
-		Handler: s.Handler, Topic: s.Topic, Types: s.Types, Queue: s.Queue, Concurrency: s.Concurrency, Prefetch: s.Prefetch, Ordered: s.Ordered, Key: s.Key,
-	})
+	return t.Broker.Subscriber(rabbit.SubscriberConfig(s))
 }
 
 // redisTransport is Redis Streams as the router wants them.
@@ -28,9 +26,7 @@ type redisTransport struct{ *redisdb.Store }
 
 // Subscriber prepares a consumer.
 func (t redisTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
-	return t.Store.Subscriber(redisdb.SubscriberConfig{
-		Handler: s.Handler, Topic: s.Topic, Types: s.Types, Queue: s.Queue, Concurrency: s.Concurrency, Prefetch: s.Prefetch, Ordered: s.Ordered, Key: s.Key,
-	})
+	return t.Store.Subscriber(redisdb.SubscriberConfig(s))
 }
 
 // How long a command that talks to a running service looks for its brokers: one

@@ -16,8 +16,8 @@ import (
 
 const compose = "../../docker-compose.yml"
 
-// contract lists the metrics of CONTRACT.md and those that were added, and what a
-// histogram is called for. That they are all there is a test in cmd/pitwheel.
+// contract lists the metrics that dashboards and alerts may ask for, and what a
+// histogram is called there. That they are all there is a test in cmd/pitwheel.
 func contract() map[string]bool {
 	names := map[string]bool{}
 	for _, counterOrGauge := range []string{

@@ -31,7 +31,7 @@ func statusOf(code string) int {
 	}
 }
 
-// problem is the body of a failure, as CONTRACT has it.
+// problem is the body of a failure. Clients rely on its names.
 type problem struct {
 	Error problemError `json:"error"`
 }

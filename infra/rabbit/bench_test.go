@@ -17,7 +17,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/rabbit"
 )
 
-// body is as long as the one that ANCHORS measures with.
+// body is as long as that of cmd/bench.
 var body = make([]byte, 230)
 
 func queueType(kind string) func(*rabbit.Config) {

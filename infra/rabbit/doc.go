@@ -25,6 +25,7 @@
 // at least once for quorum queues, and at most once for classic ones.
 //
 // Watermill's AMQP module gives the seams: its Marshaler and TopologyBuilder
-// interfaces and its Config. Its connection, publisher and subscriber are not
-// used; DESIGN.md says why.
+// interfaces and its Config. Its connection is not used, as it replaces a channel that
+// others read without a lock and gives up when the first connect fails; nor are its
+// publisher and subscriber, which handle one message at a time.
 package rabbit

@@ -24,7 +24,7 @@ const (
 // before; its value is "true". How often a quorum queue has is in "x-delivery-count".
 const MetaRedelivered = "x-redelivered"
 
-// Marshaler writes messages as CONTRACT's "On the wire" says, and reads what any
+// Marshaler writes messages as other services expect them, and reads what any
 // producer may send. It is Watermill's seam for the AMQP transport.
 //
 // Outbound, the UUID becomes message_id; the metadata type, timestamp,

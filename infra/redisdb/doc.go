@@ -33,7 +33,7 @@
 //	QUEUE, QUEUE.poison            stream: messages straight to a queue
 //	bindings:TOPIC                 set: the types of a topic that some queue takes
 //	alive:CONSUMER                 exists while a consumer lives, or says that it left
-//	{letters}:…                    poison letters, see letters.go
+//	{p3}:touch                     written once a second while Redis refuses writes, to see when it takes them again
 //
 // Start reading at [Open], then at Append in log.go with append.lua beside it.
 package redisdb

@@ -79,6 +79,8 @@ type Store struct {
 // Open connects to Redis and settles the store's partitions. A Redis that does
 // not answer is waited for until ctx is over; the error then has the code
 // UNAVAILABLE. A setting that is wrong is an error with the code CONFIG, at once.
+//
+// go-redis has one logger for the whole process. Open silences it.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := validate(&cfg); err != nil {
 		return nil, err
@@ -97,8 +99,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Namespace != "" {
 		s.prefix = cfg.Namespace + ":"
 	}
-	// The client's own logger, one for the whole process, writes a line to stderr for
-	// each attempt to connect. The link tells the same, once.
+	// It writes a line to stderr for each attempt to connect. The link tells the same,
+	// once.
 	redis.SetLogger(silence{})
 	s.client = redis.NewUniversalClient(opts)
 	s.link = newLink(s.client, strings.Join(opts.Addrs, ","), cfg)
