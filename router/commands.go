@@ -44,6 +44,9 @@ func NewCommands(c CommandsConfig) (*Commands, error) {
 	if c.Catalogue == nil || c.Publisher == nil || c.Log == nil {
 		return nil, events.Errorf(events.CodeConfig, "sending commands needs a catalogue, a publisher and a log")
 	}
+	if c.MaxBytes < 0 {
+		return nil, events.Errorf(events.CodeConfig, "the largest message has %d bytes; that must not be negative", c.MaxBytes)
+	}
 	if c.Metrics != nil {
 		c.Publisher = c.Metrics.publisher("commands", c.Publisher)
 	}
@@ -56,7 +59,7 @@ func NewCommands(c CommandsConfig) (*Commands, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.MaxBytes <= 0 {
+	if c.MaxBytes == 0 {
 		c.MaxBytes = DefaultMaxBytes
 	}
 	return &Commands{catalogue: c.Catalogue, bus: bus, log: c.Log, maxBytes: c.MaxBytes}, nil

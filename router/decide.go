@@ -104,9 +104,7 @@ func (d *decider) settle(ctx context.Context, e *events.Envelope, cmd events.Com
 		}
 		d.metrics.conflicts.Inc()
 		// A short, random pause lets one of the rivals win.
-		select {
-		case <-time.After(rand.N(time.Duration(conflicts+1) * 2 * time.Millisecond)): //nolint:gosec // Spreading rivals needs no secret randomness.
-		case <-ctx.Done():
+		if !waitFor(ctx, rand.N(time.Duration(conflicts+1)*2*time.Millisecond)) { //nolint:gosec // Spreading rivals needs no secret randomness.
 			return events.Outcome{}, ctx.Err()
 		}
 	}

@@ -13,7 +13,10 @@
 //	policy.go    how a handler is treated, and how operators tune it
 //	ports.go     what the framework asks of the outside
 //	pipeline.go  the middleware of every message, as one list
+//	plan.go      what is checked at the start
 //	retry.go     what follows a failed attempt; delay.go: where the pause is spent
+//	poison.go    what is set aside, and letters.go, which keeps it for people
+//	breaker.go   a handler that fails and fails; limit.go: how fast it may go
 //	park.go      order of a key through failures
 //	decide.go    load, fold, decide, append
 //	relay.go     from the log to the event bus

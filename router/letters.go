@@ -2,10 +2,8 @@ package router
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -121,135 +119,10 @@ func (k *lettersKeeper) letter(msg *message.Message, now time.Time) events.Lette
 // maxName bounds what is a name or a code: nothing of ours is longer.
 const maxName = 512
 
-// poisonWords tells whether metadata is ours and belongs to the letter, not to
-// the message in it.
-func poisonWords(name string) bool {
-	switch name {
-	case PoisonHandler, PoisonQueue, PoisonTopic, PoisonCode, PoisonReason, PoisonStack, PoisonAttempts, PoisonFirstFailed, PoisonLastFailed,
-		events.MetaAttempts, events.MetaFirstFailed, events.MetaDue, events.MetaParked, events.MetaPause, events.MetaRetried, events.MetaFailingSince:
-		return true
-	}
-	return false
-}
-
 func momentOf(text string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Millisecond)
-}
-
-// death is what RabbitMQ says about a message that it gave up.
-type death struct {
-	Reason      string    `json:"reason"`
-	Queue       string    `json:"queue"`
-	Time        time.Time `json:"time"`
-	RoutingKeys []string  `json:"routing-keys"`
-}
-
-// deathOf reads the last death of a message, or returns nil if it has none.
-func deathOf(meta message.Metadata) *death {
-	var all []death
-	if json.Unmarshal([]byte(meta["x-death"]), &all) == nil && len(all) > 0 {
-		return &all[0]
-	}
-	if reason := meta["x-first-death-reason"]; reason != "" {
-		return &death{Reason: reason, Queue: meta["x-first-death-queue"]}
-	}
-	return nil
-}
-
-// mendType gives a message that came without a type its routing key again: on its
-// way to the poison queue the broker has put that queue's name in its place.
-func (d *death) mendType(meta message.Metadata, poison string) {
-	if is := meta[events.MetaType]; is != poison && !strings.HasSuffix(is, "."+poison) {
-		return
-	}
-	delete(meta, events.MetaType)
-	if len(d.RoutingKeys) > 0 {
-		meta[events.MetaType] = d.RoutingKeys[0]
-	}
-}
-
-// explain says why the broker gave the message up. A nil death is a message that
-// somebody has put into the poison queue without a word.
-func (d *death) explain(l *events.Letter, meta message.Metadata) {
-	l.Source = events.LetterFromBroker
-	if d == nil {
-		l.Code, l.Reason = "UNEXPLAINED", "nothing beside the message says why it is in the poison queue"
-		return
-	}
-	l.Code, l.LastFailedAt = strings.ToUpper(d.Reason), d.Time.UTC().Truncate(time.Millisecond)
-	if n, err := strconv.Atoi(meta["x-delivery-count"]); err == nil {
-		l.Attempts = n
-	}
-	switch d.Reason {
-	case "delivery_limit":
-		l.Reason = "the broker delivered it as often as the queue's limit allows, and nobody settled it: does the process die of it?"
-	case "expired":
-		l.Reason = "it waited in the queue longer than it was allowed to"
-	case "maxlen":
-		l.Reason = "the queue was full"
-	case "rejected":
-		l.Reason = "a consumer of the queue rejected it"
-	default:
-		l.Reason = "the broker gave it up: " + d.Reason
-	}
-}
-
-// failingFrame is where a stack says that the panic happened: the first function
-// below the panic that is not the runtime's own, and its line.
-func failingFrame(stack string) string {
-	lines := strings.Split(stack, "\n")
-	last := -1
-	for i, line := range lines {
-		if strings.HasPrefix(line, "panic(") {
-			last = i // Of a panic while panicking, the first one is at the end.
-		}
-	}
-	if last < 0 {
-		return ""
-	}
-	for i := last + 2; i+1 < len(lines); i += 2 {
-		name := lines[i]
-		if strings.HasPrefix(name, "runtime.") {
-			continue
-		}
-		if open := strings.LastIndexByte(name, '('); open > 0 {
-			name = name[:open]
-		}
-		file, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " ")
-		return bounded(name[strings.LastIndexByte(name, '/')+1:]+" "+file[strings.LastIndexByte(file, '/')+1:], maxName)
-	}
-	return ""
-}
-
-// Replay makes the message that a letter holds, as it was before it failed: with
-// its identity, its correlation and what else travelled beside it, and a mark
-// that joins a failure after it to the same letter. It is for the handler's own
-// queue, so that nobody else gets it again.
-func Replay(l events.Letter) *message.Message {
-	msg := message.NewMessage(l.MessageID, l.Body)
-	for name, value := range l.Metadata {
-		if !poisonWords(name) && !brokersWord(name) {
-			msg.Metadata[name] = value
-		}
-	}
-	if l.CorrelationID != "" {
-		msg.Metadata[events.MetaCorrelationID] = l.CorrelationID
-	}
-	msg.Metadata[events.MetaRetried] = strconv.Itoa(l.Failures)
-	msg.Metadata[events.MetaFailingSince] = l.FirstFailedAt.UTC().Format(events.TimeLayout)
-	return msg
-}
-
-// brokersWord tells whether RabbitMQ has put metadata beside a message that tells
-// of its former ways.
-func brokersWord(name string) bool {
-	switch name {
-	case "x-death", "x-delivery-count", "x-acquired-count", "x-redelivered":
-		return true
-	}
-	return strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-")
 }

@@ -25,11 +25,13 @@ type Policy struct {
 	// never helps, nor about [events.RetryAfter], which says itself that it may. It
 	// must be safe for concurrent use. Nil: every other error may pass.
 	RetryIf func(error) bool
-	// Backoff is the pause before the second attempt; it doubles with every
-	// further one up to MaxBackoff, and is spread by half to either side so that
-	// failures do not come in waves. Default: 100 ms, at most 10 s. A pause beyond
-	// [Config].MaxRest is spent at the broker, where later messages of the same key
-	// pass it, unless the handler is Ordered.
+	// Backoff is the pause before the second attempt: 1 ms to 1 h, default 100 ms. It
+	// doubles with every further one up to MaxBackoff, which is from Backoff to 1 h,
+	// default 10 s, or Backoff if that is longer; and it is spread by half to either
+	// side so that failures do not come in waves. A pause beyond [Config].MaxRest, or
+	// one that begins while 64 messages of the handler rest already, is spent at the
+	// broker, where later messages of the same key pass it, unless the handler is
+	// Ordered.
 	Backoff    time.Duration
 	MaxBackoff time.Duration
 	// Timeout bounds one attempt: 1 ms to 25 min, below the broker's own limit of

@@ -41,6 +41,7 @@ type LogReader interface {
 
 // Checkpoints keep how far a role has read the log.
 type Checkpoints interface {
+	// Checkpoint returns how far a role has read the log; nil if it never has.
 	Checkpoint(ctx context.Context, role string) (events.Cursor, error)
 	// SaveCheckpoint never moves a partition's position back.
 	SaveCheckpoint(ctx context.Context, role string, c events.Cursor) error
@@ -93,10 +94,12 @@ type Parking interface {
 	// blocker. If the key has none, or it is the message itself, nothing is parked.
 	ParkMessage(ctx context.Context, handler, key, id string, msg *message.Message) (string, error)
 	// ReleaseKey makes the first parked message the blocker, in place of the one with
-	// the given id, which was handled or given up, and returns it; without a parked
-	// one the key has no blocker any more. The message stays parked until UnparkMessage says that it is in the
-	// handler's queue. A blocker that is parked still is returned whatever the id:
-	// whoever was to put it into the queue may not have come to it.
+	// the given id, and returns it; without a parked one the key has no blocker any
+	// more. handled tells whether the former one was handled or given up: only what
+	// was handled is remembered, and not parked again. The message stays parked until
+	// UnparkMessage says that it is in the handler's queue. A blocker that is parked
+	// still is returned whatever the id: whoever was to put it into the queue may not
+	// have come to it.
 	ReleaseKey(ctx context.Context, handler, key, id string, handled bool) (next string, msg *message.Message, err error)
 	// UnparkMessage ends the parking of a blocker.
 	UnparkMessage(ctx context.Context, handler, key, id string) error
@@ -118,7 +121,7 @@ type Elector interface {
 // exchange or stream without its namespace, such as user.commands; the metadata
 // "type" of a message is its routing key.
 type Transport interface {
-	// Publisher publishes to topics. It returns when the broker has confirmed all
+	// Publisher publishes to topics. Publish returns when the broker has confirmed all
 	// messages. A command (topic {aggregate}.commands) that no queue is bound for
 	// is an error with the code UNHANDLED. It honours each message's context.
 	Publisher() message.Publisher

@@ -114,7 +114,8 @@ func (p *projector) step(ctx context.Context, batch []events.Recorded, cursor *e
 }
 
 // apply works out what events change. If one fails, its index is returned with
-// the error; an index below 0 means that the rows could not be read.
+// the error; an index below 0 means that the rows could not be
+// read or written.
 func (p *projector) apply(ctx context.Context, batch []events.Recorded, from events.Cursor) (events.ViewCommit, int, error) {
 	commit := events.ViewCommit{Projection: p.plan.name, From: from, To: advanced(from, batch)}
 	keys := make([]string, len(batch))

@@ -14,8 +14,6 @@ type pulse struct {
 	failures int // since it last got on
 }
 
-func newPulse() *pulse { return &pulse{} }
-
 // ailing is why the role is not getting on; nil if it is.
 func (p *pulse) ailing() error {
 	p.mu.Lock()
@@ -61,10 +59,7 @@ func (p *pulse) keep(ctx context.Context, logger *slog.Logger, role string, f fu
 		if p.set(err) && err != nil {
 			logger.WarnContext(ctx, "background role is in trouble, trying again", slog.String("role", role), slog.Any("error", err))
 		}
-		select {
-		case <-time.After(backoff(first, limit, failures)):
-		case <-ctx.Done():
-		}
+		waitFor(ctx, backoff(first, limit, failures))
 	}
 	p.ok() // Whoever has stopped ails no more; another instance has the role.
 }

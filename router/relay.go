@@ -39,7 +39,7 @@ func newRelay(reader LogReader, checkpoints Checkpoints, publisher message.Publi
 	if err != nil {
 		return nil, err
 	}
-	return &relay{reader: reader, checkpoints: checkpoints, bus: bus, pending: pending, pulse: newPulse(), logger: logger}, nil
+	return &relay{reader: reader, checkpoints: checkpoints, bus: bus, pending: pending, pulse: &pulse{}, logger: logger}, nil
 }
 
 // run publishes until ctx ends. It is called while this instance holds the role.

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -80,7 +81,8 @@ func (d *delivery) recallFailures(msg *message.Message) {
 	}
 }
 
-// noteFailures leaves it there for the next one.
+// noteFailures writes beside the message how many attempts were made and when the
+// first one failed, for whoever makes the next.
 func (d *delivery) noteFailures(msg *message.Message) {
 	msg.Metadata[events.MetaAttempts] = strconv.Itoa(d.attempts)
 	msg.Metadata[events.MetaFirstFailed] = d.firstFailed.UTC().Format(events.TimeLayout)
@@ -93,6 +95,16 @@ func (c *consumer) wait(d *delivery, msg *message.Message, pause time.Duration) 
 	due := now.Add(pause + time.Millisecond - 1).Truncate(time.Millisecond)
 	c.pauseFor(d, due.Sub(now))
 	msg.Metadata[events.MetaDue] = due.UTC().Format(events.TimeLayout)
+}
+
+// waitFor waits for d. It returns false if ctx ends first.
+func waitFor(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // backoff is the pause after the n-th failed attempt, n from 1 on: first doubled

@@ -84,12 +84,14 @@ func New(c Config) (*Router, error) {
 	switch {
 	case c.Catalogue == nil, c.Transport == nil, c.Log == nil, c.Reader == nil, c.Checkpoints == nil, c.Views == nil, c.Elector == nil:
 		return nil, events.Errorf(events.CodeConfig, "a router needs a catalogue, a transport, a log with reader and checkpoints, views and an elector")
+	case c.MaxBytes < 0:
+		return nil, events.Errorf(events.CodeConfig, "the largest message has %d bytes; that must not be negative", c.MaxBytes)
 	case c.MaxRest < 0:
 		return nil, events.Errorf(events.CodeConfig, "the longest rest is %s; it must not be negative", c.MaxRest)
 	case c.DrainTimeout < 0:
 		return nil, events.Errorf(events.CodeConfig, "the drain timeout is %s; it must not be negative", c.DrainTimeout)
 	}
-	if c.MaxBytes <= 0 {
+	if c.MaxBytes == 0 {
 		c.MaxBytes = DefaultMaxBytes
 	}
 	if c.DrainTimeout == 0 {
@@ -151,7 +153,7 @@ func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 	if p.kind == KindProjection {
 		if chosen && !p.policy.Paused {
 			r.projectors = append(r.projectors, &projector{plan: p, reader: r.config.Reader, views: r.config.Views,
-				letters: letters, pulse: newPulse(), logger: r.logger})
+				letters: letters, pulse: &pulse{}, logger: r.logger})
 		}
 		return nil
 	}
@@ -162,18 +164,33 @@ func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 	if err != nil {
 		return events.Errorf(events.CodeOf(err), "handler %q: %w", p.name, err)
 	}
-	if chosen {
-		r.metrics.paused.WithLabelValues(p.name).Set(0)
-	}
-	if !chosen || p.policy.Paused {
-		if chosen {
-			r.metrics.paused.WithLabelValues(p.name).Set(1)
-		}
+	if !chosen {
 		r.bystanders = append(r.bystanders, declared{p.topic, sub})
 		return nil
 	}
-	c := &consumer{plan: p, sub: sub, letters: letters, delayed: r.config.Transport, maxRest: r.config.MaxRest, inbox: r.config.Inbox, parking: r.config.Parking, key: keyOf(r.config.Catalogue), metrics: r.metrics.handler(p.name), logger: r.logger,
-		crew: newCrew(p.policy.Concurrency), breaker: newBreaker(p, r.metrics, r.logger), maxBytes: r.config.MaxBytes, stopping: r.stopping}
+	paused := r.metrics.paused.WithLabelValues(p.name)
+	if p.policy.Paused {
+		paused.Set(1)
+		r.bystanders = append(r.bystanders, declared{p.topic, sub})
+		return nil
+	}
+	paused.Set(0)
+	c := &consumer{
+		plan:     p,
+		sub:      sub,
+		letters:  letters,
+		delayed:  r.config.Transport,
+		maxRest:  r.config.MaxRest,
+		inbox:    r.config.Inbox,
+		parking:  r.config.Parking,
+		key:      keyOf(r.config.Catalogue),
+		crew:     newCrew(p.policy.Concurrency),
+		breaker:  newBreaker(p, r.metrics, r.logger),
+		maxBytes: r.config.MaxBytes,
+		stopping: r.stopping,
+		metrics:  r.metrics.handler(p.name),
+		logger:   r.logger,
+	}
 	if p.policy.Rate > 0 {
 		r.metrics.rateLimit.WithLabelValues(p.name).Set(p.policy.Rate)
 	}

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -44,7 +44,7 @@ func (r *Router) Run(ctx context.Context) error {
 	for _, p := range r.projectors {
 		roles.Go(func() { r.lead(background, p.role(), p.run) })
 	}
-	roles.Go(func() { r.watchLag(background) })
+	roles.Go(func() { r.sampleGauges(background) })
 	roles.Go(func() {
 		// No event may pass a queue by, so all of them stand before the relay starts.
 		if r.declareQueues(background) {
@@ -71,12 +71,12 @@ func (r *Router) Run(ctx context.Context) error {
 	roles.Wait()
 	err = errors.Join(err, shaft.Close(), r.closeAll())
 	shafts.Wait()
-	if err == nil {
+	if err == nil { // Else a handler that does not listen to its context keeps its goroutine.
 		for _, c := range r.consumers {
 			c.crew.dismiss()
 		}
 	}
-	return err // A handler that does not listen to its context keeps its goroutine.
+	return err
 }
 
 // Running is closed when every handler consumes for the first time.
@@ -151,19 +151,16 @@ func (r *Router) lead(ctx context.Context, role string, f func(context.Context) 
 			return
 		}
 		r.logger.WarnContext(ctx, "election failed, trying again", slog.String("role", role), slog.Any("error", err))
-		select {
-		case <-time.After(backoff(100*time.Millisecond, 5*time.Second, failures)):
-		case <-ctx.Done():
-		}
+		waitFor(ctx, backoff(100*time.Millisecond, 5*time.Second, failures))
 	}
 }
 
 // declareQueues declares the queues of all handlers, run here or not. It tells
 // whether it got through before ctx ended.
 func (r *Router) declareQueues(ctx context.Context) bool {
-	all := r.bystanders
+	all := slices.Clone(r.bystanders)
 	for _, c := range r.consumers {
-		all = append(all[:len(all):len(all)], declared{c.plan.topic, c.sub})
+		all = append(all, declared{c.plan.topic, c.sub})
 	}
 	for _, d := range all {
 		i, ok := d.sub.(message.SubscribeInitializer)
@@ -176,9 +173,7 @@ func (r *Router) declareQueues(ctx context.Context) bool {
 				break
 			}
 			r.relay.pulse.set(err)
-			select {
-			case <-time.After(backoff(100*time.Millisecond, 2*time.Second, failures)):
-			case <-ctx.Done():
+			if !waitFor(ctx, backoff(100*time.Millisecond, 2*time.Second, failures)) {
 				return false
 			}
 		}
@@ -199,97 +194,4 @@ func (r *Router) announce(ctx context.Context) {
 		}
 	}
 	close(r.running)
-}
-
-// watchLag keeps the lag of relay and projections, and the number of letters, in
-// the metrics.
-func (r *Router) watchLag(ctx context.Context) {
-	ticker := time.NewTicker(2 * time.Second)
-	defer ticker.Stop()
-	for {
-		r.countLetters(ctx)
-		r.countParked(ctx)
-		if end, err := r.config.Reader.End(ctx); err == nil {
-			if at, err := r.config.Checkpoints.Checkpoint(ctx, relayRole); err == nil {
-				r.metrics.relayLag.Set(float64(at.Behind(end)))
-			}
-			for _, p := range r.projectors {
-				if at, err := r.config.Views.ViewCursor(ctx, p.plan.name); err == nil {
-					r.metrics.projections.WithLabelValues(p.plan.name).Set(float64(at.Behind(end)))
-				}
-			}
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// countLetters shows how many letters each handler has. Handlers of other
-// applications on the same store are not ours to show.
-func (r *Router) countLetters(ctx context.Context) {
-	if len(r.keepers) == 0 {
-		return
-	}
-	counts, err := r.config.Letters.CountLetters(ctx)
-	if err != nil {
-		return // The next round is soon.
-	}
-	for _, k := range r.keepers {
-		r.metrics.letters.WithLabelValues(k.plan.name).Set(float64(counts[k.plan.name]))
-	}
-}
-
-// countParked shows what waits behind failed messages.
-func (r *Router) countParked(ctx context.Context) {
-	for _, c := range r.consumers {
-		if c.parking == nil || !c.plan.policy.Ordered {
-			continue
-		}
-		if keys, messages, err := c.parking.CountParked(ctx, c.plan.name); err == nil {
-			r.metrics.blocked.WithLabelValues(c.plan.name).Set(float64(keys))
-			r.metrics.parked.WithLabelValues(c.plan.name).Set(float64(messages))
-		}
-	}
-}
-
-// undrained keeps Watermill's router from closing a subscriber while it drains:
-// the router would cancel what is running.
-type undrained struct{ Subscriber }
-
-// Close does nothing; Run closes the subscriber after the drain.
-func (undrained) Close() error { return nil }
-
-// noMessages adapts the end of the pipeline, which never returns messages: facts
-// leave only through the log.
-func noMessages(f message.HandlerFunc) message.NoPublishHandlerFunc {
-	return func(msg *message.Message) error {
-		_, err := f(msg)
-		return err
-	}
-}
-
-// quietWhile silences what Watermill's router reports as errors once ctx has
-// ended: subscriptions that end in a drain are no failure.
-func quietWhile(ctx context.Context, logger watermill.LoggerAdapter) watermill.LoggerAdapter {
-	return drainLogger{logger, ctx}
-}
-
-type drainLogger struct {
-	watermill.LoggerAdapter
-	serving context.Context //nolint:containedctx // Only asked whether the drain has begun.
-}
-
-func (l drainLogger) Error(msg string, err error, fields watermill.LogFields) {
-	if l.serving.Err() != nil {
-		l.Debug(msg, fields)
-		return
-	}
-	l.LoggerAdapter.Error(msg, err, fields)
-}
-
-func (l drainLogger) With(fields watermill.LogFields) watermill.LoggerAdapter {
-	return drainLogger{l.LoggerAdapter.With(fields), l.serving}
 }
