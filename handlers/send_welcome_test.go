@@ -42,7 +42,7 @@ func TestSendWelcome(t *testing.T) {
 		if n := len(box.all()); n != 1 {
 			t.Errorf("%d mails, want 1", n)
 		}
-		if l := kit.Poisoned("notification-service"); len(l) != 0 {
+		if l := kit.Poisoned("send-welcome"); len(l) != 0 {
 			t.Errorf("letters: %+v", l)
 		}
 	})
@@ -52,12 +52,12 @@ func TestSendWelcome(t *testing.T) {
 		kit, box := start(t)
 		box.failWith(events.Permanent(errSMTP))
 		kit.Record(created)
-		letters := kit.Poisoned("notification-service")
+		letters := kit.Poisoned("send-welcome")
 		if len(letters) != 1 {
 			t.Fatalf("%d letters, want 1", len(letters))
 		}
 		l := letters[0]
-		if l.Handler != "send-welcome" || l.Attempts != "1" || l.Reason != errSMTP.Error() || l.Type != "USER_CREATED" {
+		if l.Handler != "send-welcome" || l.Attempts != 1 || l.Reason != errSMTP.Error() || l.Type != "USER_CREATED" {
 			t.Errorf("the letter is %+v", l)
 		}
 	})
@@ -77,11 +77,11 @@ func TestSendWelcome(t *testing.T) {
 		t.Parallel()
 		kit, _ := start(t)
 		kit.Deliver("user.events", "USER_CREATED", []byte(`{"broken`))
-		letters := kit.Poisoned("notification-service")
+		letters := kit.Poisoned("send-welcome")
 		if len(letters) != 1 {
 			t.Fatalf("%d letters, want 1", len(letters))
 		}
-		if l := letters[0]; string(l.Body) != `{"broken` || l.Code != events.CodeUndecodable || l.Attempts != "1" {
+		if l := letters[0]; string(l.Body) != `{"broken` || l.Code != events.CodeUndecodable || l.Attempts != 1 {
 			t.Errorf("the letter is %+v", l)
 		}
 	})
@@ -92,7 +92,7 @@ func TestAMessageThatIsTooLargeIsSetAsideWhole(t *testing.T) {
 	kit, _ := start(t)
 	body := []byte(`{"type":"USER_CREATED","data":{"userId":"` + ada + `","name":"` + strings.Repeat("x", 2<<20) + `"}}`)
 	kit.Deliver("user.events", "USER_CREATED", body)
-	letters := kit.Poisoned("notification-service")
+	letters := kit.Poisoned("send-welcome")
 	if len(letters) != 1 || letters[0].Code != events.CodeTooLarge || len(letters[0].Body) != len(body) {
 		t.Errorf("%d letters", len(letters))
 	}

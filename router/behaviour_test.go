@@ -78,8 +78,8 @@ func TestAPanicIsAFailedAttemptWithItsStackInTheLetter(t *testing.T) {
 		t.Fatalf("%d letters, want 1", len(letters))
 	}
 	l := letters[0]
-	if l.Code != events.CodePanic || l.Attempts != "2" || len(l.Reason) > 3<<10 || !strings.Contains(l.Reason, "a very long text") {
-		t.Errorf("the letter has code %s, %s attempts and a reason of %d bytes", l.Code, l.Attempts, len(l.Reason))
+	if l.Code != events.CodePanic || l.Attempts != 2 || len(l.Reason) > 3<<10 || !strings.Contains(l.Reason, "a very long text") {
+		t.Errorf("the letter has code %s, %d attempts and a reason of %d bytes", l.Code, l.Attempts, len(l.Reason))
 	}
 }
 

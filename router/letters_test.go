@@ -28,7 +28,7 @@ func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
 		return errors.New("not yet")
 	}, router.Policy{Queue: "q", Attempts: 2}))
 	kit.Record(created(ada))
-	first := kit.Letters().Of("q")
+	first := kit.Letters().Of("h")
 	if len(first) != 1 {
 		t.Fatalf("%d letters, want 1", len(first))
 	}
@@ -48,9 +48,9 @@ func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
 		}
 	}
 	// It fails again, and a third time: it is the same letter.
-	kit.Retry("q")
-	kit.Retry("q")
-	again := kit.Letters().Of("q")
+	kit.Retry("h")
+	kit.Retry("h")
+	again := kit.Letters().Of("h")
 	if len(again) != 1 || again[0].ID != l.ID || again[0].Failures != 3 || again[0].Attempts != 2 || !again[0].FirstFailedAt.Equal(l.FirstFailedAt) || again[0].LastFailedAt.Before(l.LastFailedAt) {
 		t.Errorf("after two retries: %+v, the first time %+v", again, l)
 	}
@@ -61,8 +61,8 @@ func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
 		t.Errorf("the body was %s and is %s", l.Body, again[0].Body)
 	}
 	mended.Store(true)
-	kit.Retry("q")
-	if left := kit.Letters().Of("q"); len(left) > 0 {
+	kit.Retry("h")
+	if left := kit.Letters().Of("h"); len(left) > 0 {
 		t.Errorf("letters are left: %+v", left)
 	}
 	if got := kit.Handled("h"); len(got) != 1 || got[0] != e.ID {

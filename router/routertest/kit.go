@@ -1,6 +1,7 @@
 package routertest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -29,24 +30,9 @@ type Kit struct {
 	kept      *Letters
 	handled   handledLog
 	views     []string
+	queues    map[string]string // by handler
 	// idle tells whether nothing is on its way that the transport does not know of.
 	idle func() bool
-}
-
-// Letter is a message that a handler could not handle.
-type Letter struct {
-	events.Envelope
-	Handler  string
-	Code     string
-	Reason   string
-	Attempts string
-	// Failures is how often the message was given up: more than once only if it
-	// was retried.
-	Failures int
-	// Frame and Stack are where the handler panicked; empty if it did not.
-	Frame, Stack string
-	// Body is the message as it came, byte for byte.
-	Body []byte
 }
 
 // Start runs handlers in memory until the test ends. Pauses between attempts are
@@ -62,7 +48,7 @@ func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler
 // what the kit itself records and looks up is not.
 func StartWith(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue, handlers ...router.Handler) *Kit {
 	t.Helper()
-	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}, kept: &Letters{}, idle: func() bool { return true }}
+	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}, kept: &Letters{}, queues: map[string]string{}, idle: func() bool { return true }}
 	short := time.Millisecond
 	tuning := map[string]router.Tuning{}
 	for _, h := range handlers {
@@ -84,7 +70,11 @@ func StartWith(t testing.TB, adapt func(*router.Config), catalogue *events.Catal
 	if f, ok := config.Transport.(faultyTransport); ok {
 		k.idle = f.idle
 	}
-	var err error
+	infos, err := router.Describe(catalogue, handlers, tuning)
+	k.must(err)
+	for _, h := range infos {
+		k.queues[h.Name] = cmp.Or(h.Queue, h.Name)
+	}
 	k.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: catalogue, Publisher: config.Transport.Publisher(), Log: config.Log})
 	k.must(err)
 	r, err := router.New(config)
@@ -195,7 +185,11 @@ func (k *Kit) settled() bool {
 }
 
 // Handled returns the ids of the events that a reaction has handled, in order.
-func (k *Kit) Handled(handler string) []string { return k.handled.of(handler) }
+func (k *Kit) Handled(handler string) []string {
+	k.t.Helper()
+	k.queueOf(handler) // A misspelt one would seem to have handled nothing.
+	return k.handled.of(handler)
+}
 
 // Published returns what has been published on a topic, in order.
 func (k *Kit) Published(topic string) []events.Envelope {
@@ -209,56 +203,58 @@ func (k *Kit) Published(topic string) []events.Envelope {
 	return out
 }
 
-// Poisoned returns the letters of a queue or, where the queue has its handler's
-// name, of a handler: one for each message, in the order of their first failure.
-func (k *Kit) Poisoned(queue string) []Letter {
+// Poisoned returns the letters of a handler: one for each message that it could not
+// handle, in the order of their first failure.
+func (k *Kit) Poisoned(handler string) []events.Letter {
 	k.t.Helper()
 	k.transport.mu.Lock()
-	q := k.transport.queue(queue + ".poison")
+	q := k.transport.queue(k.queueOf(handler) + ".poison")
 	k.transport.mu.Unlock()
 	if !poll(func() bool { return q.size() == 0 }) {
-		k.t.Fatalf("routertest: the letters of %s are not kept after %s", queue, patience)
+		k.t.Fatalf("routertest: the letters of %s are not kept after %s", handler, patience)
 	}
-	var out []Letter
-	for _, kept := range k.kept.Of(queue) {
-		l := Letter{
-			Handler: kept.Handler, Code: kept.Code, Reason: kept.Reason, Attempts: strconv.Itoa(kept.Attempts), Failures: kept.Failures,
-			Frame: kept.Frame, Stack: kept.Stack, Body: kept.Body,
-		}
-		l.Envelope, _ = events.Decode(kept.Body, events.Header{ID: kept.MessageID, Type: kept.Type})
-		out = append(out, l)
-	}
-	return out
+	return k.kept.Of(handler)
 }
 
-// Retry gives the letters of a queue, or only those of the given messages, to their
-// handler again, as `pitwheel poison retry` does, and returns when everything has
-// reacted.
-func (k *Kit) Retry(queue string, messageIDs ...string) {
+// Retry gives the letters of a handler, or only those of the given messages, to it
+// again, as `pitwheel poison retry` does, and returns when everything has reacted.
+func (k *Kit) Retry(handler string, messageIDs ...string) {
 	k.t.Helper()
-	for _, l := range k.chosen(queue, messageIDs) {
+	queue := k.queueOf(handler)
+	for _, l := range k.chosen(handler, messageIDs) {
 		k.kept.remove(l.ID)
 		k.must(k.transport.deposit(queue, router.Replay(l)))
 	}
 	k.Settle()
 }
 
-// Discard gives up the letters of a queue, or only those of the given messages, as
+// Discard gives up the letters of a handler, or only those of the given messages, as
 // `pitwheel poison discard` does, and returns when everything has reacted to it.
-func (k *Kit) Discard(queue string, messageIDs ...string) {
+func (k *Kit) Discard(handler string, messageIDs ...string) {
 	k.t.Helper()
-	for _, l := range k.chosen(queue, messageIDs) {
+	k.queueOf(handler)
+	for _, l := range k.chosen(handler, messageIDs) {
 		k.must(router.Release(context.Background(), k.store, k.transport.QueuePublisher(), l))
 		k.kept.remove(l.ID)
 	}
 	k.Settle()
 }
 
-// chosen are the letters of a queue whose messages are named; none named: all.
-func (k *Kit) chosen(queue string, messageIDs []string) []events.Letter {
-	return slices.DeleteFunc(k.kept.Of(queue), func(l events.Letter) bool {
+// chosen are the letters of a handler whose messages are named; none named: all.
+func (k *Kit) chosen(handler string, messageIDs []string) []events.Letter {
+	return slices.DeleteFunc(k.kept.Of(handler), func(l events.Letter) bool {
 		return len(messageIDs) > 0 && !slices.Contains(messageIDs, l.MessageID)
 	})
+}
+
+// queueOf is where a handler's messages wait.
+func (k *Kit) queueOf(handler string) string {
+	k.t.Helper()
+	queue, ok := k.queues[handler]
+	if !ok {
+		k.t.Fatalf("routertest: there is no handler %q", handler)
+	}
+	return queue
 }
 
 // Row reads a projection's row into out and tells whether there is one.

@@ -59,13 +59,13 @@ func (l *Letters) remove(id string) {
 	l.kept = slices.DeleteFunc(l.kept, func(k *keptLetter) bool { return k.ID == id })
 }
 
-// Of returns the letters of a queue.
-func (l *Letters) Of(queue string) []events.Letter {
+// Of returns the letters of a handler.
+func (l *Letters) Of(handler string) []events.Letter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out []events.Letter
 	for _, k := range l.kept {
-		if k.Queue == queue {
+		if k.Handler == handler {
 			out = append(out, k.Letter)
 		}
 	}

@@ -100,16 +100,10 @@ func (s *Scenario) Rejected(code string) {
 	}
 }
 
-func (k *Kit) letters() []Letter {
-	k.transport.mu.Lock()
-	var names []string
-	for name := range k.transport.queues {
-		names = append(names, name)
-	}
-	k.transport.mu.Unlock()
-	var out []Letter
-	for _, n := range names {
-		out = append(out, k.Poisoned(n)...)
+func (k *Kit) letters() []events.Letter {
+	var out []events.Letter
+	for handler := range k.queues {
+		out = append(out, k.Poisoned(handler)...)
 	}
 	return out
 }
