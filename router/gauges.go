@@ -19,7 +19,7 @@ func (r *Router) sampleGauges(ctx context.Context) {
 			}
 			for _, p := range r.projectors {
 				if at, err := r.config.Views.ViewCursor(ctx, p.plan.name); err == nil {
-					r.metrics.projections.WithLabelValues(p.plan.name).Set(float64(at.Behind(end)))
+					r.metrics.viewLag.WithLabelValues(p.plan.name).Set(float64(at.Behind(end)))
 				}
 			}
 		}

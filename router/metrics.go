@@ -25,7 +25,7 @@ type Metrics struct {
 	append      prometheus.Histogram
 	conflicts   prometheus.Counter
 	relayLag    prometheus.Gauge
-	projections *prometheus.GaugeVec
+	viewLag     *prometheus.GaugeVec
 	letters     *prometheus.GaugeVec
 	parked      *prometheus.GaugeVec
 	blocked     *prometheus.GaugeVec
@@ -79,7 +79,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Help: "Appends refused because the aggregate had moved on; the command was decided again."}),
 		relayLag: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pitwheel_relay_lag_events",
 			Help: "Events in the log that the relay has not published yet."}),
-		projections: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_projection_lag_events",
+		viewLag: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_projection_lag_events",
 			Help: "Events in the log that the projection has not applied yet."}, []string{"projection"}),
 		letters: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_poison_letters",
 			Help: "Poison letters in the store; every instance shows all of them."}, []string{handler}),
@@ -90,7 +90,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.execution, m.publish, m.received, m.messages, m.inFlight, m.attempt, m.age,
-		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.projections, m.letters, m.parked, m.blocked} {
+		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.viewLag, m.letters, m.parked, m.blocked} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
-	"net/mail"
+	netmail "net/mail"
 	"net/url"
 	"regexp"
 	"slices"
@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pitwheel/pitwheel/infra/mail"
 	"github.com/pitwheel/pitwheel/router"
 )
 
@@ -67,7 +68,7 @@ func known() []setting {
 			address(func(s *settings) *string { return &s.DevRedisAddr })},
 		{"dev_smtp_addr", false, "127.0.0.1:1025", "where dev catches mail",
 			address(func(s *settings) *string { return &s.DevSMTPAddr })},
-		{"mail_from", false, "Pitwheel <pitwheel@localhost>", "sender of every mail", setMailFrom},
+		{"mail_from", false, mail.DefaultFrom, "sender of every mail", setMailFrom},
 		{"log_level", false, "info", "debug, info, warn or error; dev starts at warn",
 			oneOf(func(s *settings) *string { return &s.LogLevel }, "debug", "info", "warn", "error")},
 		{"log_format", false, "", "text or json; empty: text on a terminal, else json",
@@ -183,7 +184,7 @@ func oneOf(into func(*settings) *string, values ...string) func(*settings, strin
 }
 
 func setMailFrom(s *settings, v string) error {
-	if _, err := mail.ParseAddress(v); err != nil {
+	if _, err := netmail.ParseAddress(v); err != nil {
 		return fmt.Errorf("is %q; it must be an address such as Pitwheel <pitwheel@example.com>", v)
 	}
 	s.MailFrom = v

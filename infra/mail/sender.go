@@ -17,6 +17,9 @@ import (
 // HeaderEventID is the header that carries the id given to [Sender.Send].
 const HeaderEventID = "X-Pitwheel-Event-Id"
 
+// DefaultFrom is the sender of mails unless told otherwise.
+const DefaultFrom = "Pitwheel <pitwheel@localhost>"
+
 // Config of a [Sender]. The zero value discards all mail.
 type Config struct {
 	// URL is smtp://user:password@host:port or smtps:// (PITWHEEL_SMTP_URL). Empty:
@@ -24,7 +27,7 @@ type Config struct {
 	// offers it, and 465 for smtps. Without TLS the password is only proved, by a
 	// challenge, never sent.
 	URL string
-	// From is the sender's address. Empty: Pitwheel <pitwheel@localhost>.
+	// From is the sender's address. Empty: [DefaultFrom].
 	From string
 	// Sessions bounds the open SMTP sessions, and with them how many mails are
 	// sent at once. 0: 8, which the usual mail server grants one client.
@@ -56,7 +59,7 @@ func Open(c Config) (*Sender, error) {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
 	if s.from == "" {
-		s.from = "Pitwheel <pitwheel@localhost>"
+		s.from = DefaultFrom
 	}
 	if _, err := netmail.ParseAddress(s.from); err != nil {
 		return nil, events.Errorf(events.CodeConfig, "the sender %q is no mail address: %w", s.from, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -156,17 +155,4 @@ func (b *Broker) Close() error {
 	b.stop()
 	b.running.Wait()
 	return errors.Join(errs...)
-}
-
-// within adds the default timeout to a context without a deadline.
-func (c Config) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, c.PublishTimeout)
-}
-
-// bounded is a context that ends after d, for the last steps of a stop.
-func bounded(d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), d)
 }

@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"strconv"
@@ -122,4 +123,12 @@ func (c Config) qualify(name string) string {
 		return name
 	}
 	return c.Namespace + "." + name
+}
+
+// within adds the default timeout to a context without a deadline.
+func (c Config) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.PublishTimeout)
 }

@@ -173,7 +173,7 @@ func (s *Subscriber) Drain(ctx context.Context) error {
 // Close is Drain for those in a hurry: handlers that run get one second, and then
 // their messages are left to the broker.
 func (s *Subscriber) Close() error {
-	ctx, cancel := bounded(closeGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	if err := s.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err

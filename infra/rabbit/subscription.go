@@ -228,7 +228,7 @@ func (s *subscription) drain(ctx context.Context) error {
 }
 
 func (s *subscription) close() error {
-	ctx, cancel := bounded(closeGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	if err := s.drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
