@@ -11,24 +11,24 @@ import (
 // Metrics are all collectors of the router. Their names are part of the contract
 // with dashboards; labels come from closed sets only.
 type Metrics struct {
-	execution   *prometheus.HistogramVec
-	publish     *prometheus.HistogramVec
-	received    *prometheus.CounterVec
-	messages    *prometheus.CounterVec
-	inFlight    *prometheus.GaugeVec
-	attempt     *prometheus.HistogramVec
-	age         *prometheus.HistogramVec
-	paused      *prometheus.GaugeVec
-	breaker     *prometheus.GaugeVec
-	rateLimit   *prometheus.GaugeVec
-	commands    *prometheus.CounterVec
-	append      prometheus.Histogram
-	conflicts   prometheus.Counter
-	relayLag    prometheus.Gauge
-	viewLag     *prometheus.GaugeVec
-	letters     *prometheus.GaugeVec
-	parked      *prometheus.GaugeVec
-	blocked     *prometheus.GaugeVec
+	execution *prometheus.HistogramVec
+	publish   *prometheus.HistogramVec
+	received  *prometheus.CounterVec
+	messages  *prometheus.CounterVec
+	inFlight  *prometheus.GaugeVec
+	attempt   *prometheus.HistogramVec
+	age       *prometheus.HistogramVec
+	paused    *prometheus.GaugeVec
+	breaker   *prometheus.GaugeVec
+	rateLimit *prometheus.GaugeVec
+	commands  *prometheus.CounterVec
+	append    prometheus.Histogram
+	conflicts prometheus.Counter
+	relayLag  prometheus.Gauge
+	viewLag   *prometheus.GaugeVec
+	letters   *prometheus.GaugeVec
+	parked    *prometheus.GaugeVec
+	blocked   *prometheus.GaugeVec
 }
 
 // handlerMetrics are the handles of one handler, resolved once.

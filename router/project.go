@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -81,42 +82,53 @@ func (p *projector) stillAt(ctx context.Context, cursor events.Cursor) error {
 func (p *projector) step(ctx context.Context, batch []events.Recorded, cursor *events.Cursor) error {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
-	commit, failed, err := p.apply(ctx, batch, *cursor)
-	if err != nil && failed < 0 {
+	commit, done, err := p.prepare(ctx, batch, *cursor)
+	if err != nil {
 		return err
-	}
-	if err != nil && failed > 0 {
-		// A case may have changed a row before it failed, so the events before it are
-		// applied again, to fresh rows. They are plain functions: they succeed again.
-		var again error
-		if commit, _, again = p.apply(ctx, batch[:failed], *cursor); again != nil {
-			return again
-		}
-	}
-	if err != nil && failed == 0 {
-		if !events.IsPermanent(err) {
-			return err
-		}
-		if err := p.setAside(ctx, batch[0], err); err != nil {
-			return err
-		}
-		commit = events.ViewCommit{Projection: p.plan.name, From: *cursor, To: advanced(*cursor, batch[:1])}
-		failed = 1
 	}
 	if err := p.views.Commit(ctx, commit); err != nil {
 		return err
 	}
 	*cursor = commit.To
-	if err != nil && failed < len(batch) {
-		return p.step(ctx, batch[failed:], cursor)
+	if done < len(batch) {
+		return p.step(ctx, batch[done:], cursor)
 	}
 	return nil
 }
 
-// apply works out what events change. If one fails, its index is returned with
-// the error; an index below 0 means that the rows could not be
-// read or written.
-func (p *projector) apply(ctx context.Context, batch []events.Recorded, from events.Cursor) (events.ViewCommit, int, error) {
+// prepare works out the commit of as many events as can be applied at once, and
+// returns how many these are, one at least.
+func (p *projector) prepare(ctx context.Context, batch []events.Recorded, from events.Cursor) (events.ViewCommit, int, error) {
+	commit, err := p.apply(ctx, batch, from)
+	var failed *eventError
+	switch {
+	case err == nil:
+		return commit, len(batch), nil
+	case !errors.As(err, &failed):
+		return commit, 0, err
+	case failed.index > 0:
+		// A case may have changed a row before it failed, so the events before it are
+		// applied again, to fresh rows. They are plain functions: they succeed again.
+		commit, err = p.apply(ctx, batch[:failed.index], from)
+		return commit, failed.index, err
+	case !events.IsPermanent(err):
+		return commit, 0, err
+	}
+	err = p.setAside(ctx, batch[0], failed.error)
+	return events.ViewCommit{Projection: p.plan.name, From: from, To: advanced(from, batch[:1])}, 1, err
+}
+
+// eventError says which event of a batch cannot be applied, and why.
+type eventError struct {
+	index int
+	error
+}
+
+func (e *eventError) Unwrap() error { return e.error }
+
+// apply works out what events change. If one of them fails, the error is an
+// [eventError].
+func (p *projector) apply(ctx context.Context, batch []events.Recorded, from events.Cursor) (events.ViewCommit, error) {
 	commit := events.ViewCommit{Projection: p.plan.name, From: from, To: advanced(from, batch)}
 	keys := make([]string, len(batch))
 	var distinct []string
@@ -128,7 +140,7 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 		}
 		key, err := c.key(p.plan.byName[c.typ], &batch[i].Envelope)
 		if err != nil {
-			return commit, i, err
+			return commit, &eventError{i, err}
 		}
 		keys[i] = key
 		if key != "" && rows[key] == nil {
@@ -137,11 +149,11 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 		}
 	}
 	if len(distinct) == 0 {
-		return commit, 0, nil
+		return commit, nil
 	}
 	texts, err := p.views.Rows(ctx, p.plan.name, distinct)
 	if err != nil {
-		return commit, -1, err
+		return commit, err
 	}
 	for i, key := range distinct {
 		rows[key].text = texts[i]
@@ -152,7 +164,7 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 		}
 		c := p.plan.project.cases[batch[i].Type]
 		if err := rows[keys[i]].apply(c, p.plan.byName[c.typ], &batch[i].Envelope); err != nil {
-			return commit, i, err
+			return commit, &eventError{i, err}
 		}
 	}
 	codec := p.plan.project.codec()
@@ -166,11 +178,11 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 		}
 		text, err := codec.encode(row.value)
 		if err != nil {
-			return commit, -1, events.Errorf(events.CodeInternal, "the row %s of %s cannot be written as JSON: %w", key, p.plan.name, err)
+			return commit, events.Errorf(events.CodeInternal, "the row %s of %s cannot be written as JSON: %w", key, p.plan.name, err)
 		}
 		commit.Put = append(commit.Put, events.Row{Key: key, Data: text})
 	}
-	return commit, 0, nil
+	return commit, nil
 }
 
 // setAside puts an event into the projection's poison queue, whole.
