@@ -6,8 +6,13 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
@@ -54,7 +59,7 @@ func TestAMessageThatCanNeverBeHandledDoesNotHoldTheBreaker(t *testing.T) {
 
 var errBad = errors.New("bad")
 
-func TestARateLimitHoldsAndLetsAStopThrough(t *testing.T) {
+func TestARateLimitHolds(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	kit := routertest.Start(t, catalogue(t), router.On("h", react, router.Policy{Rate: 50}))
@@ -65,4 +70,61 @@ func TestARateLimitHoldsAndLetsAStopThrough(t *testing.T) {
 	if spent := time.Since(began); spent < 120*time.Millisecond {
 		t.Errorf("11 messages at 50 a second took %s", spent)
 	}
+}
+
+// Whatever waits for its turn at a stop is left where it was.
+func TestARateLimitLetsAStopThrough(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		transport, memory, letters := &routertest.Transport{}, &routertest.Store{}, &routertest.Letters{}
+		var handled []string
+		start := func() (stop func()) {
+			r, err := router.New(router.Config{
+				Catalogue: catalogue(t), Transport: transport, Log: memory, Reader: memory, Checkpoints: memory, Views: memory, Elector: memory, Letters: letters,
+				Handlers: []router.Handler{router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+					handled = append(handled, e.ID)
+					return nil
+				}, router.Policy{Rate: 0.1})},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- r.Run(ctx) }()
+			<-r.Running()
+			return func() {
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		stop := start()
+		for _, id := range []string{ada, bob} {
+			msg := message.NewMessage(id, []byte(`{"data":{"userId":"`+id+`"}}`))
+			msg.Metadata[events.MetaType] = "USER_CREATED"
+			if err := transport.Publisher().Publish("user.events", msg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait() // The second one has ten seconds to wait.
+		began := time.Now()
+		stop()
+		if spent := time.Since(began); spent > 2*time.Second {
+			t.Errorf("the stop took %s", spent)
+		}
+		if diff := cmp.Diff([]string{ada}, handled); diff != "" {
+			t.Errorf("handled before the stop (-want +got):\n%s", diff)
+		}
+		// The next process finds it in the queue, and has handled nothing yet.
+		stop = start()
+		synctest.Wait()
+		stop()
+		if diff := cmp.Diff([]string{ada, bob}, handled); diff != "" {
+			t.Errorf("handled in the end (-want +got):\n%s", diff)
+		}
+		if l := letters.Of("h"); len(l) > 0 {
+			t.Errorf("letters: %+v", l)
+		}
+	})
 }
