@@ -13,6 +13,7 @@ const (
 	CodeUndecodable  = "UNDECODABLE"      // bytes that are no message of ours
 	CodeTooLarge     = "TOO_LARGE"        // more bytes than a message may have
 	CodeConflict     = "VERSION_CONFLICT" // the aggregate moved on meanwhile
+	CodeIDInUse      = "ID_IN_USE"        // the id is that of another command
 	CodeUnhandled    = "UNHANDLED"        // nobody handles this command
 	CodeUnavailable  = "UNAVAILABLE"      // a broker or store cannot be reached
 	CodeTimeout      = "TIMEOUT"          // no answer in time; the outcome is unknown

@@ -29,3 +29,22 @@ func TestIsID(t *testing.T) {
 		}
 	}
 }
+
+// Two texts never become one id unless they write the same UUID.
+func TestNormalizeID(t *testing.T) {
+	t.Parallel()
+	const id = "0190f3c2-0000-7000-8000-00000000ada0"
+	for _, same := range []string{id, strings.ToUpper(id), "{" + id + "}", "urn:uuid:" + id, strings.ReplaceAll(id, "-", "")} {
+		if got := NormalizeID(same); got != id {
+			t.Errorf("NormalizeID(%q) is %s", same, got)
+		}
+	}
+	seen := map[string]string{id: id}
+	for _, other := range []string{"x" + id + "y", "(" + id + ")", "{" + id + "x", id + "0", "order 7", "order 8", ""} {
+		got := NormalizeID(other)
+		if was, ok := seen[got]; ok || !IsID(got) {
+			t.Errorf("NormalizeID(%q) is %s, as of %q", other, got, was)
+		}
+		seen[got] = other
+	}
+}

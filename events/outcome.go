@@ -13,27 +13,35 @@ const (
 // write, and returned again to whoever sends the same command id again. Its
 // JSON is what `send --wait -o json` prints and the HTTP API answers.
 type Outcome struct {
-	Status        string     `json:"status"`
-	CommandID     string     `json:"command_id"`
-	CorrelationID string     `json:"correlation_id,omitempty"`
-	Aggregate     string     `json:"aggregate,omitempty"`
-	AggregateID   string     `json:"aggregate_id,omitempty"`
-	Version       uint64     `json:"version,omitempty"`
-	Events        []EventRef `json:"events,omitempty"`
-	Code          string     `json:"code,omitempty"`
-	Message       string     `json:"message,omitempty"`
-	Field         string     `json:"field,omitempty"`
+	Status        string `json:"status"`
+	CommandID     string `json:"command_id"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+	Aggregate     string `json:"aggregate,omitempty"`
+	AggregateID   string `json:"aggregate_id,omitempty"`
+	Version       uint64 `json:"version,omitempty"`
+	// Events of an accepted command are none or more, and never nil.
+	Events  []EventRef `json:"events,omitzero"`
+	Code    string     `json:"code,omitempty"`
+	Message string     `json:"message,omitempty"`
+	Field   string     `json:"field,omitempty"`
+	// Command is the wire name of the command. It is stored, and no part of the JSON.
+	Command string `json:"-"`
+	// Repeated says that the command was decided before, and this is what came of it.
+	Repeated bool `json:"-"`
 }
 
 // SendOptions say how a command is sent. The zero value is right for most.
 type SendOptions struct {
-	// ID is the command's id. A repeated id gives the stored outcome and no new
-	// event. Empty: a new one; or, within a handler, one derived from the message
+	// ID is the command's id: it belongs to one command on one aggregate. Sent again,
+	// that has the stored outcome and no new event. Empty: a new one; or, within a handler, one derived from the message
 	// in hand, so that a retried handler sends the same command again.
 	ID string
 	// CorrelationID joins the command to what set it off. Empty: that of the
 	// message in hand, else a new one.
 	CorrelationID string
+	// Traceparent is the W3C trace context that the command belongs to. Empty: that of
+	// the message in hand.
+	Traceparent string
 }
 
 // Receipt says where a sent command has gone. Its outcome is stored there.
@@ -42,6 +50,8 @@ type Receipt struct {
 	CorrelationID string `json:"correlation_id"`
 	Aggregate     string `json:"aggregate"`
 	AggregateID   string `json:"aggregate_id"`
+	// Command is the wire name of the command. It is no part of the JSON.
+	Command string `json:"-"`
 }
 
 // EventRef names one stored event.

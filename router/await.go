@@ -16,7 +16,8 @@ const (
 )
 
 // Await waits for a command's outcome. When ctx ends first, the error has the
-// code TIMEOUT and the outcome is unknown.
+// code TIMEOUT and the outcome is unknown. It has the code ID_IN_USE if the id is that
+// of another command on the aggregate.
 func (c *Commands) Await(ctx context.Context, r events.Receipt) (events.Outcome, error) {
 	started := time.Now()
 	timer := time.NewTimer(c.usual.firstPause())
@@ -35,6 +36,10 @@ func (c *Commands) Await(ctx context.Context, r events.Receipt) (events.Outcome,
 		waited := time.Since(started)
 		if ok {
 			c.usual.learn(waited)
+			if outcome.Command != "" && r.Command != "" && outcome.Command != r.Command {
+				return events.Outcome{}, events.Errorf(events.CodeIDInUse, "the id %s is that of a %s on %s %s already", r.CommandID, outcome.Command, r.Aggregate, r.AggregateID).
+					WithHint("send the %s under an id of its own", r.Command)
+			}
 			return outcome, nil
 		}
 		// Whoever has waited long can wait an eighth longer: few questions, and an

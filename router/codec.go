@@ -86,12 +86,21 @@ func readHeader(msg *message.Message, h *events.Header) {
 		AggregateID:   m[events.MetaAggregateID],
 		Traceparent:   m[events.MetaTraceparent],
 	}
-	if s := m[events.MetaVersion]; s != "" {
-		h.Version, _ = strconv.ParseUint(s, 10, 64)
+	if n, ok := numberOf(m[events.MetaVersion]); ok {
+		h.Version = uint64(n)
 	}
-	if s := m[events.MetaSchemaVersion]; s != "" {
-		h.SchemaVersion, _ = strconv.Atoi(s)
+	if n, ok := numberOf(m[events.MetaSchemaVersion]); ok {
+		h.SchemaVersion = int(n)
 	}
+}
+
+// numberOf reads a version, which is 1 or more and below 2³¹.
+func numberOf(s string) (uint32, bool) {
+	if s == "" {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	return uint32(n), err == nil && n > 0 //nolint:gosec // It has 31 bits.
 }
 
 // decode reads a message into e. The time beside the body counts only if the body

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"strconv"
@@ -84,7 +85,7 @@ func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOp
 		}
 	}
 	e := events.Envelope{Header: events.Header{
-		ID: o.ID, Type: t.Name, Aggregate: t.Aggregate, CorrelationID: o.CorrelationID,
+		ID: o.ID, Type: t.Name, Aggregate: t.Aggregate, CorrelationID: o.CorrelationID, Traceparent: o.Traceparent,
 		Timestamp: time.Now().UTC().Truncate(time.Millisecond), SchemaVersion: t.Schema,
 	}}
 	if e.ID != "" {
@@ -115,7 +116,7 @@ func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOp
 	if err := c.bus.Send(ctx, &e); err != nil {
 		return events.Receipt{}, err
 	}
-	return events.Receipt{CommandID: e.ID, CorrelationID: e.CorrelationID, Aggregate: e.Aggregate, AggregateID: e.AggregateID}, nil
+	return events.Receipt{CommandID: e.ID, CorrelationID: e.CorrelationID, Aggregate: e.Aggregate, AggregateID: e.AggregateID, Command: e.Type}, nil
 }
 
 // continueIn joins a command to the message that a handler has in hand.
@@ -124,7 +125,7 @@ func (d *delivery) continueIn(e *events.Envelope, cmd events.Command) error {
 		e.CorrelationID = d.envelope.CorrelationID
 	}
 	e.CausationID = d.envelope.ID
-	e.Traceparent = d.envelope.Traceparent
+	e.Traceparent = cmp.Or(e.Traceparent, d.envelope.Traceparent)
 	if e.ID != "" {
 		return nil
 	}

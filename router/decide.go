@@ -66,7 +66,14 @@ func (d *decider) handle(ctx context.Context, e *events.Envelope) error {
 		}
 		return err
 	}
-	d.metrics.commands.WithLabelValues(t.Name, outcome.Status).Inc()
+	result := outcome.Status
+	if outcome.Repeated {
+		result = string(verdictDuplicate)
+		if in := deliveryOf(ctx); in != nil {
+			in.repeated = true
+		}
+	}
+	d.metrics.commands.WithLabelValues(t.Name, result).Inc()
 	d.logger.DebugContext(ctx, "command decided", slog.String("command", t.Name), slog.String("command_id", e.ID),
 		slog.String("correlation_id", e.CorrelationID), slog.String("aggregate_id", e.AggregateID),
 		slog.String("status", outcome.Status), slog.String("code", outcome.Code), slog.Uint64("version", outcome.Version))
@@ -117,7 +124,7 @@ func (d *decider) reject(ctx context.Context, e *events.Envelope, err error) (ev
 		return events.Outcome{}, err
 	}
 	outcome, err := d.append(ctx, events.Append{Aggregate: e.Aggregate, AggregateID: e.AggregateID, Outcome: events.Outcome{
-		Status: events.StatusRejected, CommandID: e.ID, CorrelationID: e.CorrelationID,
+		Status: events.StatusRejected, Command: e.Type, CommandID: e.ID, CorrelationID: e.CorrelationID,
 		Aggregate: e.Aggregate, AggregateID: e.AggregateID, Code: r.Code, Message: r.Message, Field: r.Field,
 	}})
 	return outcome, storeFailure(err)
@@ -135,8 +142,8 @@ func (d *decider) appendOf(cmd *events.Envelope, version uint64, decided []event
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	a := events.Append{Aggregate: cmd.Aggregate, AggregateID: cmd.AggregateID, ExpectedVersion: version}
 	a.Outcome = events.Outcome{
-		Status: events.StatusAccepted, CommandID: cmd.ID, CorrelationID: cmd.CorrelationID,
-		Aggregate: cmd.Aggregate, AggregateID: cmd.AggregateID, Version: version + uint64(len(decided)),
+		Status: events.StatusAccepted, Command: cmd.Type, CommandID: cmd.ID, CorrelationID: cmd.CorrelationID,
+		Aggregate: cmd.Aggregate, AggregateID: cmd.AggregateID, Version: version + uint64(len(decided)), Events: []events.EventRef{},
 	}
 	for i, data := range decided {
 		t, ok := d.catalogue.Lookup(data.EventType())

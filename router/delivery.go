@@ -40,6 +40,8 @@ type delivery struct {
 	// probe says that the handler's breaker is open and this message tries whether
 	// it may be closed.
 	probe bool
+	// repeated says that the command in hand was decided before.
+	repeated bool
 	// sent counts the commands that this attempt sent, by their content, so that two
 	// equal ones get two ids and a retried handler sends the same ones again.
 	sent    map[string]int

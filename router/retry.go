@@ -28,6 +28,9 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 		if err == nil {
 			c.breaker.succeeded()
 			d.verdict = verdictHandled
+			if d.repeated {
+				d.verdict = verdictDuplicate
+			}
 			return out, nil
 		}
 		// A stop is nobody's failure: the message is given back as it came.

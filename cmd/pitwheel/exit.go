@@ -55,7 +55,7 @@ func exitCode(err error) int {
 		return exitNotFound
 	case events.CodeInvalid, events.CodeTooLarge:
 		return exitRejected
-	case events.CodeConflict:
+	case events.CodeConflict, events.CodeIDInUse:
 		return exitConflict
 	case events.CodeUnavailable, events.CodeUnhandled, events.CodeUnknownType, events.CodeShuttingDown:
 		return exitUnreachable

@@ -125,6 +125,7 @@ func TestIdsOfACommand(t *testing.T) {
 		{"quoted", `"` + uuid + `"`, "", uuid, ""},
 		{"text", "order 7", "", events.NormalizeID("order 7"), ""},
 		{"quoted text", `"order 7"`, "", events.NormalizeID("order 7"), ""},
+		{"text like a UUID in braces", "x" + uuid + "y", "", events.NormalizeID("x" + uuid + "y"), ""},
 		{"none", "", "", "", ""},
 		{"correlation with spaces", uuid, "a b", uuid, ""},
 		{"correlation without end", uuid, strings.Repeat("x", 129), uuid, ""},
@@ -315,5 +316,20 @@ func TestNewRefusesWrongSettings(t *testing.T) {
 	}
 	if !slices.Equal(good.Projections, nil) {
 		t.Error("New changed its caller's Config")
+	}
+}
+
+func TestTraceContextOfACommand(t *testing.T) {
+	t.Parallel()
+	const good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for given, want := range map[string]string{
+		good: good, good + "-00": good + "-00", "": "", good[1:]: "", strings.ToUpper(good): "", "00x" + good[3:]: "",
+		strings.Replace(good, "0af7", "0a-7", 1): "", good + strings.Repeat("0", 100): "",
+	} {
+		b := &bus{}
+		h := handler(t, func(c *httpapi.Config) { c.Commands = b })
+		if w := call(h, "POST", "/v1/commands/CREATE_USER", ada, "Traceparent", given); w.Code != 202 || b.sent[0].Traceparent != want {
+			t.Errorf("%q: %d, sent with %q, want %q", given, w.Code, b.sent[0].Traceparent, want)
+		}
 	}
 }

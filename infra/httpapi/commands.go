@@ -15,6 +15,7 @@ import (
 const (
 	headerIdempotencyKey = "Idempotency-Key"
 	headerCorrelationID  = "X-Correlation-Id"
+	headerTraceparent    = "Traceparent"
 
 	// maxWait bounds ?wait; what is longer waits this long.
 	maxWait = time.Minute
@@ -26,7 +27,7 @@ const (
 func (a *api) command(w http.ResponseWriter, r *http.Request) {
 	// Both ids are settled before anything can fail, so that the caller can send
 	// the very same command again whatever the answer is.
-	options := events.SendOptions{ID: commandID(r), CorrelationID: correlationID(r)}
+	options := events.SendOptions{ID: commandID(r), CorrelationID: correlationID(r), Traceparent: traceparent(r)}
 	w.Header().Set(headerIdempotencyKey, options.ID)
 	w.Header().Set(headerCorrelationID, options.CorrelationID)
 
@@ -137,6 +138,24 @@ func correlationID(r *http.Request) string {
 		}
 	}
 	return id
+}
+
+// traceparent is the caller's W3C trace context, or "" where it has none of the form
+// that every version has: version, trace id, parent id and flags in hexadecimal.
+func traceparent(r *http.Request) string {
+	context := r.Header.Get(headerTraceparent)
+	if len(context) < 55 || len(context) > 128 {
+		return ""
+	}
+	for i, c := range []byte(context) {
+		if dash := i == 2 || i == 35 || i == 52; dash != (c == '-') && i < 55 {
+			return ""
+		}
+		if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return ""
+		}
+	}
+	return context
 }
 
 func waitOf(r *http.Request) (time.Duration, error) {

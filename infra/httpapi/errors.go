@@ -20,7 +20,7 @@ func statusOf(code string) int {
 		return http.StatusRequestEntityTooLarge
 	case events.CodeUnknownType, events.CodeNotFound:
 		return http.StatusNotFound
-	case events.CodeConflict, events.CodeCursorMoved:
+	case events.CodeConflict, events.CodeCursorMoved, events.CodeIDInUse:
 		return http.StatusConflict
 	case events.CodeUnhandled, events.CodeUnavailable, events.CodeShuttingDown:
 		return http.StatusServiceUnavailable

@@ -13,7 +13,7 @@
 //	{p3}:log                       stream: the events of partition 3; entry ids are 1-0, 2-0, … without gap
 //	{p3}:end                       the position of the last event
 //	{p3}:index:user:ID             list: the positions of one aggregate's events; its length is the version
-//	{p3}:outcome:ID                the outcome of a command, for a while
+//	{p3}:outcome:user:ID:COMMAND   the outcome of a command on an aggregate, for a while
 //	{p3}:snapshot:user:ID          hash: a state at a version
 //	{view:NAME}:rows, :keys        hash and sorted set: the rows of a projection and their order
 //	{view:NAME}:cursor             hash: how far the projection has read each partition

@@ -26,11 +26,10 @@ type handled struct {
 }
 
 func entryOf(handler, id string) handled {
-	u, err := uuid.Parse(id)
-	if err != nil {
-		u = uuid.MustParse(events.NormalizeID(id)) // An id in normal form is a UUID.
+	if !events.IsID(id) {
+		id = events.NormalizeID(id)
 	}
-	return handled{handler, u}
+	return handled{handler, uuid.MustParse(id)} // An id in normal form is a UUID.
 }
 
 // inboxKey is the set of a stretch of time; those of one handler are in one slot.

@@ -21,8 +21,8 @@ func (s *Store) snapshotKey(p int, aggregate, id string) string {
 	return s.parts[p] + "snapshot:" + aggregate + ":" + id
 }
 
-func (s *Store) outcomeKey(p int, commandID string) string {
-	return s.parts[p] + "outcome:" + commandID
+func (s *Store) outcomeKey(p int, aggregate, id, commandID string) string {
+	return s.parts[p] + "outcome:" + aggregate + ":" + id + ":" + commandID
 }
 
 func (s *Store) checkpointKey(role string) string { return s.prefix + "checkpoint:" + role }

@@ -36,14 +36,16 @@ func (s *Store) Append(ctx context.Context, a events.Append) (events.Outcome, er
 		args = append(args, e.Type, encodeHead(e.Header, a.Aggregate, a.AggregateID), []byte(e.Data))
 	}
 	reply, err := s.run(ctx, s.scripts.append, []string{
-		s.outcomeKey(p, a.Outcome.CommandID), s.indexKey(p, a.Aggregate, a.AggregateID), s.endKey(p), s.logKey(p),
+		s.outcomeKey(p, a.Aggregate, a.AggregateID, a.Outcome.CommandID), s.indexKey(p, a.Aggregate, a.AggregateID), s.endKey(p), s.logKey(p),
 	}, args...)
 	if err != nil {
 		return events.Outcome{}, err
 	}
 	switch v := reply.(type) {
 	case string:
-		return decodeOutcome(v, a.Aggregate, a.AggregateID, a.Outcome.CommandID)
+		stored, err := decodeOutcome(v, a.Aggregate, a.AggregateID, a.Outcome.CommandID)
+		stored.Repeated = true
+		return stored, err
 	case int64:
 		if v < 0 {
 			return a.Outcome, nil
@@ -73,7 +75,7 @@ func validAppend(a events.Append) error {
 
 // Outcome returns the stored outcome of a command, and whether there is one.
 func (s *Store) Outcome(ctx context.Context, aggregate, id, commandID string) (events.Outcome, bool, error) {
-	reply, err := s.do(ctx, "get", s.outcomeKey(s.partition(id), commandID))
+	reply, err := s.do(ctx, "get", s.outcomeKey(s.partition(id), aggregate, id, commandID))
 	if errors.Is(err, redis.Nil) {
 		return events.Outcome{}, false, nil
 	}
@@ -85,10 +87,16 @@ func (s *Store) Outcome(ctx context.Context, aggregate, id, commandID string) (e
 	return o, err == nil, err
 }
 
+// storedOutcome is an outcome as it is stored.
+type storedOutcome struct {
+	events.Outcome
+	Command string `json:"command,omitempty"`
+}
+
 // encodeOutcome writes an outcome without what its key says already.
 func encodeOutcome(o events.Outcome) ([]byte, error) {
 	o.CommandID, o.Aggregate, o.AggregateID = "", "", ""
-	out, err := jsonv1.Marshal(o)
+	out, err := jsonv1.Marshal(storedOutcome{o, o.Command})
 	if err != nil {
 		return nil, events.Errorf(events.CodeInternal, "the outcome of a command cannot be written: %w", err)
 	}
@@ -96,11 +104,12 @@ func encodeOutcome(o events.Outcome) ([]byte, error) {
 }
 
 func decodeOutcome(text, aggregate, id, commandID string) (events.Outcome, error) {
-	var o events.Outcome
-	if err := jsonv1.Unmarshal([]byte(text), &o); err != nil {
-		return o, events.Errorf(events.CodeUndecodable, "the stored outcome of command %s cannot be read: %w", commandID, err)
+	var stored storedOutcome
+	if err := jsonv1.Unmarshal([]byte(text), &stored); err != nil {
+		return events.Outcome{}, events.Errorf(events.CodeUndecodable, "the stored outcome of command %s cannot be read: %w", commandID, err)
 	}
-	o.CommandID, o.Aggregate, o.AggregateID = commandID, aggregate, id
+	o := stored.Outcome
+	o.Command, o.CommandID, o.Aggregate, o.AggregateID = stored.Command, commandID, aggregate, id
 	return o, nil
 }
 

@@ -40,8 +40,15 @@ func TestAppendAndLoad(t *testing.T) {
 		}
 
 		again := decision(id, a.Outcome.CommandID, 0, 1)
-		if got := must[events.Outcome](t)(s.Append(ctx, again)); !cmp.Equal(got, a.Outcome) {
-			t.Errorf("the outcome of a repeated command: %s", cmp.Diff(a.Outcome, got))
+		repeated := a.Outcome
+		repeated.Repeated = true
+		if got := must[events.Outcome](t)(s.Append(ctx, again)); !cmp.Equal(got, repeated) {
+			t.Errorf("the outcome of a repeated command: %s", cmp.Diff(repeated, got))
+		}
+		// An id belongs to one command on one aggregate.
+		elsewhere := decision(events.NewID(), a.Outcome.CommandID, 0, 1)
+		if got := must[events.Outcome](t)(s.Append(ctx, elsewhere)); !cmp.Equal(got, elsewhere.Outcome) {
+			t.Errorf("under the same id on another aggregate: %s", cmp.Diff(elsewhere.Outcome, got))
 		}
 		o, ok, err := s.Outcome(ctx, "user", id, a.Outcome.CommandID)
 		if err != nil || !ok || !cmp.Equal(o, a.Outcome) {

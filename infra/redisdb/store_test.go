@@ -66,7 +66,7 @@ func decision(aggregateID, commandID string, version uint64, n int) events.Appen
 	a := events.Append{
 		Aggregate: "user", AggregateID: aggregateID, ExpectedVersion: version,
 		Outcome: events.Outcome{
-			Status: events.StatusAccepted, CommandID: commandID, CorrelationID: events.NewID(),
+			Status: events.StatusAccepted, Command: "CREATE_USER", CommandID: commandID, CorrelationID: events.NewID(),
 			Aggregate: "user", AggregateID: aggregateID, Version: version + uint64(n),
 		},
 	}

@@ -45,10 +45,11 @@ func (s *Store) Load(_ context.Context, aggregate, id, schema string) (events.Hi
 func (s *Store) Append(_ context.Context, a events.Append) (events.Outcome, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if done, ok := s.outcomes[a.Outcome.CommandID]; ok {
+	key := a.Aggregate + "/" + a.AggregateID
+	if done, ok := s.outcomes[key+"/"+a.Outcome.CommandID]; ok {
+		done.Repeated = true
 		return done, nil
 	}
-	key := a.Aggregate + "/" + a.AggregateID
 	if at := s.versions[key]; len(a.Events) > 0 && at != a.ExpectedVersion {
 		return events.Outcome{}, events.Errorf(events.CodeConflict, "%s %s is at version %d, not %d", a.Aggregate, a.AggregateID, at, a.ExpectedVersion).MayRetry()
 	}
@@ -59,7 +60,7 @@ func (s *Store) Append(_ context.Context, a events.Append) (events.Outcome, erro
 		s.versions, s.outcomes = map[string]uint64{}, map[string]events.Outcome{}
 	}
 	s.versions[key] += uint64(len(a.Events))
-	s.outcomes[a.Outcome.CommandID] = a.Outcome
+	s.outcomes[key+"/"+a.Outcome.CommandID] = a.Outcome
 	if s.news != nil && len(a.Events) > 0 {
 		close(s.news)
 		s.news = nil
@@ -68,10 +69,10 @@ func (s *Store) Append(_ context.Context, a events.Append) (events.Outcome, erro
 }
 
 // Outcome returns the stored outcome of a command.
-func (s *Store) Outcome(_ context.Context, _, _, commandID string) (events.Outcome, bool, error) {
+func (s *Store) Outcome(_ context.Context, aggregate, id, commandID string) (events.Outcome, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, ok := s.outcomes[commandID]
+	o, ok := s.outcomes[aggregate+"/"+id+"/"+commandID]
 	return o, ok, nil
 }
 

@@ -1,0 +1,82 @@
+package router_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest"
+)
+
+// An id belongs to one command on one aggregate: sent again it changes nothing and is
+// counted as a duplicate, and another command is not taken for it.
+func TestTheIDOfACommand(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	metrics, err := router.NewMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit := routertest.StartWith(t, func(c *router.Config) { c.Metrics = metrics }, catalogue(t),
+		router.Decide("create", func(_ context.Context, c users.Create, _ users.User) ([]events.Data, error) {
+			return []events.Data{users.Created{UserID: c.UserID, Email: c.Email, Name: c.Name}}, nil
+		}),
+		router.Decide("change", func(context.Context, users.ChangeEmail, users.User) ([]events.Data, error) { return nil, nil }))
+	const id = "order 7"
+	send := func(c events.Command) (events.Outcome, error) {
+		t.Helper()
+		receipt, err := kit.Commands().Send(t.Context(), c, events.SendOptions{ID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kit.Settle()
+		return kit.Commands().Await(t.Context(), receipt)
+	}
+	create := users.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}
+	first, err := send(create)
+	if err != nil || len(first.Events) != 1 {
+		t.Fatalf("the outcome is %+v, %v", first, err)
+	}
+	if again, err := send(create); err != nil || !cmp.Equal(again, first) {
+		t.Errorf("sent again: %v %s", err, cmp.Diff(first, again))
+	}
+	if _, err := send(users.ChangeEmail{UserID: ada, Email: "b@example.com"}); events.CodeOf(err) != events.CodeIDInUse {
+		t.Errorf("another command on the aggregate ends with %v", err)
+	}
+	create.UserID = bob
+	if other, err := send(create); err != nil || other.AggregateID != bob || cmp.Equal(other.Events, first.Events) {
+		t.Errorf("the command on another aggregate: %+v, %v", other, err)
+	}
+	err = testutil.CollectAndCompare(registry, strings.NewReader(`
+		# HELP pitwheel_commands_total Commands decided, by result.
+		# TYPE pitwheel_commands_total counter
+		pitwheel_commands_total{command="CHANGE_USER_EMAIL",result="duplicate"} 1
+		pitwheel_commands_total{command="CREATE_USER",result="accepted"} 2
+		pitwheel_commands_total{command="CREATE_USER",result="duplicate"} 1
+	`), "pitwheel_commands_total")
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// What a command comes to may be nothing at all, which is not the same as unknown.
+func TestAnAcceptedCommandWithoutEvents(t *testing.T) {
+	t.Parallel()
+	kit := routertest.Start(t, catalogue(t),
+		router.Decide("change", func(context.Context, users.ChangeEmail, users.User) ([]events.Data, error) { return nil, nil }))
+	receipt, err := kit.Commands().Send(t.Context(), users.ChangeEmail{UserID: ada, Email: "b@example.com"}, events.SendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit.Settle()
+	if o, err := kit.Commands().Await(t.Context(), receipt); err != nil || o.Events == nil || len(o.Events) > 0 {
+		t.Errorf("the events are %#v, %v", o.Events, err)
+	}
+}
