@@ -22,20 +22,20 @@ func (c *cli) poison() *cobra.Command {
 // picking is what the flags say about which letters are meant.
 type picking struct {
 	filters      []string
-	byField      map[string]*[]string // the shorthands, by field
-	older, newer string
+	byField      map[string]*filledList // the shorthands, by field
+	older, newer filledText
 }
 
 func (p *picking) flags(c *cli, cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringArrayVar(&p.filters, "filter", nil, "only letters with handler=…,type=…,code=…,correlation=… (also key, frame, kind, queue, source, message); may be repeated")
-	p.byField = map[string]*[]string{"handler": {}, "type": {}, "code": {}}
-	f.StringSliceVar(p.byField["handler"], "handler", nil, "only letters of this handler; may be repeated")
-	f.StringSliceVar(p.byField["type"], "type", nil, "only messages of this type; may be repeated")
-	f.StringSliceVar(p.byField["code"], "code", nil, "only failures with this code; may be repeated")
-	f.StringVar(&p.older, "older", "", "only letters that failed last before that: some time ago (1h), or a time (2026-01-31T12:00:00Z)")
-	f.StringVar(&p.newer, "newer", "", "only letters that failed last since then")
+	p.byField = map[string]*filledList{"handler": {}, "type": {}, "code": {}}
+	f.Var(p.byField["handler"], "handler", "only letters of this handler; may be repeated")
+	f.Var(p.byField["type"], "type", "only messages of this type; may be repeated")
+	f.Var(p.byField["code"], "code", "only failures with this code; may be repeated")
+	f.Var(&p.older, "older", "only letters that failed last before that: some time ago (1h), or a time (2026-01-31T12:00:00Z)")
+	f.Var(&p.newer, "newer", "only letters that failed last since then")
 	// These fail only for a flag that is not there.
 	_ = cmd.RegisterFlagCompletionFunc("handler", words(c.names...))
 	_ = cmd.RegisterFlagCompletionFunc("type", words(append(c.catalogue.Commands(), c.catalogue.Events()...)...))
@@ -81,13 +81,13 @@ func (p *picking) filter(now time.Time) (events.LetterFilter, error) {
 		}
 	}
 	for flag, bound := range map[string]struct {
-		text string
+		text filledText
 		into *time.Time
 	}{"--older": {p.older, &f.Before}, "--newer": {p.newer, &f.After}} {
 		if bound.text == "" {
 			continue
 		}
-		at, err := parseMoment(flag, bound.text, now)
+		at, err := parseMoment(flag, string(bound.text), now)
 		if err != nil {
 			return f, err
 		}

@@ -19,7 +19,7 @@ import (
 type sending struct {
 	fields  []string
 	data    string
-	id      string
+	id      filledText
 	wait    bool
 	timeout time.Duration
 }
@@ -45,7 +45,7 @@ func (c *cli) send() *cobra.Command {
 	flags.SortFlags = false
 	flags.StringArrayVarP(&s.fields, "field", "f", nil, "one field of the data, as name=value; may be repeated")
 	flags.StringVarP(&s.data, "data", "d", "", "the data: JSON, @file, or - for stdin; -f is laid over it")
-	flags.StringVar(&s.id, "id", "", "the command's id; what is no UUID is hashed into one (default a new one)")
+	flags.Var(&s.id, "id", "the command's id; what is no UUID is hashed into one (default a new one)")
 	flags.BoolVar(&s.wait, "wait", false, "wait for the outcome")
 	flags.DurationVar(&s.timeout, "timeout", 10*time.Second, "how long to wait")
 	_ = cmd.RegisterFlagCompletionFunc("field", c.completeField) // It fails only for a flag that is not there.
@@ -76,7 +76,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	// learn the outcome.
 	id := events.NewID()
 	if s.id != "" {
-		id = events.NormalizeID(s.id)
+		id = events.NormalizeID(string(s.id))
 	}
 	command, err := c.catalogue.ParseCommand(name, data)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 func (c *cli) serve() *cobra.Command {
-	var only []string
+	var only filledList
 	cmd := &cobra.Command{
 		Use: "serve", Args: none,
 		Short: "Run the application on real brokers",
@@ -20,7 +20,7 @@ func (c *cli) serve() *cobra.Command {
 			"A broker that is not there yet is waited for. SIGTERM drains and exits with 0.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.runServe(cmd.Context(), only) },
 	}
-	cmd.Flags().StringSliceVar(&only, "only", nil, "run only these handlers")
+	cmd.Flags().Var(&only, "only", "run only these handlers")
 	_ = cmd.RegisterFlagCompletionFunc("only", words(c.names...)) // It fails only for a flag that is not there.
 	serverFlags(cmd)
 	return cmd
