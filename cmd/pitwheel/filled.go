@@ -10,7 +10,7 @@ import (
 
 // errEmpty is the answer to a flag without a value. Mostly a shell put in a variable
 // that is not set; taken for no flag at all, it would mean everything.
-var errEmpty = errors.New("it must not be empty; leave the flag out if nothing is meant")
+var errEmpty = errors.New("it must not be empty; fill in what is missing, or leave the flag out")
 
 // filledText is the value of a flag that must not be empty.
 type filledText string

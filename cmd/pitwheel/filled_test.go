@@ -21,6 +21,7 @@ func TestFlagsAreNotEmpty(t *testing.T) {
 		{"--code", []string{"poison", "retry", "--all", "-y", "--code", ""}},
 		{"--older", []string{"poison", "retry", "--all", "-y", "--older", ""}},
 		{"--newer", []string{"poison", "retry", "--all", "-y", "--newer", ""}},
+		{"--rate", []string{"poison", "retry", "--all", "-y", "--rate", ""}},
 		{"--filter", []string{"poison", "retry", "--all", "-y", "--filter", ""}},
 		{"--filter", []string{"poison", "retry", "--all", "-y", "--filter", "correlation="}},
 		{"--only", []string{"serve", "--only", ""}},

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"time"
 
@@ -90,15 +89,11 @@ func (c *cli) poisonImport() *cobra.Command {
 }
 
 func (c *cli) importLetters(ctx context.Context, name, why string) error {
-	in := c.stdin
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return usagef("%w", err)
-		}
-		defer func() { _ = file.Close() }()
-		in = file
+	in, err := c.open(ctx, name)
+	if err != nil {
+		return err
 	}
+	defer func() { _ = in.Close() }()
 	client, err := c.reach(ctx, storeOnly)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 func (c *cli) poisonRetry() *cobra.Command {
 	b := &bulk{c: c, verb: "Retry", done: "retried"}
 	var edit bool
-	var rate string
+	var rate filledText
 	cmd := &cobra.Command{
 		Use:   "retry [ID…]",
 		Short: "Give letters to their handler again",
@@ -23,7 +23,7 @@ func (c *cli) poisonRetry() *cobra.Command {
 			"identity, and remove their letters. Interrupted and run again, it loses none; what is given twice has the same id.",
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			var err error
-			if b.pause, err = parseRate(rate); err != nil {
+			if b.pause, err = parseRate(string(rate)); err != nil {
 				return err
 			}
 			return c.retryLetters(cmd.Context(), b, ids, edit)
@@ -31,7 +31,7 @@ func (c *cli) poisonRetry() *cobra.Command {
 	}
 	b.cmd = cmd
 	b.flags(c, cmd)
-	cmd.Flags().StringVar(&rate, "rate", "", "at most so many, such as 50/s or 30/m")
+	cmd.Flags().Var(&rate, "rate", "at most so many, such as 50/s or 30/m")
 	cmd.Flags().BoolVar(&edit, "edit", false, "open the body of one letter in $EDITOR first")
 	cmd.Flags().StringVar(&b.why, "reason", "", "why, for the audit trail")
 	return cmd

@@ -112,6 +112,7 @@ func TestPoisonUsage(t *testing.T) {
 		{"export -o json", "JSON lines"},
 		{"import missing.jsonl", "missing.jsonl"},
 		{"import", "needs a file"},
+		{"import testdata", "testdata is a directory"},
 		{"lst", `nearest is "list"`},
 	} {
 		r := b.poison(strings.Fields(tt.args)...).exits(t, exitUsage)

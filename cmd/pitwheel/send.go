@@ -68,7 +68,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	if s.timeout <= 0 {
 		return usagef("--timeout is %s; it must be more than 0s", s.timeout)
 	}
-	data, err := c.dataOf(t, s)
+	data, err := c.dataOf(ctx, t, s)
 	if err != nil {
 		return err
 	}
@@ -140,8 +140,8 @@ func (c *cli) rejected(o events.Outcome) error {
 }
 
 // dataOf is the command's data as the flags give it.
-func (c *cli) dataOf(t *events.Type, s sending) (json.RawMessage, error) {
-	text, err := c.given(s.data)
+func (c *cli) dataOf(ctx context.Context, t *events.Type, s sending) (json.RawMessage, error) {
+	text, err := c.given(ctx, s.data)
 	if err != nil {
 		return nil, err
 	}
@@ -170,12 +170,12 @@ func (c *cli) dataOf(t *events.Type, s sending) (json.RawMessage, error) {
 }
 
 // given reads the value of -d.
-func (c *cli) given(data string) (json.RawMessage, error) {
+func (c *cli) given(ctx context.Context, data string) (json.RawMessage, error) {
 	var text []byte
 	var err error
 	switch {
 	case data == "-":
-		text, err = io.ReadAll(c.stdin)
+		text, err = io.ReadAll(c.input(ctx))
 	case strings.HasPrefix(data, "@"):
 		text, err = os.ReadFile(data[1:])
 	default:
