@@ -151,7 +151,11 @@ func New(c Config) (*Router, error) {
 // add prepares one handler.
 func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 	if p.kind == KindProjection {
-		if chosen && !p.policy.Paused {
+		if !chosen {
+			return nil
+		}
+		r.pauses(p)
+		if !p.policy.Paused {
 			r.projectors = append(r.projectors, &projector{plan: p, reader: r.config.Reader, views: r.config.Views,
 				letters: letters, pulse: &pulse{}, logger: r.logger})
 		}
@@ -168,13 +172,11 @@ func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 		r.bystanders = append(r.bystanders, declared{p.topic, sub})
 		return nil
 	}
-	paused := r.metrics.paused.WithLabelValues(p.name)
+	r.pauses(p)
 	if p.policy.Paused {
-		paused.Set(1)
 		r.bystanders = append(r.bystanders, declared{p.topic, sub})
 		return nil
 	}
-	paused.Set(0)
 	c := &consumer{
 		plan:     p,
 		sub:      sub,
@@ -208,6 +210,15 @@ func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 	}
 	r.consumers = append(r.consumers, c)
 	return nil
+}
+
+// pauses shows whether a handler that is to run here is paused.
+func (r *Router) pauses(p *plan) {
+	paused := 0.0
+	if p.policy.Paused {
+		paused = 1
+	}
+	r.metrics.paused.WithLabelValues(p.name).Set(paused)
 }
 
 // keyOf returns what messages are ordered by: the aggregate's id. Producers of

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -65,7 +66,7 @@ func (s *service) address() string { return s.listener.Addr().String() }
 func (s *service) run(ctx context.Context) error {
 	api, err := httpapi.New(httpapi.Config{
 		Catalogue: s.catalogue, Commands: s.gate, Views: s.gate, Projections: s.projections(),
-		Ready: s.gate.Ready, Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}), Extra: s.pages, MaxBody: int64(s.settings.MaxBytes), Logger: s.logger,
+		Ready: s.gate.Ready, Paused: s.paused(), Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}), Extra: s.pages, MaxBody: int64(s.settings.MaxBytes), Logger: s.logger,
 	})
 	if err != nil {
 		return errors.Join(err, s.listener.Close())
@@ -147,6 +148,19 @@ func (s *service) turn(ctx context.Context, store *redisdb.Store, transport rout
 	err = r.Run(ctx)
 	<-announced
 	return err
+}
+
+// paused are the handlers that run here, and are not to consume.
+func (s *service) paused() []string {
+	var names []string
+	for _, i := range s.infos {
+		for _, setting := range i.Settings {
+			if setting.Name == "paused" && setting.Value == "true" && (len(s.only) == 0 || slices.Contains(s.only, i.Name)) {
+				names = append(names, i.Name)
+			}
+		}
+	}
+	return names
 }
 
 // projections are the names that HTTP may be asked for.

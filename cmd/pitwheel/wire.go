@@ -30,9 +30,10 @@ func (t redisTransport) Subscriber(s router.Subscription) (router.Subscriber, er
 }
 
 // How long a command that talks to a running service looks for its brokers: one
-// on this machine answers at once, or is not there.
+// on this machine answers at once, or is not there. RabbitMQ takes three seconds to
+// say that a password is wrong.
 const (
-	reachTimeout      = 3 * time.Second
+	reachTimeout      = 5 * time.Second
 	reachLocalTimeout = time.Second
 )
 
@@ -58,7 +59,7 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	store, err := redisdb.Open(ctx, redisdb.Config{URL: c.settings.redisURL(), Namespace: c.settings.Namespace, Logger: logger})
+	store, err := redisdb.Open(ctx, redisdb.Config{URL: c.settings.redisURL(), Namespace: c.settings.Namespace, Guest: true, Logger: logger})
 	if err != nil {
 		return nil, c.unreachable(err)
 	}

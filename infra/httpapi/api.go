@@ -34,8 +34,12 @@ type Config struct {
 	Views     Views
 	// Projections are the names that may be asked for.
 	Projections []string
-	// Ready returns each handler that is not consuming, and why. nil or empty: ready.
+	// Ready returns each handler that is not consuming and should, and why. nil or
+	// empty: ready.
 	Ready func() map[string]error
+	// Paused are the handlers that are not to consume. They are told of, and the service
+	// is ready all the same.
+	Paused []string
 	// Metrics serves /metrics. nil: there is no such page.
 	Metrics http.Handler
 	// Extra are further pages by their http.ServeMux pattern, such as "GET /mail";

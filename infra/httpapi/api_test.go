@@ -242,6 +242,10 @@ func TestReady(t *testing.T) {
 	if want := "create-user: paused\nsend-welcome: no connection to rabbit\n"; w.Code != 503 || w.Body.String() != want {
 		t.Errorf("%d %q, want 503 %q", w.Code, w.Body, want)
 	}
+	h = handler(t, func(c *httpapi.Config) { c.Paused = []string{"send-welcome"} })
+	if w := call(h, "GET", "/readyz", ""); w.Code != 200 || w.Body.String() != "ok\nsend-welcome: paused in the settings\n" {
+		t.Errorf("with a paused handler: %d %q", w.Code, w.Body)
+	}
 	if w := call(h, "GET", "/livez", ""); w.Code != 200 {
 		t.Errorf("alive, but not ready: /livez answers %d", w.Code)
 	}

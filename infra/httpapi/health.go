@@ -19,16 +19,17 @@ func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
 	if a.Ready != nil {
 		waiting = a.Ready()
 	}
-	if len(waiting) == 0 {
-		plain(w, http.StatusOK, "ok\n")
-		return
+	status, text := http.StatusOK, "ok\n"
+	if len(waiting) > 0 {
+		status, text = http.StatusServiceUnavailable, ""
 	}
-	var lines strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(waiting)) {
-		why := strings.Join(strings.Fields(fmt.Sprint(waiting[name])), " ")
-		_, _ = fmt.Fprintf(&lines, "%s: %s\n", name, why)
+		text += name + ": " + strings.Join(strings.Fields(fmt.Sprint(waiting[name])), " ") + "\n"
 	}
-	plain(w, http.StatusServiceUnavailable, lines.String())
+	for _, name := range a.Paused {
+		text += name + ": paused in the settings\n"
+	}
+	plain(w, status, text)
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -54,16 +54,24 @@ func newLink(client redis.UniversalClient, addrs string, cfg Config) *link {
 // answer, or ctx is over.
 func (l *link) await(ctx context.Context, try func() error) error {
 	gap, said := 50*time.Millisecond, time.Time{}
+	var cause error
 	for {
 		err := try()
 		if err == nil {
 			return nil
 		}
-		if reply, ok := replyError(err); ok && refused(reply) {
+		reply, replied := replyError(err)
+		switch {
+		case replied && refused(reply):
 			return events.Errorf(events.CodeConfig, "Redis at %s refuses the user or password in PITWHEEL_REDIS_URL: %s", l.addrs, firstWord(reply))
+		case replied && !passing(reply):
+			return events.Errorf(events.CodeConfig, "Redis at %s refuses what PITWHEEL_REDIS_URL asks of it: %s", l.addrs, reply)
+		}
+		if cause == nil || !errors.Is(err, context.DeadlineExceeded) {
+			cause = err // That time is over says nothing of why.
 		}
 		if ctx.Err() != nil {
-			return events.Errorf(events.CodeUnavailable, "Redis at %s does not answer: %w", l.addrs, err).MayRetry().
+			return events.Errorf(events.CodeUnavailable, "Redis at %s does not answer: %w", l.addrs, cause).MayRetry().
 				WithHint("check that it runs and that PITWHEEL_REDIS_URL names it")
 		}
 		if events.CodeOf(err) != events.CodeUnavailable && !errors.Is(err, context.DeadlineExceeded) {

@@ -1,6 +1,7 @@
 package redisdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,9 @@ type Config struct {
 	// settled when the store is made; another number than the store's is an error.
 	// 0: the store's, and [DefaultPartitions] for a new one.
 	Partitions int
+	// Guest does not make a store where there is none, and takes it for one with
+	// [DefaultPartitions]: whoever only looks settles nothing.
+	Guest bool
 	// OutcomeTTL is how long the outcome of a command is kept after it ended.
 	// 0: [DefaultOutcomeTTL].
 	OutcomeTTL time.Duration
@@ -137,7 +141,7 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	if err := s.probeDurability(ctx, cfg.Durability); err != nil {
 		return err
 	}
-	partitions, err := s.settlePartitions(ctx, cfg.Partitions)
+	partitions, err := s.settlePartitions(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -150,13 +154,14 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 
 // settlePartitions keeps the wanted number in a store that has none, and returns
 // the number that the store has.
-func (s *Store) settlePartitions(ctx context.Context, wanted int) (int, error) {
-	key := s.prefix + "store"
-	first := wanted
-	if first == 0 {
-		first = DefaultPartitions
-	}
-	if err := s.client.HSetNX(ctx, key, "partitions", first).Err(); err != nil {
+func (s *Store) settlePartitions(ctx context.Context, cfg Config) (int, error) {
+	key, wanted := s.prefix+"store", cfg.Partitions
+	first := cmp.Or(wanted, DefaultPartitions)
+	if cfg.Guest {
+		if n, err := s.client.Exists(ctx, key).Result(); err != nil || n == 0 {
+			return first, s.link.explain(err)
+		}
+	} else if err := s.client.HSetNX(ctx, key, "partitions", first).Err(); err != nil {
 		return 0, s.link.explain(err)
 	}
 	text, err := s.client.HGet(ctx, key, "partitions").Result()

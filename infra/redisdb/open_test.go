@@ -86,6 +86,35 @@ func TestRedisIsWaitedFor(t *testing.T) {
 	}
 }
 
+// Whoever only looks settles nothing, and what is no database is not waited for.
+func TestGuest(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		guest := openWith(t, redisdb.Config{URL: url, Namespace: ns, Guest: true})
+		if n := must[[]events.Recorded](t)(guest.Read(t.Context(), nil, 10, 0)); len(n) > 0 {
+			t.Errorf("an empty store has %d events", len(n))
+		}
+		if guest.Partitions() != redisdb.DefaultPartitions {
+			t.Errorf("it has %d partitions", guest.Partitions())
+		}
+		openWith(t, redisdb.Config{URL: url, Namespace: ns, Partitions: 3})
+		if n := openWith(t, redisdb.Config{URL: url, Namespace: ns, Guest: true}).Partitions(); n != 3 {
+			t.Errorf("a guest takes it for a store of %d partitions", n)
+		}
+	})
+}
+
+func TestWhatRedisRefusesIsASetting(t *testing.T) {
+	t.Parallel()
+	srv := brokertest.StartRedis(t)
+	_, err := redisdb.Open(t.Context(), redisdb.Config{URL: "redis://" + srv.Addr() + "/99"})
+	if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "DB index") {
+		t.Errorf("got %v; want CONFIG", err)
+	}
+}
+
 func TestWrongPasswordIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	srv := brokertest.StartRedis(t)
