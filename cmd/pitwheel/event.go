@@ -27,8 +27,8 @@ type logView struct {
 
 // tailing is what the flags of event tail say.
 type tailing struct {
-	types    []string
-	since    string
+	types    filledList
+	since    filledText
 	last     int
 	limit    int
 	noFollow bool
@@ -44,9 +44,9 @@ func (c *cli) event() *cobra.Command {
 	}
 	flags := tail.Flags()
 	flags.SortFlags = false
-	flags.StringSliceVar(&t.types, "type", nil, "only events of this type; may be repeated")
-	flags.StringVar(&t.since, "since", "", "begin there: some time ago (10m), or a time (2026-01-31T12:00:00Z)")
-	flags.IntVarP(&t.last, "last", "n", 10, "without --since, begin with this many past events")
+	flags.Var(&t.types, "type", "only events of this type; may be repeated")
+	flags.Var(&t.since, "since", "begin there: some time ago (10m), or a time (2026-01-31T12:00:00Z)")
+	flags.IntVarP(&t.last, "last", "n", 10, "without --since, begin with this many past events, of those that --type picks")
 	flags.IntVar(&t.limit, "limit", 0, "end after this many events; 0: no limit")
 	flags.BoolVar(&t.noFollow, "no-follow", false, "end at the end of the log instead of waiting for more")
 	_ = tail.RegisterFlagCompletionFunc("type", words(c.catalogue.Events()...)) // It fails only for a flag that is not there.
@@ -64,7 +64,7 @@ func (c *cli) runTail(ctx context.Context, t tailing) (err error) {
 	}
 	var since time.Time
 	if t.since != "" {
-		if since, err = parseMoment("--since", t.since, time.Now()); err != nil {
+		if since, err = parseMoment("--since", string(t.since), time.Now()); err != nil {
 			return err
 		}
 	}
@@ -137,30 +137,50 @@ func (c *client) beginning(ctx context.Context, t tailing, since time.Time, end 
 		at, err := c.store.FindTime(ctx, since)
 		return at, nil, err
 	}
-	// Which partitions hold the newest events is not known, so that as many are
-	// read from each.
-	at := end.Clone(len(end))
-	for p := range at {
-		at[p] -= min(at[p], uint64(t.last))
-	}
-	var past []events.Recorded
-	for at.Behind(end) > 0 {
-		batch, err := c.store.Read(ctx, at, tailBatch, 0)
+	past, err := c.newest(ctx, t, end)
+	return end, past, err
+}
+
+// newest are the last wanted events up to end. The log is read backwards, a page of
+// every partition at a time, and each until it can hold none that is newer than
+// those that are found.
+func (c *client) newest(ctx context.Context, t tailing, end events.Cursor) ([]events.Recorded, error) {
+	var found []events.Recorded
+	unread := end.Clone(len(end)) // up to where
+	for size := min(t.last, tailBatch); size > 0 && events.Cursor(nil).Behind(unread) > 0; size = min(2*size, tailBatch) {
+		from := end.Clone(len(end)) // for a partition that is done, where nothing is
+		for p, at := range unread {
+			if at > 0 {
+				from[p] = at - min(at, uint64(size))
+			}
+		}
+		batch, err := c.store.Read(ctx, from, size, 0)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if len(batch) == 0 {
-			break
-		}
+		var page []events.Recorded
+		oldest := map[int]time.Time{}
 		for _, e := range batch {
-			at[e.Partition] = e.Position
+			if e.Position > unread[e.Partition] {
+				continue // It came after end, or is known already: what lies before it was archived.
+			}
+			if _, is := oldest[e.Partition]; !is {
+				oldest[e.Partition] = e.Timestamp
+			}
 			if t.wants(e) {
-				past = append(past, e)
+				page = append(page, e)
+			}
+		}
+		found = inTime(append(page, found...))
+		found = found[max(0, len(found)-t.last):]
+		for p := range unread {
+			at, is := oldest[p]
+			if unread[p] = from[p]; !is || len(found) == t.last && !at.After(found[0].Timestamp) {
+				unread[p] = 0
 			}
 		}
 	}
-	past = inTime(past)
-	return at, past[max(0, len(past)-t.last):], nil
+	return found, nil
 }
 
 func (t tailing) wants(e events.Recorded) bool {

@@ -24,6 +24,8 @@ func TestFlagsAreNotEmpty(t *testing.T) {
 		{"--rate", []string{"poison", "retry", "--all", "-y", "--rate", ""}},
 		{"--filter", []string{"poison", "retry", "--all", "-y", "--filter", ""}},
 		{"--filter", []string{"poison", "retry", "--all", "-y", "--filter", "correlation="}},
+		{"--type", []string{"event", "tail", "--type", ""}},
+		{"--since", []string{"event", "tail", "--since", ""}},
 		{"--only", []string{"serve", "--only", ""}},
 		{"--only", []string{"serve", "--only="}},
 		{"--only", []string{"serve", "--only", "send-welcome,,create-user"}},
