@@ -121,6 +121,12 @@ func (c *cli) listRows(ctx context.Context, name, after string, limit int) error
 	if err != nil {
 		return err
 	}
+	var more []events.Row
+	if len(rows) == limit {
+		if more, err = client.store.List(ctx, name, rows[limit-1].Key, 1); err != nil {
+			return err
+		}
+	}
 	data := make([]json.RawMessage, len(rows))
 	var columns []column[json.RawMessage]
 	for i, r := range rows {
@@ -129,7 +135,11 @@ func (c *cli) listRows(ctx context.Context, name, after string, limit int) error
 			columns = columnsOf(r.Data)
 		}
 	}
-	return printList(c.printer(), data, columns...)
+	if err := printList(c.printer(), data, columns...); err != nil || len(more) == 0 {
+		return err
+	}
+	_, _ = fmt.Fprintf(c.stderr, "there are more rows than these %d; go on with --after=%s\n", limit, shellWord(rows[limit-1].Key))
+	return nil
 }
 
 // columnsOf makes a column of each field that a row has.
@@ -152,6 +162,9 @@ func columnsOf(row json.RawMessage) []column[json.RawMessage] {
 }
 
 func (c *cli) rebuild(ctx context.Context, name string, wait bool, timeout time.Duration) error {
+	if timeout <= 0 {
+		return usagef("--timeout is %s; it must be more than 0s", timeout)
+	}
 	client, err := c.reachProjection(ctx, name)
 	if err != nil {
 		return err
@@ -191,7 +204,7 @@ func (c *client) caughtUp(ctx context.Context, name string, end events.Cursor) e
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return events.Errorf(events.CodeTimeout, "the projection %s has not caught up in time, %d events are left: %w", name, at.Behind(end), ctx.Err()).
+			return events.Errorf(events.CodeTimeout, "the projection %s has not caught up in time, %d events are left: %w", name, at.Behind(end), ctx.Err()).MayRetry().
 				WithHint("it goes on in the running service; `%s projection list` shows how far it is", program())
 		}
 	}
