@@ -178,6 +178,10 @@ func take(values map[string]string, key string) (string, bool, error) {
 	if err != nil {
 		return "", false, fmt.Errorf("with the suffix %s: %w", fileSuffix, err)
 	}
+	if strings.TrimSpace(string(text)) == "" {
+		// A secret that nobody has filled in yet, and no setting that is switched off.
+		return "", false, fmt.Errorf("with the suffix %s: the file %s is empty; fill it, or leave the setting out", fileSuffix, path)
+	}
 	return strings.TrimRight(string(text), "\r\n"), true, nil
 }
 

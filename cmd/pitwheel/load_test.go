@@ -68,6 +68,7 @@ func TestLayersOfSettings(t *testing.T) {
 
 func TestWrongSettings(t *testing.T) {
 	t.Parallel()
+	unfilled := written(t, "\n")
 	for name, c := range map[string]struct {
 		file string
 		env  []string
@@ -85,6 +86,8 @@ func TestWrongSettings(t *testing.T) {
 		"a list for a value":         {file: "http_addr: [a]", want: []string{"http_addr", "single value"}},
 		"twice":                      {env: []string{"PITWHEEL_AMQP_URL=amqp://a", "PITWHEEL_AMQP_URL_FILE=/x"}, want: []string{"PITWHEEL_AMQP_URL", "twice"}},
 		"no such secret":             {env: []string{"PITWHEEL_AMQP_URL_FILE=/does/not/exist"}, want: []string{"PITWHEEL_AMQP_URL", "/does/not/exist"}},
+		"unfilled secret":            {env: []string{"PITWHEEL_AMQP_URL_FILE=" + unfilled}, want: []string{"PITWHEEL_AMQP_URL", unfilled, "is empty"}},
+		"unfilled, in the file":      {file: "smtp_url_file: " + unfilled, want: []string{"smtp_url", unfilled, "is empty"}},
 		"all at once":                {file: "partitions: 0\nqueue_type: big", want: []string{"partitions", "1 to 1024", "queue_type", "quorum or classic"}},
 		"address":                    {env: []string{"PITWHEEL_HTTP_ADDR=8080"}, want: []string{"PITWHEEL_HTTP_ADDR", "host:port"}},
 		"port":                       {env: []string{"PITWHEEL_HTTP_ADDR=:99999"}, want: []string{"PITWHEEL_HTTP_ADDR", "0 to 65535"}},
