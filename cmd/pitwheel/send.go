@@ -47,7 +47,7 @@ func (c *cli) send() *cobra.Command {
 	flags.StringVarP(&s.data, "data", "d", "", "the data: JSON, @file, or - for stdin; -f is laid over it")
 	flags.Var(&s.id, "id", "the command's id; what is no UUID is hashed into one (default a new one)")
 	flags.BoolVar(&s.wait, "wait", false, "wait for the outcome")
-	flags.DurationVar(&s.timeout, "timeout", 10*time.Second, "how long to wait")
+	flags.DurationVar(&s.timeout, "timeout", 10*time.Second, "how long to wait, for the brokers and for the outcome")
 	_ = cmd.RegisterFlagCompletionFunc("field", c.completeField) // It fails only for a flag that is not there.
 	help := cmd.HelpFunc()
 	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
@@ -82,13 +82,13 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	if err != nil {
 		return c.refused(t, id, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
 	client, err := c.reach(ctx, withCommands)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
 	receipt, err := client.commands.Send(ctx, command, events.SendOptions{ID: id})
 	if err != nil {
 		return c.refused(t, id, unanswered(ctx, id, err))
