@@ -21,6 +21,8 @@ func TestFlagsAreNotEmpty(t *testing.T) {
 		{"--code", []string{"poison", "retry", "--all", "-y", "--code", ""}},
 		{"--older", []string{"poison", "retry", "--all", "-y", "--older", ""}},
 		{"--newer", []string{"poison", "retry", "--all", "-y", "--newer", ""}},
+		{"--reason", []string{"poison", "discard", "--all", "-y", "--reason", ""}},
+		{"--reason", []string{"poison", "discard", "--all", "-y", "--reason", " \t"}},
 		{"--rate", []string{"poison", "retry", "--all", "-y", "--rate", ""}},
 		{"--filter", []string{"poison", "retry", "--all", "-y", "--filter", ""}},
 		{"--filter", []string{"poison", "retry", "--all", "-y", "--filter", "correlation="}},

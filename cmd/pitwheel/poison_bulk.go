@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -41,31 +42,6 @@ type bulk struct {
 	client *client
 	ids    []string
 	filter events.LetterFilter
-}
-
-// tally is what became of a verb, as it is printed.
-type tally struct {
-	Matched int `json:"matched"`
-	Done    int `json:"done"`
-	// FailedAgain are letters whose message had failed again by the time that the
-	// letter was to be removed; it is kept.
-	FailedAgain int `json:"failed_again"`
-	// Failed are letters that nothing was done with. They are kept.
-	Failed int `json:"failed"`
-
-	problems []error // different ones, each with its number
-	counts   []int
-}
-
-// fail counts letters that could not be worked on, all for one reason.
-func (t *tally) fail(err error, n int) {
-	t.Failed += n
-	i := slices.IndexFunc(t.problems, func(p error) bool { return p.Error() == err.Error() })
-	if i < 0 {
-		i = len(t.problems)
-		t.problems, t.counts = append(t.problems, err), append(t.counts, 0)
-	}
-	t.counts[i] += n
 }
 
 func (b *bulk) flags(c *cli, cmd *cobra.Command) {
@@ -112,37 +88,41 @@ func (b *bulk) letters(ctx context.Context) iter.Seq2[events.Letter, error] {
 	}
 }
 
-// count groups what is meant by handler and code. It bounds the filter by what is
-// there now: what fails again while the work goes on is left for another time.
-func (b *bulk) count(ctx context.Context) (*letterGroups, error) {
+// count groups what is meant by handler and code, and tells of ids that no letter
+// has. It bounds the filter by what is there now: what fails again while the work
+// goes on is left for another time.
+func (b *bulk) count(ctx context.Context) (*letterGroups, *tally, error) {
 	groups, err := newLetterGroups([]string{"handler", "code"})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	t := &tally{}
 	var newest time.Time
 	for l, err := range b.letters(ctx) {
 		switch {
 		case events.CodeOf(err) == events.CodeNotFound && len(b.ids) > 1:
+			t.fail(err, 1)
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		default:
 			groups.add(l)
 			newest = l.LastFailedAt // The oldest come first.
 		}
 	}
 	b.filter.Before = newest.Add(time.Millisecond)
-	return groups, nil
+	t.Matched = groups.total() + t.Failed
+	return groups, t, nil
 }
 
 // run does the work on all letters that are meant, in batches. Letters that were
 // named one by one need no question.
 func (b *bulk) run(ctx context.Context, work func(context.Context, []events.Letter, *tally) error) error {
-	groups, err := b.count(ctx)
+	groups, seen, err := b.count(ctx)
 	if err != nil {
 		return err
 	}
 	if b.dryRun {
-		return groups.print(b.c.printer())
+		return cmp.Or(groups.print(b.c.printer()), b.report(seen))
 	}
 	t := &tally{Matched: groups.total()}
 	if t.Matched > 0 && len(b.ids) == 0 && !b.yes {
@@ -215,8 +195,7 @@ func waitUntil(ctx context.Context, at time.Time) error {
 	return ctx.Err()
 }
 
-// end prints what became of it. Problems of single letters go to stderr, each
-// different one once.
+// end prints what became of it.
 func (b *bulk) end(ctx context.Context, t *tally, err error) error {
 	if ctx.Err() != nil {
 		_ = printOne(b.c.printer(), t) // The interruption is what is told.
@@ -234,21 +213,5 @@ func (b *bulk) end(ctx context.Context, t *tally, err error) error {
 	if t.Failed > 0 && t.Failed == t.Matched && len(t.problems) == 1 {
 		return t.problems[0]
 	}
-	if err := printOne(b.c.printer(), t); err != nil {
-		return err
-	}
-	for i, p := range t.problems {
-		if i == 10 {
-			_, _ = fmt.Fprintf(b.c.stderr, "… and %d more problems\n", len(t.problems)-i)
-			break
-		}
-		_, _ = fmt.Fprintf(b.c.stderr, "%d × %s\n", t.counts[i], p)
-	}
-	switch {
-	case t.Failed > 0 && t.Failed == t.Matched:
-		return events.Errorf(events.CodeOf(t.problems[0]), "none of %d letters could be %s; they are kept", t.Matched, b.done)
-	case t.Failed > 0:
-		return events.Errorf(codePartly, "%d of %d letters could not be %s and are kept", t.Failed, t.Matched, b.done)
-	}
-	return nil
+	return cmp.Or(printOne(b.c.printer(), t), b.report(t))
 }

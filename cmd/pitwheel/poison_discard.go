@@ -11,13 +11,14 @@ import (
 
 func (c *cli) poisonDiscard() *cobra.Command {
 	b := &bulk{c: c, verb: "Discard", done: "discarded"}
+	var reason filledText
 	cmd := &cobra.Command{
 		Use:   "discard [ID…] --reason TEXT",
 		Short: "Remove letters for good",
 		Long: "Remove letters that nobody needs any more; what waits behind their messages goes on, where a handler keeps\n" +
 			"the order of its keys. Who did it and why is kept in the audit trail.",
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			if b.why == "" && !b.dryRun {
+			if b.why = string(reason); b.why == "" && !b.dryRun {
 				return usagef("`%s` needs --reason: it is kept in the audit trail", cmd.CommandPath())
 			}
 			if err := b.begin(cmd.Context(), storeOnly, ids); err != nil {
@@ -31,7 +32,7 @@ func (c *cli) poisonDiscard() *cobra.Command {
 	}
 	b.cmd = cmd
 	b.flags(c, cmd)
-	cmd.Flags().StringVar(&b.why, "reason", "", "why they are not needed; required")
+	cmd.Flags().Var(&reason, "reason", "why they are not needed; required")
 	return cmd
 }
 
