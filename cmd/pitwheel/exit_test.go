@@ -5,11 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/handlers"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -66,9 +72,40 @@ func TestErrorFormat(t *testing.T) {
 	}{
 		{nil, "table"}, {[]string{"x", "-o", "json"}, "json"}, {[]string{"-ojson"}, "json"}, {[]string{"-o=jsonl"}, "jsonl"},
 		{[]string{"--output=yaml"}, "yaml"}, {[]string{"--output", "json"}, "json"}, {[]string{"-o"}, "table"}, {[]string{"--", "-o", "json"}, "table"},
+		{[]string{"-yo", "json"}, "json"}, {[]string{"-yojson"}, "json"}, {[]string{"-yo=json"}, "json"}, {[]string{"-y", "json"}, "table"},
+		{[]string{"-o", "yaml", "-ojson"}, "json"}, {[]string{"--output=json", "-o", "table"}, "table"}, {[]string{"-o", "json", "-o"}, "json"},
+		{[]string{"-ojson", "-fname=o"}, "json"}, {[]string{"-f", "-oyaml", "-ojson"}, "json"}, {[]string{"-n5", "-d", "-o"}, "table"}, {[]string{"-ojson", "--only", "x", "-"}, "json"},
 	} {
 		if got := errorFormat(c.args); got != c.want {
 			t.Errorf("%q gives %q, not %q", c.args, got, c.want)
 		}
+	}
+}
+
+// Which shorthands take a value is known to errorFormat without parsing.
+func TestValueShorthands(t *testing.T) {
+	t.Parallel()
+	c := &cli{}
+	var err error
+	if c.catalogue, err = handlers.Catalogue(); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		note := func(f *pflag.Flag) {
+			if f.Shorthand != "" && f.NoOptDefVal == "" {
+				found[f.Shorthand] = true
+			}
+		}
+		cmd.Flags().VisitAll(note)
+		cmd.PersistentFlags().VisitAll(note)
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(c.root())
+	if got := strings.Join(slices.Sorted(maps.Keys(found)), ""); got != valueShorthands {
+		t.Errorf("the shorthands %q take a value, not %q", got, valueShorthands)
 	}
 }

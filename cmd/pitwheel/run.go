@@ -99,7 +99,30 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	_ = root.RegisterFlagCompletionFunc("output", words(formats()...)) // It fails only for a flag that is not there.
 	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.poison(), c.version())
+	strict(root)
 	return root
+}
+
+// strict makes cobra's own commands refuse what they do not know; left to
+// themselves, they print a help and end well.
+func strict(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "completion":
+			like := group("", "")
+			cmd.Args, cmd.RunE = like.Args, like.RunE
+		case "help":
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				about, rest, err := root.Find(args)
+				if err != nil || !about.HasSubCommands() {
+					return err // A command without others may be followed by its arguments.
+				}
+				return none(about, rest)
+			}
+		}
+	}
 }
 
 // start checks what all commands share, before any of them runs.
@@ -171,23 +194,6 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usagef("%w", err).WithHint("the nearest flag of `%s` is --%s", cmd.CommandPath(), nearest(missing.GetSpecifiedName(), names))
 	}
 	return usagef("%w", err).WithHint("`%s --help` lists the flags", cmd.CommandPath())
-}
-
-// errorFormat finds -o in a command line that may be too wrong to be parsed.
-func errorFormat(args []string) string {
-	for i, a := range args {
-		switch v, ok := strings.CutPrefix(a, "--output="); {
-		case ok:
-			return v
-		case (a == "-o" || a == "--output") && i+1 < len(args):
-			return args[i+1]
-		case a == "--":
-			return formatTable
-		case strings.HasPrefix(a, "-o") && len(a) > 2:
-			return strings.TrimPrefix(a[2:], "=")
-		}
-	}
-	return formatTable
 }
 
 // program is how the user can call this program again.
