@@ -74,6 +74,6 @@ func oneEvent(aggregateID, kind, id string, version uint64, at time.Time) events
 			Header: events.Header{ID: id, Type: kind, Timestamp: at, Aggregate: "user", AggregateID: aggregateID, Version: version + 1, CausationID: command, SchemaVersion: 1},
 			Data:   json.RawMessage(`{}`),
 		}},
-		Outcome: events.Outcome{Status: events.StatusAccepted, Command: "X", CommandID: command, Aggregate: "user", AggregateID: aggregateID, Version: version + 1},
+		Outcome: events.Outcome{Status: events.StatusAccepted, CommandID: command, Aggregate: "user", AggregateID: aggregateID, Version: version + 1},
 	}
 }
