@@ -32,7 +32,11 @@ type Config struct {
 	// QueueType is [Quorum] or [Classic]. Empty: [Quorum].
 	QueueType string
 	// DeliveryLimit is how often a quorum queue delivers a message again before it
-	// moves it to the poison queue. 0: 20. Classic queues have none.
+	// moves it to the poison queue. The broker counts everything that comes back, also
+	// what was sent ahead to a process that stopped before any handler saw it; so the
+	// limit is far above what many stops and cut connections add up to, and ends only
+	// the circle of a message that the process dies of each time. 0: 1,000. Classic
+	// queues have none.
 	DeliveryLimit int
 	// OnState is called whenever both connections stand, or one of them is lost. It
 	// must not block.
@@ -91,7 +95,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.OnBlocked = func(bool) {}
 	}
 	setDefault(&c.AppID, "pitwheel")
-	setDefault(&c.DeliveryLimit, 20)
+	setDefault(&c.DeliveryLimit, 1000)
 	setDefault(&c.Heartbeat, 5*time.Second)
 	setDefault(&c.MinBackoff, 100*time.Millisecond)
 	setDefault(&c.MaxBackoff, 5*time.Second)

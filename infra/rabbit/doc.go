@@ -21,8 +21,9 @@
 //   - No header, property or body of any producer can stop a subscription.
 //
 // Queues are durable quorum queues with a delivery limit. A message that was
-// delivered that often without being settled goes to {queue}.poison; the hop is
-// at least once for quorum queues, and at most once for classic ones.
+// delivered that often without being settled, as one of which the process dies,
+// goes to {queue}.poison; the hop is at least once for quorum queues, and at most
+// once for classic ones.
 //
 // Watermill's AMQP module gives the seams: its Marshaler and TopologyBuilder
 // interfaces and its Config. Its connection is not used, as it replaces a channel that

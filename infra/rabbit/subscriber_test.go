@@ -224,22 +224,6 @@ func TestQueueWithOtherArguments(t *testing.T) {
 	receive(t, out).Ack()
 }
 
-// Messages that no one ever settles end in the poison queue, not in a circle.
-func TestDeliveryLimit(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, func(c *rabbit.Config) { c.DeliveryLimit = 2 })
-	sub := b.subscriber()
-	out := b.subscribe(sub)
-	if err := b.broker.Publisher().Publish("user.events", created("1")); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		receive(t, out)
-		b.proxy.Cut()
-	}
-	eventually(t, "the message is in the poison queue", func() bool { return b.depth("q.poison") == 1 })
-}
-
 // With Ordered, a second instance takes over only when the first is gone, and
 // everything stays in order.
 func TestOrderedAcrossInstances(t *testing.T) {

@@ -154,6 +154,9 @@ func (s *subscription) consume(channel *amqp.Channel, deliveries <-chan amqp.Del
 	_ = channel.Cancel(s.tag(), true) // An error means that nothing more comes.
 	<-s.drained
 	// The broker answers the close when it has read every acknowledgement before it.
+	// What was never handed out goes back with it. A quorum queue counts that as a
+	// delivery, as it does after basic.nack, basic.reject and basic.recover (seen with
+	// 3.10); that is why the delivery limit is high.
 	last := make(chan struct{})
 	go func() {
 		defer close(last)
