@@ -27,7 +27,7 @@ type foresight struct {
 	since    time.Time // when now began
 
 	asking  int                  // questions under way
-	changed map[handled]struct{} // what was recorded meanwhile
+	changed map[handled]struct{} // what was written meanwhile
 }
 
 // turn begins a new generation if it is time to. It is called with mu held.
@@ -71,14 +71,17 @@ func (f *foresight) take(e handled) (seen, known bool) {
 	return seen, known
 }
 
-// forget drops what is known of an entry, because it is about to change.
-func (f *foresight) forget(e handled) {
+// forget drops what is known of messages, because it has changed.
+func (f *foresight) forget(handler string, ids []uuid.UUID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.now, e)
-	delete(f.before, e)
-	if f.asking > 0 {
-		f.changed[e] = struct{}{}
+	for _, id := range ids {
+		e := handled{handler, id}
+		delete(f.now, e)
+		delete(f.before, e)
+		if f.asking > 0 {
+			f.changed[e] = struct{}{}
+		}
 	}
 }
 

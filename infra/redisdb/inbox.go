@@ -44,8 +44,14 @@ func (s *Store) stretch(t time.Time) int64 { return t.UnixMilli() / s.inboxTTL.M
 // [Config].InboxTTL at least. Calls at the same time share a round trip.
 func (s *Store) Seen(ctx context.Context, handler, id string) (bool, error) {
 	e := entryOf(handler, id)
+	// A note is dropped once it is written, and what was foreseen of it before that. It
+	// is looked for first: what is foreseen when there is no note any more is newer
+	// than the note. And once more afterwards, for one that came between the two.
+	if s.notes.has(e) {
+		return true, nil
+	}
 	seen, known := s.foresight.take(e)
-	if s.notes.has(e) { // After the question above, so that a note between the two is not missed.
+	if s.notes.has(e) {
 		return true, nil
 	}
 	if known {
@@ -74,14 +80,14 @@ func (s *Store) Seen(ctx context.Context, handler, id string) (bool, error) {
 // because Redis is slow or away, Record waits for its own.
 func (s *Store) Record(ctx context.Context, handler, id string) error {
 	e := entryOf(handler, id)
-	s.foresight.forget(e)
 	if s.notes.add(e) {
 		return nil
 	}
 	return s.write(ctx, handler, []uuid.UUID{e.id})
 }
 
-// write notes messages as handled.
+// write notes messages as handled. What was foreseen of them is forgotten: the
+// question may have been carried out before they were written.
 func (s *Store) write(ctx context.Context, handler string, ids []uuid.UUID) error {
 	now := s.stretch(time.Now())
 	key := s.inboxKey(handler, now)
@@ -92,7 +98,9 @@ func (s *Store) write(ctx context.Context, handler string, ids []uuid.UUID) erro
 		redis.NewCmd(ctx, "pexpire", key, 4*s.inboxTTL.Milliseconds()),
 		redis.NewCmd(ctx, "unlink", s.inboxKey(handler, now-2)),
 	}
-	if err := send(ctx, s.calls, cmds...); err != nil {
+	err := send(ctx, s.calls, cmds...)
+	s.foresight.forget(handler, ids)
+	if err != nil {
 		return err
 	}
 	for _, cmd := range cmds {

@@ -1,10 +1,13 @@
 package redisdb_test
 
 import (
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
@@ -117,5 +120,53 @@ func TestInboxKnowsADuplicateInTheSameBatch(t *testing.T) {
 		if handled != 100 {
 			t.Errorf("%d messages were handled; want 100", handled)
 		}
+	})
+}
+
+// A copy of a message that is read while the record of the first is on its way is
+// known afterwards, although Redis, asked ahead, did not know it yet.
+func TestInboxKnowsWhatWasOnItsWayToRedis(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s, ctx := open(t, url), t.Context()
+		sending, hold := make(chan struct{}, 2), make(chan struct{})
+		release := sync.OnceFunc(func() { close(hold) })
+		defer release()
+		s.Client().AddHook(hook{before: func(cmd redis.Cmder) {
+			if args := cmd.Args(); args[0] == "sadd" && strings.Contains(args[1].(string), "inbox") {
+				sending <- struct{}{}
+				<-hold
+			}
+		}})
+		out := must[<-chan *message.Message](t)(subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "q"}).Subscribe(ctx, ""))
+		id := events.NewID()
+		var msg *message.Message
+		deliver := func() {
+			t.Helper()
+			if err := s.Publisher().Publish("user.events", note(id, "A", "k")); err != nil {
+				t.Fatal(err)
+			}
+			msg = next(t, out)
+		}
+		record := func(id string) {
+			t.Helper()
+			if err := s.Record(ctx, "q", id); err != nil {
+				t.Fatal(err)
+			}
+			<-sending
+		}
+		deliver()
+		if must[bool](t)(s.Seen(ctx, "q", id)) {
+			t.Error("seen before it was recorded")
+		}
+		record(id)
+		msg.Ack()
+		deliver()
+		release()
+		record(events.NewID()) // It is sent when the first is written.
+		if !must[bool](t)(s.Seen(ctx, "q", id)) {
+			t.Error("what this process has recorded is not seen")
+		}
+		msg.Ack()
 	})
 }
