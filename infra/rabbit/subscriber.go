@@ -72,13 +72,17 @@ type Subscriber struct {
 	broker *Broker
 	cfg    SubscriberConfig
 
+	life context.Context // over once it is drained or closed
+	end  context.CancelFunc
+
 	mu            sync.Mutex
-	closed        bool
 	subscriptions map[*subscription]struct{}
 }
 
 func newSubscriber(b *Broker, cfg SubscriberConfig) *Subscriber {
-	return &Subscriber{broker: b, cfg: cfg, subscriptions: make(map[*subscription]struct{})}
+	s := &Subscriber{broker: b, cfg: cfg, subscriptions: make(map[*subscription]struct{})}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
 }
 
 // Subscribe begins to consume and returns at once, also when the broker is away:
@@ -91,7 +95,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.life.Err() != nil {
 		return nil, errClosed
 	}
 	sub := newSubscription(s.broker, s.cfg)
@@ -116,19 +120,40 @@ func (s *Subscriber) check(topic string) error {
 
 // SubscribeInitialize declares exchange, queue, poison queue and bindings, so that
 // nothing published from then on is lost. It waits for the broker up to the
-// publish timeout.
+// publish timeout, but no longer than the subscriber lives: once that is drained or
+// closed, or the broker is, it returns an error with the code SHUTTING_DOWN.
 func (s *Subscriber) SubscribeInitialize(topic string) error {
 	if err := s.check(topic); err != nil {
 		return err
 	}
-	ctx, cancel := s.broker.cfg.within(context.Background())
+	ctx, cancel := s.broker.cfg.within(s.life)
 	defer cancel()
+	err := s.declare(ctx)
+	if err != nil && s.life.Err() != nil {
+		return errClosed
+	}
+	return err
+}
+
+// declare tries until the broker has said yes or no, or ctx is over.
+func (s *Subscriber) declare(ctx context.Context) error {
 	for {
 		conn, err := s.broker.consume.await(ctx)
 		if err != nil {
 			return err
 		}
-		err = declareOn(conn, func(ch *amqp.Channel) error { return s.broker.declare(ch, s.cfg) })
+		// The client waits for the broker's answer as long as the connection stands,
+		// which may be three silent heartbeats.
+		answer := make(chan error, 1)
+		go func() {
+			answer <- declareOn(conn, func(ch *amqp.Channel) error { return s.broker.declare(ch, s.cfg) })
+		}()
+		select {
+		case err = <-answer:
+		case <-ctx.Done():
+			return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s has not answered whether it declares queue %s: %w",
+				s.broker.cfg.address(), s.broker.cfg.qualify(s.cfg.Queue), ctx.Err()).MayRetry()
+		}
 		if err == nil || !conn.IsClosed() {
 			return err
 		}
@@ -157,7 +182,7 @@ func (s *Subscriber) Ready() error {
 // ctx's error.
 func (s *Subscriber) Drain(ctx context.Context) error {
 	s.mu.Lock()
-	s.closed = true
+	s.end()
 	subscriptions := slices.Collect(maps.Keys(s.subscriptions))
 	s.mu.Unlock()
 	var draining sync.WaitGroup
