@@ -144,7 +144,8 @@ func (c *caretaker) look(ctx context.Context) error {
 }
 
 // judge decides whether another consumer is gone: it said good-bye, or gave no
-// sign of life for long enough, or may not consume since we lead.
+// sign of life for long enough, or may not consume since we lead. One that was taken
+// for gone and lives after all is left alone.
 func (c *caretaker) judge(ctx context.Context, stream, consumer string) error {
 	says, err := c.sub.store.do(ctx, "get", c.sub.store.aliveKey(consumer))
 	silent := errors.Is(err, redis.Nil)
@@ -153,11 +154,11 @@ func (c *caretaker) judge(ctx context.Context, stream, consumer string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := [2]string{stream, consumer}
 	if !silent && says != leftMark && !c.leading.Load() {
-		delete(c.suspects, key)
+		c.spare(stream, consumer)
 		return nil
 	}
+	key := [2]string{stream, consumer}
 	since, known := c.suspects[key]
 	if !known {
 		since = time.Now()
@@ -190,6 +191,11 @@ func (c *caretaker) gone(stream string) []string {
 func (c *caretaker) buried(stream, consumer string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.spare(stream, consumer)
+}
+
+// spare drops all suspicion of a consumer. It is called with mu held.
+func (c *caretaker) spare(stream, consumer string) {
 	delete(c.suspects, [2]string{stream, consumer})
 	c.dead[stream] = slices.DeleteFunc(slices.Clone(c.dead[stream]), func(n string) bool { return n == consumer })
 }

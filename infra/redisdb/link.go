@@ -71,7 +71,12 @@ func (l *link) await(ctx context.Context, try func() error) error {
 			cause = err // That time is over says nothing of why.
 		}
 		if ctx.Err() != nil {
-			return events.Errorf(events.CodeUnavailable, "Redis at %s does not answer: %w", l.addrs, cause).MayRetry().
+			if events.CodeOf(cause) != events.CodeUnavailable {
+				cause = events.Errorf(events.CodeUnavailable, "Redis at %s does not answer: %w", l.addrs, cause)
+			}
+			var away *events.Error
+			_ = errors.As(cause, &away)
+			return away.MayRetry().
 				WithHint("check that it runs and that PITWHEEL_REDIS_URL names it")
 		}
 		if events.CodeOf(err) != events.CodeUnavailable && !errors.Is(err, context.DeadlineExceeded) {

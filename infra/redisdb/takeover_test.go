@@ -1,0 +1,101 @@
+package redisdb_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+)
+
+// inherited makes a queue of which a consumer of another process has read messages
+// with the given ids, all of one key, and has not settled them.
+func inherited(t testing.TB, s *redisdb.Store, ns string, cfg redisdb.SubscriberConfig, consumer string, ids ...string) {
+	t.Helper()
+	if err := subscriber(t, s, cfg).SubscribeInitialize(""); err != nil {
+		t.Fatal(err)
+	}
+	publishAll(t, s, ids...)
+	read := must[[]redis.XStream](t)(s.Client().XReadGroup(t.Context(), &redis.XReadGroupArgs{Group: cfg.Queue, Consumer: consumer, Streams: []string{ns + ":user.events", ">"}, Count: 10_000, Block: -1}).Result())
+	if n := len(read[0].Messages); n != len(ids) {
+		t.Fatalf("it has read %d messages; want %d", n, len(ids))
+	}
+}
+
+// publishAll publishes messages of one key.
+func publishAll(t testing.TB, s *redisdb.Store, ids ...string) {
+	t.Helper()
+	msgs := make([]*message.Message, len(ids))
+	for i, id := range ids {
+		msgs[i] = note(id, "A", "k")
+	}
+	if err := s.Publisher().Publish("user.events", msgs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A consumer that was silent for long, and is heard of again before anybody had time
+// to take over its messages, keeps them.
+func TestARevivedConsumerIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("a silent consumer is watched for some seconds")
+	}
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		s, ctx := openIn(t, url, ns), t.Context()
+		cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Concurrency: 1, Prefetch: 1}
+		inherited(t, s, ns, cfg, "paused", "x")
+		sign := ns + ":alive:paused"
+		alive := func() {
+			if err := s.Client().Set(ctx, sign, "", 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		alive()
+		other := openIn(t, url, ns)
+		looks := make(chan bool, 1000) // whether the consumer was found silent
+		other.Client().AddHook(hook{after: func(cmd redis.Cmder) {
+			if args := cmd.Args(); args[0] == "get" && args[1] == sign {
+				looks <- cmd.Err() != nil
+			}
+		}})
+		out := must[<-chan *message.Message](t)(subscriber(t, other, cfg).Subscribe(ctx, ""))
+		// One message is handed out, one waits for the window, one for that, and with
+		// the fourth the reader has to wait and cannot take anything over.
+		for n := range 4 {
+			publishAll(t, s, fmt.Sprint(n))
+			eventually(t, "it is read", func() bool { return pending(t, s, ns+":user.events", "q") == int64(n+2) })
+		}
+		if err := s.Client().Del(ctx, sign).Err(); err != nil {
+			t.Fatal(err)
+		}
+		watch := func(silent bool, times int) {
+			for times > 0 {
+				if <-looks == silent {
+					times--
+				}
+			}
+		}
+		watch(true, 6) // That is five seconds, and three are enough to be taken for dead.
+		alive()
+		watch(false, 2) // With the second, what the first has found is known.
+		for n := range 4 {
+			msg := next(t, out)
+			if msg.UUID != fmt.Sprint(n) {
+				t.Errorf("got %s; want %d", msg.UUID, n)
+			}
+			msg.Ack()
+		}
+		publishAll(t, s, "last")
+		msg := next(t, out)
+		if msg.UUID != "last" {
+			t.Errorf("%s was taken from a consumer that lives", msg.UUID)
+		}
+		msg.Ack()
+	})
+}
