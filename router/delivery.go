@@ -105,6 +105,8 @@ type consumer struct {
 	handle  func(context.Context, *events.Envelope) error
 	sub     Subscriber
 	letters message.Publisher
+	// queues takes what was parked back into the handler's queue.
+	queues message.Publisher
 	// delayed is the transport, for what waits longer than maxRest.
 	delayed interface {
 		Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error

@@ -13,8 +13,8 @@ func (c *consumer) measure(next message.HandlerFunc) message.HandlerFunc {
 		d := deliveryOf(msg.Context())
 		started := time.Now()
 		m.inFlight.Inc()
+		defer m.inFlight.Dec()
 		out, err := next(msg)
-		m.inFlight.Dec()
 		spent := time.Since(started)
 		switch d.verdict {
 		case verdictHandled:

@@ -55,6 +55,7 @@ func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
 			}
 		case blocker == id && (d.verdict == verdictHandled || d.verdict == verdictDuplicate):
 			if rerr := c.release(d, key, id, true); rerr != nil {
+				d.verdict = verdictAborted // It comes again, and is counted then.
 				return nil, aborted{rerr}
 			}
 		}
@@ -136,7 +137,7 @@ func (c *consumer) block(d *delivery, key string) error {
 
 // release lets a key go on after a message.
 func (c *consumer) release(d *delivery, key, id string, handled bool) error {
-	return release(d, c.parking, c.letters, c.plan.name, c.plan.policy.Queue, key, id, handled)
+	return release(d, c.parking, c.queues, c.plan.name, c.plan.policy.Queue, key, id, handled)
 }
 
 // release lets a key go on after a message: the first parked one goes into the queue.

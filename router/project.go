@@ -138,7 +138,11 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 		if !ok {
 			continue
 		}
-		key, err := c.key(p.plan.byName[c.typ], &batch[i].Envelope)
+		var key string
+		err := guarded(p.role(), func() (err error) {
+			key, err = c.key(p.plan.byName[c.typ], &batch[i].Envelope)
+			return err
+		})
 		if err != nil {
 			return commit, &eventError{i, err}
 		}
@@ -163,7 +167,8 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 			continue
 		}
 		c := p.plan.project.cases[batch[i].Type]
-		if err := rows[keys[i]].apply(c, p.plan.byName[c.typ], &batch[i].Envelope); err != nil {
+		err := guarded(p.role(), func() error { return rows[keys[i]].apply(c, p.plan.byName[c.typ], &batch[i].Envelope) })
+		if err != nil {
 			return commit, &eventError{i, err}
 		}
 	}
@@ -176,7 +181,11 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 			}
 			continue
 		}
-		text, err := codec.encode(row.value)
+		var text []byte
+		err := guarded(p.role(), func() (err error) {
+			text, err = codec.encode(row.value)
+			return err
+		})
 		if err != nil {
 			return commit, events.Errorf(events.CodeInternal, "the row %s of %s cannot be written as JSON: %w", key, p.plan.name, err)
 		}

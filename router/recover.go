@@ -20,3 +20,15 @@ func (c *consumer) recover(next message.HandlerFunc) message.HandlerFunc {
 		return next(msg)
 	}
 }
+
+// guarded calls what a declaration brings along outside of the pipeline, and turns a
+// panic into an error with the code PANIC that says where it happened: it must not end
+// the process, and with it all other handlers.
+func guarded(who string, f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = events.Errorf(events.CodePanic, "%s panicked at %s: %v", who, failingFrame(bounded(string(debug.Stack()), 4*maxStack)), r)
+		}
+	}()
+	return f()
+}

@@ -43,7 +43,7 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 			d.firstFailed = time.Now()
 		}
 		asked, wanted := events.RetryDelay(err)
-		if events.IsPermanent(err) || !wanted && policy.RetryIf != nil && !policy.RetryIf(err) {
+		if events.IsPermanent(err) || !wanted && !c.mayPass(d, err) {
 			c.breaker.undecided(d.probe)
 			return nil, err
 		}
@@ -72,6 +72,25 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 	}
 }
 
+// mayPass asks the policy whether another attempt may help.
+func (c *consumer) mayPass(d *delivery, cause error) (may bool) {
+	ask := c.plan.policy.RetryIf
+	if ask == nil {
+		return true
+	}
+	err := guarded("RetryIf", func() error {
+		may = ask(cause)
+		return nil
+	})
+	if err != nil {
+		c.logger.ErrorContext(d, "the policy failed, so the message is poisoned", c.attrs(d, slog.Any("error", err))...)
+	}
+	return may
+}
+
+// longestWait bounds what a handler may ask for with [events.RetryAfter].
+const longestWait = 365 * 24 * time.Hour
+
 // recallFailures reads what former attempts left beside the message.
 func (d *delivery) recallFailures(msg *message.Message) {
 	attempts := msg.Metadata[events.MetaAttempts]
@@ -95,7 +114,7 @@ func (d *delivery) noteFailures(msg *message.Message) {
 func (c *consumer) wait(d *delivery, msg *message.Message, pause time.Duration) {
 	// The layout cuts off what is below a millisecond, and early is worse than late.
 	now := time.Now()
-	due := now.Add(pause + time.Millisecond - 1).Truncate(time.Millisecond)
+	due := now.Add(min(pause, longestWait) + time.Millisecond - 1).Truncate(time.Millisecond)
 	c.pauseFor(d, due.Sub(now))
 	msg.Metadata[events.MetaDue] = due.UTC().Format(events.TimeLayout)
 }

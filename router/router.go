@@ -122,6 +122,7 @@ func New(c Config) (*Router, error) {
 	}
 	r := &Router{config: c, plans: chosen, metrics: c.Metrics, logger: c.Logger, running: make(chan struct{}), stopping: make(chan struct{})}
 	letters := c.Metrics.publisher("poison", c.Transport.QueuePublisher())
+	queues := c.Metrics.publisher("parked", c.Transport.QueuePublisher())
 	isChosen := map[string]bool{}
 	for _, p := range chosen {
 		isChosen[p.name] = true
@@ -130,7 +131,7 @@ func New(c Config) (*Router, error) {
 		if c.Parking != nil && p.policy.Ordered && p.kind != KindProjection {
 			p.calm = newCalm(c.Parking, p.name)
 		}
-		if err := r.add(p, isChosen[p.name], letters); err != nil {
+		if err := r.add(p, isChosen[p.name], letters, queues); err != nil {
 			return nil, err
 		}
 		if c.Letters == nil {
@@ -148,8 +149,8 @@ func New(c Config) (*Router, error) {
 	return r, err
 }
 
-// add prepares one handler.
-func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
+// add prepares one handler. Its letters and what it has parked go into queues.
+func (r *Router) add(p *plan, chosen bool, letters, queues message.Publisher) error {
 	if p.kind == KindProjection {
 		if !chosen {
 			return nil
@@ -181,6 +182,7 @@ func (r *Router) add(p *plan, chosen bool, letters message.Publisher) error {
 		plan:     p,
 		sub:      sub,
 		letters:  letters,
+		queues:   queues,
 		delayed:  r.config.Transport,
 		maxRest:  r.config.MaxRest,
 		inbox:    r.config.Inbox,
@@ -228,17 +230,23 @@ func keyOf(c *events.Catalogue) func(*message.Message) string {
 		if id := msg.Metadata[events.MetaAggregateID]; id != "" {
 			return id
 		}
+		return keyWithin(c, msg)
+	}
+}
+
+// keyWithin asks a message's data for its key. If they make that panic, they have none,
+// and the handler meets the same panic where it counts as a failed attempt.
+func keyWithin(c *events.Catalogue, msg *message.Message) (key string) {
+	_ = guarded("the key", func() error {
 		var e events.Envelope
 		if err := decode(msg, &e); err != nil {
-			return ""
+			return err
 		}
 		v, err := c.DecodeData(e)
-		if err != nil {
-			return ""
+		if k, ok := v.(events.Keyed); ok && err == nil {
+			key = k.AggregateID()
 		}
-		if k, ok := v.(events.Keyed); ok {
-			return k.AggregateID()
-		}
-		return ""
-	}
+		return err
+	})
+	return key
 }

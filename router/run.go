@@ -168,8 +168,14 @@ func (r *Router) declareQueues(ctx context.Context) bool {
 			continue
 		}
 		for failures := 1; ; failures++ {
-			err := i.SubscribeInitialize(d.topic)
+			err := declareQueue(ctx, i, d.topic)
 			if err == nil {
+				break
+			}
+			if events.CodeOf(err) == events.CodeConfig {
+				// The queue stands, and is not as it should be, which no trying mends. The
+				// other handlers need not wait for that.
+				r.logger.ErrorContext(ctx, "queue not declared, its handler gets nothing until that is mended", slog.Any("error", err))
 				break
 			}
 			r.relay.pulse.set(err)
@@ -180,6 +186,19 @@ func (r *Router) declareQueues(ctx context.Context) bool {
 	}
 	r.relay.pulse.ok()
 	return true
+}
+
+// declareQueue declares one queue. A broker that is away may be waited for longer than
+// ctx lasts; the call then ends by itself, at the latest when its subscriber is closed.
+func declareQueue(ctx context.Context, i message.SubscribeInitializer, topic string) error {
+	declared := make(chan error, 1)
+	go func() { declared <- i.SubscribeInitialize(topic) }()
+	select {
+	case err := <-declared:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // announce closes the running channel once every handler consumes.

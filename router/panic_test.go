@@ -1,0 +1,88 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest"
+)
+
+// Whatever a declaration brings along may panic. That is the trouble of its own handler
+// and of nobody else.
+func TestAPanicOfAProjectionHoldsUpNobodyElse(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var mended atomic.Bool
+		panics := func(*row, router.Event[users.Created]) error {
+			if !mended.Load() {
+				panic("boom")
+			}
+			return nil
+		}
+		kit := routertest.Start(t, catalogue(t),
+			router.Project("p", router.Case(panics)),
+			router.Project("by-key", router.CaseBy(func(e router.Event[users.Created]) string { return string(e.Data.Name[0]) }, count)),
+			router.On("h", react))
+		kit.Given(users.Created{UserID: ada})
+		eventually(t, "the others to go on", func() bool { return len(kit.Handled("h")) == 1 })
+		mended.Store(true)
+		eventually(t, "the row", func() bool {
+			var r row
+			return kit.Row("p", ada, &r)
+		})
+	})
+}
+
+// orderPlaced has no key unless it says who placed it.
+type orderPlaced struct {
+	Customer *struct{ ID string }
+}
+
+func (orderPlaced) EventType() string     { return "ORDER_PLACED" }
+func (o orderPlaced) AggregateID() string { return o.Customer.ID }
+
+func TestAPanicOfAKey(t *testing.T) {
+	t.Parallel()
+	c := events.NewCatalogue()
+	if err := c.Aggregate("order", events.EventOf[orderPlaced]()); err != nil {
+		t.Fatal(err)
+	}
+	kit := routertest.Start(t, c, router.On("h", func(context.Context, router.Event[orderPlaced]) error { return nil }, router.Policy{Ordered: true}))
+	kit.Deliver("order.events", "ORDER_PLACED", []byte(`{"type":"ORDER_PLACED","data":{}}`))
+	if n := len(kit.Handled("h")); n != 1 {
+		t.Errorf("the message was handled %d times", n)
+	}
+}
+
+func TestAPanicOfRetryIf(t *testing.T) {
+	t.Parallel()
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error { return errBad },
+		router.Policy{BreakAfter: 1, BreakPause: 100 * time.Millisecond, RetryIf: func(error) bool { panic("boom") }}))
+	kit.Record(created(ada), created(bob))
+	letters := kit.Poisoned("h")
+	if len(letters) != 2 || letters[0].Attempts != 1 || letters[0].Reason != errBad.Error() {
+		t.Errorf("the letters are %+v", letters)
+	}
+}
+
+func TestAHandlerMayAskForAnyPause(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var calls atomic.Int32
+		kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+			calls.Add(1)
+			return events.RetryAfter(math.MaxInt64, errors.New("not in this life"))
+		}))
+		kit.Given(created(ada))
+		eventually(t, "the first attempt", func() bool { return calls.Load() == 1 })
+		time.Sleep(time.Hour) //nolint:forbidigo // The clock is synctest's; nobody sleeps.
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d attempts within an hour", n)
+		}
+	})
+}
