@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"reflect"
 	"slices"
 	"strconv"
@@ -102,6 +103,14 @@ func EventOf[E Data](upcasts ...Upcast) Entry {
 func CommandOf[C Command]() Entry {
 	return func(c *Catalogue, aggregate string) error {
 		var zero C
+		t := reflect.TypeFor[C]()
+		if t.Kind() == reflect.Struct {
+			for i := range t.NumField() {
+				if f := t.Field(i); f.Anonymous {
+					return Errorf(CodeConfig, "the command %s embeds %s, whose fields a sender could not be told of; write them out, or give it a name", t, f.Type)
+				}
+			}
+		}
 		return c.add(&Type{Name: zero.CommandType(), Aggregate: aggregate, Command: true, Schema: 1, Go: reflect.TypeFor[C](), decode: decodeAs[C]})
 	}
 }
@@ -252,15 +261,32 @@ func decodeAs[T any](data json.RawMessage) (any, error) {
 // Apply changes while its fields do not says so with SnapshotVersion.
 func shape(t reflect.Type) string {
 	h := fnv.New64a()
-	_, _ = fmt.Fprint(h, t.String())
-	if t.Kind() == reflect.Struct {
-		for i := range t.NumField() {
-			f := t.Field(i)
-			_, _ = fmt.Fprintf(h, ";%s %s %s", f.Name, f.Type, f.Tag)
-		}
-	}
+	describe(h, t, map[reflect.Type]bool{})
 	if v, ok := reflect.Zero(t).Interface().(interface{ SnapshotVersion() int }); ok {
 		_, _ = fmt.Fprintf(h, "#%d", v.SnapshotVersion())
 	}
 	return strconv.FormatUint(h.Sum64(), 36)
+}
+
+// describe writes all that a type is made of, each struct once.
+func describe(w io.Writer, t reflect.Type, known map[reflect.Type]bool) {
+	_, _ = io.WriteString(w, t.String())
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		describe(w, t.Elem(), known)
+	case reflect.Map:
+		describe(w, t.Key(), known)
+		describe(w, t.Elem(), known)
+	case reflect.Struct:
+		if known[t] {
+			return
+		}
+		known[t] = true
+		for i := range t.NumField() {
+			f := t.Field(i)
+			_, _ = fmt.Fprintf(w, ";%s %s ", f.Name, f.Tag)
+			describe(w, f.Type, known)
+		}
+		_, _ = io.WriteString(w, "}")
+	}
 }

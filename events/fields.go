@@ -2,9 +2,12 @@ package events
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -62,8 +65,51 @@ func kind(t reflect.Type) string {
 	}
 }
 
+// misfit finds the first field whose value its type does not take, or that has a field
+// within that its type does not have.
+func (t *Type) misfit(data json.RawMessage) error {
+	var given map[string]json.RawMessage
+	if t.Go.Kind() != reflect.Struct || json.Unmarshal(data, &given) != nil {
+		return nil
+	}
+	for i := range t.Go.NumField() {
+		f := t.Go.Field(i)
+		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
+		name = cmp.Or(name, f.Name)
+		value, ok := given[name]
+		if !ok || !f.IsExported() || strings.Contains(opts, "string") {
+			continue // The option "string" is about the field, not its type: all of the data shows.
+		}
+		dec := json.NewDecoder(bytes.NewReader(value))
+		dec.DisallowUnknownFields()
+		err := dec.Decode(reflect.New(f.Type).Interface())
+		var wrong *json.UnmarshalTypeError
+		switch {
+		case errors.As(err, &wrong):
+			if wrong.Field != "" {
+				name += "." + wrong.Field
+			}
+			if number, ok := strings.CutPrefix(wrong.Value, "number "); ok {
+				return Invalid(name, "must be a number of the type %s, not %s", wrong.Type, number)
+			}
+			return Invalid(name, "must be %s, not %s", article(kind(wrong.Type)), article(wrong.Value))
+		case err != nil:
+			return Invalid(name, "does not fit: %s", strings.TrimPrefix(err.Error(), "json: "))
+		}
+	}
+	return nil
+}
+
+func article(noun string) string {
+	if noun == "object" || noun == "array" {
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
 // ParseCommand reads the data of a command where it enters: strictly, so that a
-// misspelt or missing field is told to the sender instead of being lost. What is
+// misspelt or missing field is told to the sender instead of being lost; within the
+// value of a field, only what is misspelt. What is
 // wrong with the data is a rejection with the code INVALID and the field's name;
 // an unknown type is an [Error] with the code UNKNOWN_TYPE.
 func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, error) {
@@ -83,15 +129,14 @@ func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, er
 			return nil, Invalid(f.Name, "is missing; %s has the fields %s", name, t.fieldNames())
 		}
 	}
-	for extra := range given {
+	for _, extra := range slices.Sorted(maps.Keys(given)) {
 		return nil, Invalid(extra, "is no field of %s; it has %s", name, t.fieldNames())
+	}
+	if err := t.misfit(data); err != nil {
+		return nil, err
 	}
 	v, err := t.decode(data)
 	if err != nil {
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) {
-			return nil, Invalid(wrong.Field, "must be a %s, not a %s", kind(wrong.Type), wrong.Value)
-		}
 		return nil, Reject(CodeInvalid, "the data of %s does not fit: %s", name, err)
 	}
 	cmd := v.(Command) // CommandOf accepts nothing else.

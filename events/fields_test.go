@@ -115,6 +115,8 @@ func TestParseCommandNamesTheFieldThatIsWrong(t *testing.T) {
 		{"a number for a boolean", "urgent", `1`, "urgent", "must be a boolean, not a number"},
 		{"a list for an object", "to", `["Ada"]`, "to", "object, not a"},
 		{"an object for a list", "texts", `{}`, "texts", "array, not a"},
+		{"a fraction for a whole number", "cents", `1.5`, "cents", "not 1.5"},
+		{"a misspelt field within an object", "to", `{"zipp":"1"}`, "to", `unknown field "zipp"`},
 		{"within an object", "to", `{"name":1}`, "to.name", "must be a string, not a number"},
 		{"within a list", "texts", `["a",1]`, "texts", "must be a string, not a number"},
 		{"too large for its field", "limit", `300`, "limit", "300"},
