@@ -1,0 +1,73 @@
+package events
+
+import (
+	"reflect"
+	"testing"
+)
+
+// Two versions of a program have the same type by its name, which only declarations
+// within functions can show here.
+func TestShapeSeesWhatIsWithin(t *testing.T) {
+	t.Parallel()
+	shapes := map[string]int{}
+	for i, s := range []string{
+		func() string {
+			type inner struct{ Cents int }
+			type state struct{ In inner }
+			return shape(reflect.TypeFor[state]())
+		}(),
+		func() string {
+			type inner struct{ Euros int }
+			type state struct{ In inner }
+			return shape(reflect.TypeFor[state]())
+		}(),
+		func() string {
+			type inner struct{ Euros int }
+			type state struct{ In []inner }
+			return shape(reflect.TypeFor[state]())
+		}(),
+		func() string {
+			type inner struct{ Euros int64 }
+			type state struct{ In []inner }
+			return shape(reflect.TypeFor[state]())
+		}(),
+		func() string {
+			type inner struct{ Euros int }
+			type state struct{ In map[string]*inner }
+			return shape(reflect.TypeFor[state]())
+		}(),
+		func() string {
+			type inner struct{ Cents int }
+			type state struct{ In map[string]*inner }
+			return shape(reflect.TypeFor[state]())
+		}(),
+	} {
+		if first, ok := shapes[s]; ok {
+			t.Errorf("the states %d and %d have the same shape", first, i)
+		}
+		shapes[s] = i
+	}
+	type tree struct{ Children []tree }
+	if shape(reflect.TypeFor[tree]()) != shape(reflect.TypeFor[tree]()) {
+		t.Error("a type has two shapes")
+	}
+}
+
+type base struct {
+	ID string `json:"id"`
+}
+
+type embedding struct {
+	base
+	Name string `json:"name"`
+}
+
+func (embedding) CommandType() string { return "EMBED" }
+func (embedding) AggregateID() string { return "" }
+
+func TestACommandWithAnEmbeddedStruct(t *testing.T) {
+	t.Parallel()
+	if err := NewCatalogue().Aggregate("thing", CommandOf[embedding]()); CodeOf(err) != CodeConfig {
+		t.Errorf("got %v, want CONFIG", err)
+	}
+}
