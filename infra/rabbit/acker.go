@@ -1,6 +1,8 @@
 package rabbit
 
 import (
+	"container/list"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +18,8 @@ const (
 // acker acknowledges the deliveries of one channel in batches: everything up to
 // the low-water mark, below which all are handled, with a single frame. What was
 // handled behind one that is still running waits for it a moment, and is then
-// acknowledged one by one, so that a slow message holds no other back.
+// acknowledged one by one, so that a slow message holds no other back. Nothing is
+// kept of what is acknowledged, however much of it there is behind a slow message.
 //
 // Tags of a channel with one consumer count up from 1.
 type acker struct {
@@ -26,61 +29,37 @@ type acker struct {
 
 	dead atomic.Bool // the channel has ended, and its tags mean nothing any more
 
-	mu     sync.Mutex
-	state  []tagState // by tag, in a ring whose length is a power of two
-	next   uint64     // the tag that comes next
-	low    uint64     // all tags below it are handled
-	top    uint64     // the highest handled tag below low that is not acknowledged; 0 for none
-	behind int        // how many are handled and not acknowledged above low
-	fresh  int        // how many were handled since the last flush
-	seen   uint64     // low at the last tick
+	mu      sync.Mutex
+	running list.List                // the tags that are not handled, in order
+	places  map[uint64]*list.Element // where they are in the list
+	next    uint64                   // the tag that comes next
+	handled []uint64                 // what is handled and not acknowledged
+	fresh   int                      // how many were handled since the last flush
+	seen    uint64                   // the low-water mark at the last tick
 
 	some, full chan struct{} // hold a token when something, or a batch, is handled
 	stop       chan struct{}
 	ended      sync.WaitGroup
 }
 
-type tagState uint8
-
-const (
-	running tagState = iota
-	handled
-	acknowledged
-)
-
 // newAcker makes an acker, which start sets to work.
 func newAcker(ack func(tag uint64, multiple bool) error, prefetch int) *acker {
-	size := 16
-	for size < prefetch {
-		size *= 2
-	}
-	a := &acker{
+	return &acker{
 		ack: ack, batch: max(1, min(ackEvery, prefetch/4)), limit: max(1, prefetch/2),
-		state: make([]tagState, size),
-		next:  1, low: 1,
+		places: make(map[uint64]*list.Element), next: 1,
 		some: make(chan struct{}, 1), full: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
-	return a
 }
 
 // start lets the acker acknowledge by itself until close or die.
 func (a *acker) start() { a.ended.Go(a.run) }
 
-func (a *acker) at(tag uint64) *tagState { return &a.state[tag&uint64(len(a.state)-1)] }
-
-// delivered makes room for a tag. Tags must come in order.
+// delivered takes a tag in. Tags must come in order.
 func (a *acker) delivered(tag uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.next = tag + 1
-	if a.next-a.low <= uint64(len(a.state)) {
-		return
-	}
-	small := a.state
-	a.state = make([]tagState, 2*len(small))
-	for t := a.low; t < tag; t++ {
-		*a.at(t) = small[t&uint64(len(small)-1)]
-	}
+	a.places[tag] = a.running.PushBack(tag)
 }
 
 // settle records how a delivery ended. One that was given up is never
@@ -91,25 +70,27 @@ func (a *acker) settle(tag uint64, ok bool) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if tag < a.low || tag >= a.next {
+	place, ok := a.places[tag]
+	if !ok {
 		return
 	}
-	*a.at(tag) = handled
-	a.behind++
-	for a.low < a.next && *a.at(a.low) != running {
-		if *a.at(a.low) == handled {
-			a.top = a.low
-			a.behind--
-		}
-		*a.at(a.low) = running // The place is used again.
-		a.low++
-	}
+	a.running.Remove(place)
+	delete(a.places, tag)
+	a.handled = append(a.handled, tag)
 	switch a.fresh++; a.fresh {
 	case a.batch:
 		notify(a.full)
 	case 1:
 		notify(a.some)
 	}
+}
+
+// low is the low-water mark: all tags below it are handled.
+func (a *acker) low() uint64 {
+	if first := a.running.Front(); first != nil {
+		return first.Value.(uint64)
+	}
+	return a.next
 }
 
 // run acknowledges until the acker is ended. It sleeps while nothing is handled.
@@ -144,26 +125,7 @@ func (a *acker) run() {
 // flush acknowledges what is due, and returns whether something handled is left.
 // Only one may run at a time, or a later tag could overtake an earlier one.
 func (a *acker) flush(tick, all bool) bool {
-	a.mu.Lock()
-	a.fresh = 0
-	top := a.top
-	a.top = 0
-	var single []uint64
-	if a.behind > 0 && (all || a.behind >= a.limit || tick && a.low == a.seen) {
-		for tag := a.low + 1; tag < a.next; tag++ {
-			if *a.at(tag) == handled {
-				*a.at(tag) = acknowledged
-				single = append(single, tag)
-			}
-		}
-		a.behind = 0
-	}
-	if tick {
-		a.seen = a.low
-	}
-	left := a.behind > 0
-	a.mu.Unlock()
-
+	top, single, left := a.due(tick, all)
 	if a.dead.Load() {
 		return false
 	}
@@ -171,10 +133,37 @@ func (a *acker) flush(tick, all bool) bool {
 	if top > 0 {
 		_ = a.ack(top, true)
 	}
+	// The broker looks for each from the oldest on, so the order makes it cheap.
+	slices.Sort(single)
 	for _, tag := range single {
 		_ = a.ack(tag, false)
 	}
 	return left
+}
+
+// due takes out what flush is to acknowledge: all up to top, if that is not 0, and
+// the single ones.
+func (a *acker) due(tick, all bool) (top uint64, single []uint64, left bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.fresh = 0
+	low := a.low()
+	behind := a.handled[:0]
+	for _, tag := range a.handled {
+		if tag < low {
+			top = max(top, tag)
+		} else {
+			behind = append(behind, tag)
+		}
+	}
+	a.handled = behind
+	if len(behind) > 0 && (all || len(behind) >= a.limit || tick && low == a.seen) {
+		single, a.handled = behind, nil
+	}
+	if tick {
+		a.seen = low
+	}
+	return top, single, len(a.handled) > 0
 }
 
 // die forgets everything: the channel has ended, and the broker delivers anew

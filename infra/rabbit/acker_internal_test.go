@@ -110,3 +110,40 @@ func TestAckerBatches(t *testing.T) {
 		t.Errorf("%d frames for 6,400 deliveries in order, %d left, %q", c.frames, len(c.outstanding), c.broken)
 	}
 }
+
+// However much is handled behind a slow message, a flush looks only at what was
+// handled since the one before, and the acker holds only what is still running.
+func TestAckerForgetsWhatIsBehindASlowMessage(t *testing.T) {
+	t.Parallel()
+	const slow, last, batch = 1, 100_000, 64
+	acked := 0
+	a := newAcker(func(tag uint64, multiple bool) error {
+		if multiple && tag != slow {
+			t.Errorf("everything up to %d is acknowledged, while %d runs", tag, slow)
+		}
+		acked++
+		return nil
+	}, 1024) // not started: the test flushes
+	a.delivered(slow)
+	a.flush(true, false) // The first tick sees where the mark is, and others that it stays.
+	for tag := uint64(slow + 1); tag <= last; tag++ {
+		a.delivered(tag)
+		a.settle(tag, true)
+		if tag%batch != 0 {
+			continue
+		}
+		if looked, holds := len(a.handled), a.running.Len()+len(a.places); looked > batch || holds != 2 {
+			t.Fatalf("after %d messages a flush looks at %d, and %d places are held", tag, looked, holds)
+		}
+		a.flush(true, false)
+	}
+	a.flush(true, false)
+	if acked != last-slow {
+		t.Errorf("%d of %d are acknowledged while the first runs", acked, last-slow)
+	}
+	a.settle(slow, true)
+	a.close()
+	if acked != last || a.running.Len()+len(a.places)+len(a.handled) > 0 {
+		t.Errorf("%d of %d are acknowledged, and something is held: %v", acked, last, a.handled)
+	}
+}
