@@ -179,3 +179,46 @@ func TestCallsEndWithTheirContextsWhileRedisHangs(t *testing.T) {
 		t.Errorf("it took %s to give up", took)
 	}
 }
+
+// A Redis that is away when a handler subscribes is waited for, and everything that
+// the queue needs is made then, also where a part of it stands from before.
+func TestSubscribeWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	for _, ordered := range []bool{false, true} {
+		t.Run(fmt.Sprint("ordered ", ordered), func(t *testing.T) {
+			t.Parallel()
+			srv := brokertest.StartRedis(t)
+			s, ctx := openWith(t, redisdb.Config{URL: srv.URL()}), t.Context()
+			known := redisdb.SubscriberConfig{Topic: "user.commands", Types: []string{"CREATE_USER"}, Queue: "known", Ordered: ordered}
+			if err := subscriber(t, s, known).SubscribeInitialize(""); err != nil {
+				t.Fatal(err)
+			}
+			known.Types = append(known.Types, "RENAME_USER")
+			fresh := redisdb.SubscriberConfig{Topic: "user.commands", Types: []string{"DELETE_USER"}, Queue: "fresh", Ordered: ordered}
+			srv.Kill()
+			outs := map[string]<-chan *message.Message{}
+			for kind, cfg := range map[string]redisdb.SubscriberConfig{"RENAME_USER": known, "DELETE_USER": fresh} {
+				sub := subscriber(t, s, cfg)
+				outs[kind] = must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
+				if events.CodeOf(sub.Ready()) != events.CodeUnavailable {
+					t.Errorf("ready without Redis: %v", sub.Ready())
+				}
+			}
+			srv.Start()
+			for kind, out := range outs {
+				eventually(t, "somebody handles "+kind, func() bool {
+					err := s.Publisher().Publish("user.commands", note(kind, kind, "k"))
+					if code := events.CodeOf(err); err != nil && code != events.CodeUnavailable && code != events.CodeUnhandled {
+						t.Fatal(err)
+					}
+					return err == nil
+				})
+				msg := next(t, out)
+				if msg.UUID != kind {
+					t.Errorf("got %s; want %s", msg.UUID, kind)
+				}
+				msg.Ack()
+			}
+		})
+	}
+}

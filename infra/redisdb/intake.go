@@ -36,27 +36,13 @@ type batch struct {
 // read reads entries until ctx is over: first what dead consumers left, then new
 // ones. Errors are waited out.
 func (in *intake) read(ctx context.Context) {
-	retry, failed := minRetry, false
+	failed := false
 	for ctx.Err() == nil {
-		err := in.readOnce(ctx, failed)
-		if ctx.Err() != nil {
-			return
-		}
-		in.sub.note(err)
-		if failed = err != nil; !failed {
-			retry = minRetry
-			continue
-		}
-		if strings.Contains(err.Error(), "NOGROUP") {
-			// The group or its stream was deleted, or Redis has lost it.
-			in.sub.of.log.WarnContext(ctx, "the consumer group is gone and is made again")
-			_ = in.sub.of.prepare(ctx, in.sub.topic) // Its failure shows in the next read.
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(retry):
-		}
-		retry = min(2*retry, maxRetry)
+		in.sub.persist(ctx, func() error {
+			err := in.readOnce(ctx, failed)
+			failed = err != nil
+			return err
+		})
 	}
 }
 

@@ -112,19 +112,20 @@ func (s *Subscriber) streams(topic string) []string {
 
 // Subscribe starts to consume. The channel is closed when the subscription ends:
 // by Drain, Close, or the end of ctx, which gives running handlers five seconds.
-// It never ends by an error: what goes wrong is tried again with backoff, and
-// Ready says why nothing comes.
+// It never ends by an error: what goes wrong, also at its beginning if Redis is
+// away then, is tried again with backoff, and Ready says why nothing comes.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	topic = s.topic(topic)
-	if err := s.prepare(ctx, topic); err != nil {
-		return nil, err
+	unprepared := s.prepare(ctx, topic)
+	if unprepared != nil && events.CodeOf(unprepared) != events.CodeUnavailable {
+		return nil, unprepared
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, events.Errorf(events.CodeShuttingDown, "the subscriber of %s is closed", s.cfg.Queue)
 	}
-	sub := newSubscription(s, topic)
+	sub := newSubscription(s, topic, unprepared)
 	s.open = append(s.open, sub)
 	go func() {
 		select {

@@ -2,6 +2,7 @@ package redisdb
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,7 +76,9 @@ type subscription struct {
 	fail error // why nothing is consumed, nil while it is
 }
 
-func newSubscription(of *Subscriber, topic string) *subscription {
+// newSubscription starts a subscription. If its queue could not be prepared, it is
+// told why, and prepares it once that has passed.
+func newSubscription(of *Subscriber, topic string, unprepared error) *subscription {
 	sub := &subscription{
 		of: of, store: of.store, topic: topic, streams: of.streams(topic),
 		out: make(chan *message.Message), ended: make(chan struct{}),
@@ -89,6 +92,7 @@ func newSubscription(of *Subscriber, topic string) *subscription {
 		Stale:  func(d delivery) bool { return d.term.over.Load() },
 	}, sub.out)
 	sub.care = newCaretaker(sub)
+	sub.note(unprepared)
 	sub.readers.Go(sub.consume)
 	sub.readers.Go(sub.moveDue)
 	return sub
@@ -97,6 +101,9 @@ func newSubscription(of *Subscriber, topic string) *subscription {
 // consume reads until intake ends. Where order across instances is asked for, it
 // reads only while this instance leads.
 func (sub *subscription) consume() {
+	if sub.trouble() != nil {
+		sub.persist(sub.intake, func() error { return sub.of.prepare(sub.intake, sub.topic) })
+	}
 	if !sub.of.cfg.Ordered {
 		sub.serve(sub.intake)
 		return
@@ -173,6 +180,30 @@ func (sub *subscription) drain(ctx context.Context) error {
 	})
 	<-sub.ended
 	return sub.err
+}
+
+// persist repeats f, with backoff, until it succeeds or ctx is over. Why it fails
+// shows in Ready. A consumer group that is gone is made again.
+func (sub *subscription) persist(ctx context.Context, f func() error) {
+	for retry := minRetry; ctx.Err() == nil; retry = min(2*retry, maxRetry) {
+		err := f()
+		if ctx.Err() != nil {
+			return
+		}
+		sub.note(err)
+		if err == nil {
+			return
+		}
+		if text := err.Error(); strings.Contains(text, "NOGROUP") || strings.Contains(text, "no such key") {
+			// The group or its stream was deleted, or Redis has lost it.
+			sub.of.log.WarnContext(ctx, "the consumer group is gone and is made again")
+			_ = sub.of.prepare(ctx, sub.topic) // Its failure shows in the next try.
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retry):
+		}
+	}
 }
 
 // note keeps why nothing is consumed, and tells of changes.
