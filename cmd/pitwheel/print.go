@@ -168,7 +168,7 @@ func (p printer) table(head []string, rows [][]string) error {
 func row(cells []string) table.Row {
 	out := make(table.Row, len(cells))
 	for i, c := range cells {
-		out[i] = c
+		out[i] = safeText(c, false) // Much of what is shown comes from other services.
 	}
 	return out
 }

@@ -64,6 +64,17 @@ func TestPrintList(t *testing.T) {
 	}
 }
 
+// Ids and names may come from anywhere. No terminal obeys them.
+func TestTablesAreSafe(t *testing.T) {
+	t.Parallel()
+	got := printed(t, formatTable, func(p printer) error {
+		return printList(p, []string{"a\nb\x1b[31m\u009b"}, column[string]{"name", func(s string) string { return s }})
+	})
+	if diff := cmp.Diff("NAME\na b\uFFFD[31m\uFFFD\n", got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestStream(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
