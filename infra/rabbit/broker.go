@@ -92,7 +92,11 @@ func (b *Broker) Ready() error {
 // the context of one of them is over. It waits while there is no connection and
 // while the broker takes nothing. Any number of goroutines may call it, and calls
 // do not wait for one another. Messages of one call are sent in their order, and
-// so are those of calls that follow one another. The codes of its errors:
+// so are those of calls that follow one another. One that the broker refuses for a
+// while is sent again and comes behind later ones of its call, which the broker had
+// taken before its refusal was known: so a queue that is full and rejects (a policy
+// with max-length and reject-publish), or has no leader, breaks the order. The codes
+// of its errors:
 //
 //   - UNHANDLED: no queue takes a command (topic *.commands) of that type
 //   - UNAVAILABLE: not published, as there is no connection or the broker blocks
