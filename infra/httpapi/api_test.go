@@ -134,7 +134,11 @@ func TestIdsOfACommand(t *testing.T) {
 			t.Parallel()
 			b := &bus{}
 			h := handler(t, func(c *httpapi.Config) { c.Commands = b })
-			if w := call(h, "POST", "/v1/commands/CREATE_USER", ada, "Idempotency-Key", tc.key, "X-Correlation-Id", tc.correlation); w.Code != 202 {
+			headers := []string{"X-Correlation-Id", tc.correlation}
+			if tc.key != "" {
+				headers = append(headers, "Idempotency-Key", tc.key)
+			}
+			if w := call(h, "POST", "/v1/commands/CREATE_USER", ada, headers...); w.Code != 202 {
 				t.Fatalf("%d %s", w.Code, w.Body)
 			}
 			o := b.sent[0]
@@ -334,6 +338,19 @@ func TestTraceContextOfACommand(t *testing.T) {
 		h := handler(t, func(c *httpapi.Config) { c.Commands = b })
 		if w := call(h, "POST", "/v1/commands/CREATE_USER", ada, "Traceparent", given); w.Code != 202 || b.sent[0].Traceparent != want {
 			t.Errorf("%q: %d, sent with %q, want %q", given, w.Code, b.sent[0].Traceparent, want)
+		}
+	}
+}
+
+// An empty key is a variable that was not set: the command could not be sent again.
+func TestAnEmptyIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"", " ", `""`} {
+		b := &bus{}
+		h := handler(t, func(c *httpapi.Config) { c.Commands = b })
+		w := call(h, "POST", "/v1/commands/CREATE_USER", ada, "Idempotency-Key", key)
+		if e, _ := decode(t, w)["error"].(map[string]any); w.Code != 400 || e["code"] != "INVALID" || len(b.sent) > 0 {
+			t.Errorf("%q: %d %s", key, w.Code, w.Body)
 		}
 	}
 }

@@ -31,6 +31,11 @@ func (a *api) command(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(headerIdempotencyKey, options.ID)
 	w.Header().Set(headerCorrelationID, options.CorrelationID)
 
+	if _, given := r.Header[headerIdempotencyKey]; given && keyOf(r) == "" {
+		a.failed(w, r, events.Errorf(events.CodeInvalid, "the header %s is empty", headerIdempotencyKey).
+			WithHint("leave it out, or give the command an id, so that it can be sent again"))
+		return
+	}
 	wait, err := waitOf(r)
 	if err != nil {
 		a.failed(w, r, err)
@@ -113,14 +118,19 @@ func (a *api) refused(w http.ResponseWriter, r *http.Request, o events.SendOptio
 // commandID is the caller's key as a UUID, or a new one. The quotes that a
 // structured header has (RFC 9651) are not part of the key.
 func commandID(r *http.Request) string {
+	if key := keyOf(r); key != "" {
+		return events.NormalizeID(key)
+	}
+	return events.NewID()
+}
+
+// keyOf is the idempotency key as the caller wrote it, without quotes.
+func keyOf(r *http.Request) string {
 	key := strings.TrimSpace(r.Header.Get(headerIdempotencyKey))
 	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
 		key = key[1 : len(key)-1]
 	}
-	if key == "" {
-		return events.NewID()
-	}
-	return events.NormalizeID(key)
+	return key
 }
 
 // correlationID is the caller's, or a new one where it has none that is fit for
