@@ -13,27 +13,40 @@
 -- Reply: the outcome stored before under this command (a string, and nothing is
 -- written); or -1: everything is written; or the aggregate's version, which is
 -- not the expected one, and nothing is written.
+--
+-- Redis does not take back what a script that fails has written. So all reading,
+-- which finds a key that holds something else, comes first. The outcome is the first write, as
+-- Redis may refuse its argument or, out of memory, whatever is written first; later
+-- writes of a script are let through. Then only the first entry can be refused: if
+-- the stream is further than it should be, or no stream. The outcome, which was not
+-- there before, is taken back then. The ids that follow are larger, and what takes one
+-- takes them all.
 
 local stored = redis.call('GET', KEYS[1])
 if stored then
   return stored
 end
-
+local next -- the position of the next event
 if #ARGV > 3 then
   local version = redis.call('LLEN', KEYS[2])
   if version ~= tonumber(ARGV[1]) then
     return version
   end
-  local position = tonumber(redis.call('GET', KEYS[3]) or 0)
-  -- The entry is the first write: if the stream refuses the id, nothing is done.
-  for i = 4, #ARGV, 3 do
-    position = position + 1
-    local at = string.format('%.0f', position)
-    redis.call('XADD', KEYS[4], at .. '-0', 't', ARGV[i], 'h', ARGV[i + 1], 'd', ARGV[i + 2])
-    redis.call('RPUSH', KEYS[2], at)
-  end
-  redis.call('SET', KEYS[3], string.format('%.0f', position))
+  next = tonumber(redis.call('GET', KEYS[3]) or 0) + 1
 end
 
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2])
+for i = 4, #ARGV, 3 do
+  local at = string.format('%.0f', next)
+  local added = redis.pcall('XADD', KEYS[4], at .. '-0', 't', ARGV[i], 'h', ARGV[i + 1], 'd', ARGV[i + 2])
+  if type(added) == 'table' then
+    redis.call('DEL', KEYS[1])
+    return added
+  end
+  redis.call('RPUSH', KEYS[2], at)
+  next = next + 1
+end
+if next then
+  redis.call('SET', KEYS[3], string.format('%.0f', next - 1))
+end
 return -1

@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
 )
 
 func TestAppendAndLoad(t *testing.T) {
@@ -86,6 +89,50 @@ func TestAppendRefusesWhatWouldLeaveAHole(t *testing.T) {
 		}
 		if v := must[events.History](t)(s.Load(t.Context(), "user", id, "")).Version(); v != 0 {
 			t.Errorf("version %d is stored", v)
+		}
+	})
+}
+
+// What Redis refuses in the middle of an append leaves nothing behind, not even the
+// outcome: the command may be sent again when that is mended.
+func TestARefusedAppendLeavesNothing(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		s, ctx := openWith(t, redisdb.Config{URL: url, Namespace: ns, Partitions: 1}), t.Context()
+		log, a := ns+":{p0}:log", decision("u", events.NewID(), 0, 3)
+		add := func() error {
+			return s.Client().XAdd(ctx, &redis.XAddArgs{Stream: log, ID: "7-0", Values: []string{"a", "b"}}).Err()
+		}
+		set := func(key, value string) func() error {
+			return func() error { return s.Client().Set(ctx, key, value, 0).Err() }
+		}
+		for name, c := range map[string]struct {
+			key   string
+			spoil func() error
+		}{
+			"a log that is further": {log, add},
+			"no log":                {log, set(log, "x")},
+			"no index":              {ns + ":{p0}:index:user:u", set(ns+":{p0}:index:user:u", "x")},
+			"no position":           {ns + ":{p0}:end", set(ns+":{p0}:end", "x")},
+		} {
+			if err := c.spoil(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Append(ctx, a); err == nil {
+				t.Errorf("%s: it is stored", name)
+			}
+			if err := s.Client().Del(ctx, c.key).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if left := must[[]string](t)(s.Client().Keys(ctx, ns+":{p0}:[^t]*").Result()); len(left) > 0 { // All but touch.
+				t.Errorf("%s: %q are left", name, left)
+			}
+		}
+		must[events.Outcome](t)(s.Append(ctx, a))
+		if v := must[events.History](t)(s.Load(ctx, "user", "u", "")).Version(); v != 3 {
+			t.Errorf("version %d; want 3", v)
 		}
 	})
 }

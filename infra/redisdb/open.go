@@ -41,8 +41,8 @@ type Config struct {
 	// Guest does not make a store where there is none, and takes it for one with
 	// [DefaultPartitions]: whoever only looks settles nothing.
 	Guest bool
-	// OutcomeTTL is how long the outcome of a command is kept after it ended.
-	// 0: [DefaultOutcomeTTL].
+	// OutcomeTTL is how long the outcome of a command is kept after it ended; at
+	// least a millisecond. 0: [DefaultOutcomeTTL].
 	OutcomeTTL time.Duration
 	// InboxTTL is how long it is remembered at least that a message was handled; at
 	// least a second. 0: [DefaultInboxTTL].
@@ -210,8 +210,8 @@ func validate(cfg *Config) error {
 	if cfg.Partitions < 0 || cfg.Partitions > MaxPartitions {
 		return events.Errorf(events.CodeConfig, "%d partitions are wanted; it must be 1 to %d", cfg.Partitions, MaxPartitions)
 	}
-	if cfg.OutcomeTTL < 0 || cfg.InboxTTL < 0 || cfg.InboxTTL > 0 && cfg.InboxTTL < time.Second {
-		return events.Errorf(events.CodeConfig, "outcomes are to be kept for %s and inbox entries for %s; the one cannot be negative, the other is at least 1s", cfg.OutcomeTTL, cfg.InboxTTL)
+	if cfg.OutcomeTTL != 0 && cfg.OutcomeTTL < time.Millisecond || cfg.InboxTTL != 0 && cfg.InboxTTL < time.Second {
+		return events.Errorf(events.CodeConfig, "outcomes are to be kept for %s and inbox entries for %s; it must be at least 1ms and 1s", cfg.OutcomeTTL, cfg.InboxTTL)
 	}
 	if cfg.OutcomeTTL == 0 {
 		cfg.OutcomeTTL = DefaultOutcomeTTL

@@ -30,6 +30,8 @@ func TestWrongSettingsAreFoundAtOnce(t *testing.T) {
 		"cluster database": {redisdb.Config{URL: "redis://u:secret@a,b/3"}, "PITWHEEL_REDIS_URL"},
 		"namespace":        {redisdb.Config{URL: "redis://localhost", Namespace: "a{b}"}, "PITWHEEL_NAMESPACE"},
 		"partitions":       {redisdb.Config{URL: "redis://localhost", Partitions: -1}, "partitions"},
+		"outcome TTL":      {redisdb.Config{URL: "redis://localhost", OutcomeTTL: 500 * time.Microsecond}, "outcomes"},
+		"inbox TTL":        {redisdb.Config{URL: "redis://localhost", InboxTTL: time.Millisecond}, "inbox"},
 		"durability":       {redisdb.Config{URL: "redis://localhost", Durability: "eternal"}, "durability"},
 	} {
 		t.Run(name, func(t *testing.T) {
