@@ -67,9 +67,8 @@ func kind(t reflect.Type) string {
 
 // misfit finds the first field whose value its type does not take, or that has a field
 // within that its type does not have.
-func (t *Type) misfit(data json.RawMessage) error {
-	var given map[string]json.RawMessage
-	if t.Go.Kind() != reflect.Struct || json.Unmarshal(data, &given) != nil {
+func (t *Type) misfit(given map[string]json.RawMessage) error {
+	if t.Go.Kind() != reflect.Struct {
 		return nil
 	}
 	for i := range t.Go.NumField() {
@@ -122,17 +121,18 @@ func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, er
 	if err := json.Unmarshal(data, &given); err != nil || given == nil {
 		return nil, Reject(CodeInvalid, "the data of %s is no JSON object: it must hold %s", name, t.fieldNames())
 	}
+	extra := maps.Clone(given)
 	for _, f := range t.Fields() {
 		v, ok := given[f.Name]
-		delete(given, f.Name)
+		delete(extra, f.Name)
 		if f.Required && (!ok || bytes.Equal(v, []byte("null"))) {
 			return nil, Invalid(f.Name, "is missing; %s has the fields %s", name, t.fieldNames())
 		}
 	}
-	for _, extra := range slices.Sorted(maps.Keys(given)) {
+	for _, extra := range slices.Sorted(maps.Keys(extra)) {
 		return nil, Invalid(extra, "is no field of %s; it has %s", name, t.fieldNames())
 	}
-	if err := t.misfit(data); err != nil {
+	if err := t.misfit(given); err != nil {
 		return nil, err
 	}
 	v, err := t.decode(data)

@@ -48,8 +48,8 @@ func TestShapeSeesWhatIsWithin(t *testing.T) {
 		shapes[s] = i
 	}
 	type tree struct{ Children []tree }
-	if shape(reflect.TypeFor[tree]()) != shape(reflect.TypeFor[tree]()) {
-		t.Error("a type has two shapes")
+	if s := shape(reflect.TypeFor[tree]()); s == "" { // It has an end.
+		t.Error("a type that holds itself has no shape")
 	}
 }
 
