@@ -23,7 +23,7 @@ type Field struct {
 // is required unless its JSON tag says omitempty.
 func (t *Type) Fields() []Field {
 	var out []Field
-	if t.Go.Kind() != reflect.Struct {
+	if _, own := reflect.New(t.Go).Interface().(json.Unmarshaler); own || t.Go.Kind() != reflect.Struct {
 		return nil
 	}
 	for i := range t.Go.NumField() {
@@ -108,9 +108,9 @@ func article(noun string) string {
 
 // ParseCommand reads the data of a command where it enters: strictly, so that a
 // misspelt or missing field is told to the sender instead of being lost; within the
-// value of a field, only what is misspelt. What is
-// wrong with the data is a rejection with the code INVALID and the field's name;
-// an unknown type is an [Error] with the code UNKNOWN_TYPE.
+// value of a field, only what is misspelt. What is wrong with the data is a rejection
+// with the code INVALID and the field's name; an unknown type is an [Error] with the
+// code UNKNOWN_TYPE.
 func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, error) {
 	t, ok := c.types[name]
 	if !ok || !t.Command {
@@ -129,8 +129,8 @@ func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, er
 			return nil, Invalid(f.Name, "is missing; %s has the fields %s", name, t.fieldNames())
 		}
 	}
-	for _, extra := range slices.Sorted(maps.Keys(extra)) {
-		return nil, Invalid(extra, "is no field of %s; it has %s", name, t.fieldNames())
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		return nil, Invalid(name, "is no field of %s; it has %s", t.Name, t.fieldNames())
 	}
 	if err := t.misfit(given); err != nil {
 		return nil, err
