@@ -112,7 +112,8 @@ func (c *caretaker) ours() []string {
 	return c.names
 }
 
-// look says that our consumers live, and looks for those of others that do not.
+// look says that our consumers live, and looks for those of others that do not. An
+// heir that has nothing left is no longer ours, and is then buried like any other.
 func (c *caretaker) look(ctx context.Context) error {
 	ours := c.ours()
 	if len(ours) == 0 {
@@ -132,8 +133,13 @@ func (c *caretaker) look(ctx context.Context) error {
 		for _, entry := range list {
 			fields, _ := entry.([]any)
 			name, ok := fieldOf(fields, "name")
-			if !ok || slices.Contains(c.ours(), name) {
+			if at := slices.Index(c.ours(), name); !ok || at == 0 {
 				continue
+			} else if at > 0 {
+				if pendingOf(fields) > 0 {
+					continue
+				}
+				c.disown(name)
 			}
 			if err := c.judge(ctx, stream, name); err != nil {
 				return err
@@ -141,6 +147,17 @@ func (c *caretaker) look(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// pendingOf returns how many entries a consumer has read and not acknowledged.
+func pendingOf(consumer []any) int64 {
+	for i := 0; i+1 < len(consumer); i += 2 {
+		if text(consumer[i]) == "pending" {
+			n, _ := consumer[i+1].(int64)
+			return n
+		}
+	}
+	return 0
 }
 
 // judge decides whether another consumer is gone: it said good-bye, or gave no

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -279,6 +280,23 @@ func TestRead(t *testing.T) {
 		must[events.Outcome](t)(s.Append(ctx, decision("late", events.NewID(), 0, 1)))
 		if n := <-woken; n != 1 {
 			t.Errorf("a waiting reader got %d events; want 1", n)
+		}
+	})
+}
+
+// What is no event may be anything, and is not shown in an error.
+func TestReadOfWhatIsNoEvent(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		s, ctx := openIn(t, url, ns), t.Context()
+		if err := s.Client().XAdd(ctx, &redis.XAddArgs{Stream: ns + ":{p3}:log", ID: "7-0", Values: []string{"password", "secret"}}).Err(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Read(ctx, nil, 10, 0)
+		if events.CodeOf(err) != events.CodeUndecodable || !strings.Contains(err.Error(), "7-0") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("got %v; want UNDECODABLE with the entry's id alone", err)
 		}
 	})
 }

@@ -134,7 +134,7 @@ func decodeEntries(out []events.Recorded, partition int, entries []any) ([]event
 			fields, _ = pair[1].([]any)
 		}
 		if len(fields) < 6 {
-			return nil, events.Errorf(events.CodeUndecodable, "partition %d of the log holds an entry that is no event: %v", partition, pair)
+			return nil, events.Errorf(events.CodeUndecodable, "partition %d of the log holds an entry that is no event: %s", partition, entryID(entry))
 		}
 		e, err := decodeFields(partition, pair[0], fields[1], fields[3], fields[5])
 		if err != nil {

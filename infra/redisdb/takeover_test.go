@@ -99,3 +99,23 @@ func TestARevivedConsumerIsLeftAlone(t *testing.T) {
 		msg.Ack()
 	})
 }
+
+// What takes over messages under a name of its own is gone when they are settled.
+func TestAnHeirIsBuriedWhenItIsDone(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		ns := brokertest.Namespace(t)
+		brokertest.CleanRedis(t, url, ns)
+		s, ctx := openIn(t, url, ns), t.Context()
+		cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Ordered: true} // A leader need not wait until others are silent.
+		inherited(t, s, ns, cfg, "dead", "1", "2")
+		out := must[<-chan *message.Message](t)(subscriber(t, s, cfg).Subscribe(ctx, ""))
+		publishAll(t, s, "3")
+		for range 3 {
+			next(t, out).Ack()
+		}
+		eventually(t, "only the reading consumer is left", func() bool {
+			return len(must[[]redis.XInfoConsumer](t)(s.Client().XInfoConsumers(ctx, ns+":user.events", "q").Result())) == 1
+		})
+	})
+}
