@@ -77,10 +77,11 @@ func (c *caretaker) begin(ctx context.Context, t *term) {
 	c.names = []string{t.consumer}
 	c.mu.Unlock()
 	c.leave(before)
-	_ = c.look(ctx) // A failure shows in the next read.
 	if !c.sub.of.cfg.Ordered {
+		_ = c.look(ctx) // What is found later is taken over later. A failure shows in the next read.
 		return
 	}
+	c.sub.persist(ctx, func() error { return c.look(ctx) })
 	// The one who led before may have had a read under way when it lost the lead.
 	for _, stream := range c.sub.streams {
 		if len(c.gone(stream)) > 0 {
@@ -104,6 +105,15 @@ func (c *caretaker) disown(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.names = slices.DeleteFunc(slices.Clone(c.names), func(n string) bool { return n == name })
+}
+
+// abandon takes away consumers of a stream that have got entries which we have not,
+// since a reply was lost. They are to be taken over like those of others.
+func (c *caretaker) abandon(stream string, names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.names = slices.DeleteFunc(slices.Clone(c.names), func(n string) bool { return slices.Contains(names, n) })
+	c.dead[stream] = slices.Concat(c.dead[stream], names)
 }
 
 func (c *caretaker) ours() []string {
@@ -136,7 +146,7 @@ func (c *caretaker) look(ctx context.Context) error {
 			if at := slices.Index(c.ours(), name); !ok || at == 0 {
 				continue
 			} else if at > 0 {
-				if pendingOf(fields) > 0 {
+				if pending, _ := valueOf(fields, "pending"); pending != int64(0) {
 					continue
 				}
 				c.disown(name)
@@ -147,17 +157,6 @@ func (c *caretaker) look(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// pendingOf returns how many entries a consumer has read and not acknowledged.
-func pendingOf(consumer []any) int64 {
-	for i := 0; i+1 < len(consumer); i += 2 {
-		if text(consumer[i]) == "pending" {
-			n, _ := consumer[i+1].(int64)
-			return n
-		}
-	}
-	return 0
 }
 
 // judge decides whether another consumer is gone: it said good-bye, or gave no
@@ -189,8 +188,12 @@ func (c *caretaker) judge(ctx context.Context, stream, consumer string) error {
 	return nil
 }
 
-// forgive drops all suspicion: when Redis was away, nobody could give a sign.
+// forgive drops all suspicion: when Redis was away, nobody could give a sign. Who
+// leads does not go by signs, and must take over all before it reads on.
 func (c *caretaker) forgive() {
+	if c.leading.Load() {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.suspects)

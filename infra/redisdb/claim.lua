@@ -7,21 +7,27 @@
 -- ARGV[4] limit of the entries in one reply
 --
 -- Reply: entries as XREADGROUP gives them, the oldest first; an empty list only
--- if nothing is left.
+-- if nothing is left. Done again, because the reply was lost, it replies the same.
 
-while true do
-  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[4], ARGV[2])
-  if #pending == 0 then
-    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
-    return {}
-  end
+local function take(from)
+  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[4], from)
   local ids = {}
   for i = 1, #pending do
     ids[i] = pending[i][1]
   end
-  -- Entries that are no longer in the stream are dropped by XCLAIM.
-  local entries = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, unpack(ids))
-  if #entries > 0 then
-    return entries
+  if #ids == 0 then
+    return ids, false
   end
+  -- Entries that are no longer in the stream are dropped by XCLAIM.
+  return redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, unpack(ids)), true
 end
+
+-- The new one has something already only if this is done again.
+local entries, more = take(ARGV[3]), true
+while #entries == 0 and more do
+  entries, more = take(ARGV[2])
+end
+if #entries == 0 then
+  redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+end
+return entries

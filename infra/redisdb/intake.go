@@ -111,53 +111,51 @@ func (in *intake) readLost(ctx context.Context) error {
 	return nil
 }
 
-// takeOver claims what consumers that are gone have read and not settled.
+// takeOver claims what consumers that are gone have read and not settled. Nothing
+// of a stream is handed on before all of it is claimed, and so in order.
 func (in *intake) takeOver(ctx context.Context) error {
 	for _, stream := range in.streams {
 		entries, err := in.claimAll(ctx, stream)
-		if len(entries) > 0 {
-			slices.SortFunc(entries, func(a, b any) int { return compareIDs(entryID(a), entryID(b)) })
-			in.sub.of.log.InfoContext(ctx, "messages of a consumer that is gone are taken over", "stream", stream, "messages", len(entries))
-			if err := in.hand(ctx, stream, entries); err != nil {
-				return err
-			}
-		}
 		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			continue
+		}
+		slices.SortFunc(entries, func(a, b any) int { return compareIDs(entryID(a), entryID(b)) })
+		in.sub.of.log.InfoContext(ctx, "messages of a consumer that is gone are taken over", "stream", stream, "messages", len(entries))
+		if err := in.hand(ctx, stream, entries); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// claimAll returns what it could claim, also if it then failed.
-func (in *intake) claimAll(ctx context.Context, stream string) (all []any, err error) {
+// claimAll claims everything, each part under a name of its own: if it fails, these
+// heirs are dead as well, and what they have got is claimed from them next time.
+func (in *intake) claimAll(ctx context.Context, stream string) ([]any, error) {
+	var all []any
+	var heirs []string
 	for _, gone := range in.sub.care.gone(stream) {
-		for {
-			entries, err := in.claim(ctx, stream, gone)
+		for more := true; more; {
+			heir := events.NewID()
+			in.sub.care.adopt(heir)
+			heirs = append(heirs, heir)
+			reply, err := in.sub.store.run(ctx, in.sub.store.scripts.claim, []string{stream}, in.sub.of.cfg.Queue, gone, heir, entriesAtOnce)
 			if err != nil {
-				return all, err
+				in.sub.care.abandon(stream, heirs)
+				return nil, err
 			}
-			if len(entries) == 0 {
-				break
-			}
+			entries, _ := reply.([]any)
 			all = append(all, entries...)
+			if more = len(entries) > 0; !more {
+				in.sub.care.disown(heir)
+				heirs = heirs[:len(heirs)-1]
+			}
 		}
 		in.sub.care.buried(stream, gone)
 	}
 	return all, nil
-}
-
-// claim takes over entries of a consumer that is gone, under a name of their own:
-// if the reply is lost, that name stays silent, and is found dead in its turn.
-func (in *intake) claim(ctx context.Context, stream, gone string) ([]any, error) {
-	heir := events.NewID()
-	in.sub.care.adopt(heir)
-	reply, err := in.sub.store.run(ctx, in.sub.store.scripts.claim, []string{stream}, in.sub.of.cfg.Queue, gone, heir, entriesAtOnce)
-	entries, _ := reply.([]any)
-	if len(entries) == 0 {
-		in.sub.care.disown(heir)
-	}
-	return entries, err
 }
 
 // hand passes entries on to take.

@@ -2,6 +2,8 @@ package redisdb_test
 
 import (
 	"fmt"
+	"io"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -98,6 +100,62 @@ func TestARevivedConsumerIsLeftAlone(t *testing.T) {
 		}
 		msg.Ack()
 	})
+}
+
+// A leader takes over what the one before it has left before it reads anything newer,
+// whatever the network does meanwhile.
+func TestATakeoverThatFailsKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	isClaim := func(args []any) bool { return len(args) == 8 && args[4] == "q" }
+	isLook := func(args []any) bool { return args[0] == "xinfo" }
+	for name, c := range map[string]struct {
+		of       func(args []any) bool // commands whose replies are lost:
+		from, to int32                 // these, counted from 1
+	}{
+		"a claim is repeated":        {isClaim, 1, 1},
+		"the next claim is repeated": {isClaim, 2, 2},
+		"a claim fails":              {isClaim, 1, 3}, // After three tries a command is given up.
+		"the next claim fails":       {isClaim, 2, 4},
+		"the last claim fails":       {isClaim, 3, 8},
+		"nobody can be looked for":   {isLook, 1, 7},
+		"nothing can be done":        {func(args []any) bool { return isClaim(args) || isLook(args) }, 3, 12},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onEach(t, func(t *testing.T, url string) {
+				ns := brokertest.Namespace(t)
+				brokertest.CleanRedis(t, url, ns)
+				s, other, ctx := openIn(t, url, ns), openIn(t, url, ns), t.Context()
+				cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Ordered: true}
+				var ids []string
+				for n := range 300 { // More than one claim takes.
+					ids = append(ids, fmt.Sprint(n))
+				}
+				inherited(t, s, ns, cfg, "dead", ids...)
+				publishAll(t, s, "new")
+				var done atomic.Int32
+				other.Client().AddHook(hook{after: func(cmd redis.Cmder) {
+					if cmd.Err() != nil || !c.of(cmd.Args()) {
+						return
+					}
+					if n := done.Add(1); n >= c.from && n <= c.to {
+						cmd.SetErr(io.EOF)
+					}
+				}})
+				out := must[<-chan *message.Message](t)(subscriber(t, other, cfg).Subscribe(ctx, ""))
+				for _, want := range append(ids, "new") {
+					msg := next(t, out)
+					if msg.UUID != want {
+						t.Fatalf("got %s; want %s", msg.UUID, want)
+					}
+					msg.Ack()
+				}
+				if done.Load() < c.to {
+					t.Errorf("only %d such commands were sent", done.Load())
+				}
+			})
+		})
+	}
 }
 
 // What takes over messages under a name of its own is gone when they are settled.

@@ -96,12 +96,17 @@ func cutNetstring(s string) (value, rest string, ok bool) {
 
 // fieldOf returns the text of a field in a flat list of names and values.
 func fieldOf(fields []any, name string) (string, bool) {
+	value, ok := valueOf(fields, name)
+	return text(value), ok
+}
+
+func valueOf(fields []any, name string) (any, bool) {
 	for i := 0; i+1 < len(fields); i += 2 {
 		if text(fields[i]) == name {
-			return text(fields[i+1]), true
+			return fields[i+1], true
 		}
 	}
-	return "", false
+	return nil, false
 }
 
 func text(v any) string {
