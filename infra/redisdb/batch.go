@@ -15,8 +15,9 @@ import (
 const (
 	callsInFlight = 2   // pipelines under way at once
 	callsAtOnce   = 256 // calls in one pipeline
-	postsAtOnce   = 64  // publishes in one pipeline, of up to postSize messages each
-	postSize      = 512
+	postsAtOnce   = 64  // publishes in one pipeline, of up to postSize messages
+	postSize      = 512 // and postBytes each
+	postBytes     = 1 << 20
 
 	flushTries = 3
 	flushPause = 20 * time.Millisecond // before the second try, twice that before the third

@@ -13,9 +13,10 @@ import (
 )
 
 // Publisher returns a publisher to topics, each of them a stream. The messages of
-// one Publish go in one pipeline, in order, and share it with what others publish
-// at the same time. Publish returns when Redis has confirmed them all; it honours
-// the context of the first message. After an error some of them may be published.
+// one Publish are added in order, up to 512 and a megabyte of them as one, together
+// with what others publish at the same time. Publish returns when Redis has confirmed
+// them all; it honours the context of the first message. After an error some of them
+// may be published, the first ones.
 //
 // A command (topic {aggregate}.commands) whose type no queue was ever bound to is
 // an error with the code UNHANDLED, and nothing is published.
@@ -48,13 +49,26 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 		}
 	}
 	for len(msgs) > 0 {
-		n := min(len(msgs), postSize)
+		n := atOnce(msgs)
 		if err := p.store.post(topic, msgs[:n]); err != nil {
 			return err
 		}
 		msgs = msgs[n:]
 	}
 	return nil
+}
+
+// atOnce returns how many of some messages are posted as one, which Redis and its
+// scripts hold in memory as a whole.
+func atOnce(msgs []*message.Message) int {
+	n, bytes := 1, len(msgs[0].Payload)
+	for n < min(len(msgs), postSize) {
+		if bytes += len(msgs[n].Payload); bytes > postBytes {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 // Close waits for running publishes and refuses new ones. The store stays open.
@@ -66,24 +80,24 @@ func (p *publisher) Close() error {
 	return nil
 }
 
-// post adds messages to a stream, in one pipeline.
+// post adds messages to a stream, all of them or none: as commands of their own some
+// could be refused and others not, and be added behind these when they are repeated.
 func (s *Store) post(topic string, msgs []*message.Message) error {
 	ctx, stream := msgs[0].Context(), s.streamKey(topic)
-	cmds := make([]*redis.Cmd, len(msgs))
-	for i, msg := range msgs {
-		args := make([]any, 0, 11)
-		args = append(args, "xadd", stream, "*")
-		cmds[i] = redis.NewCmd(ctx, appendMessage(args, msg)...)
-	}
-	if err := send(ctx, s.posts, cmds...); err != nil {
-		return err
-	}
-	for _, cmd := range cmds {
-		if err := cmd.Err(); err != nil {
-			return s.link.explain(err)
+	var args []any
+	if len(msgs) == 1 {
+		args = appendMessage(append(make([]any, 0, 9), "xadd", stream, "*"), msgs[0])
+	} else {
+		args = append(make([]any, 0, 4+3*len(msgs)), "evalsha", s.scripts.post.Hash(), 1, stream)
+		for _, msg := range msgs {
+			args = append(args, msg.Metadata[events.MetaType], encodeMeta(msg), []byte(msg.Payload))
 		}
 	}
-	return nil
+	cmd := redis.NewCmd(ctx, args...)
+	if err := send(ctx, s.posts, cmd); err != nil {
+		return err
+	}
+	return s.link.explain(cmd.Err())
 }
 
 // bindings remembers for a while which types of a topic somebody has bound.

@@ -34,6 +34,8 @@ var (
 	letterRemoveLua string
 	//go:embed letter_edit.lua
 	letterEditLua string
+	//go:embed post.lua
+	postLua string
 	//go:embed delay.lua
 	delayLua string
 	//go:embed due.lua
@@ -58,7 +60,7 @@ func (s *script) Hash() string { return s.hash }
 type scripts struct {
 	append, load, snapshot, checkpoint, commit, list, renew, release, claim, trim *script
 	letterStore, letterRemove, letterEdit                                         *script
-	delay, due                                                                    *script
+	post, delay, due                                                              *script
 	park, parkBlock, parkRelease, parkDone                                        *script
 
 	sources map[any]string // by hash
@@ -77,7 +79,7 @@ func newScripts() scripts {
 		checkpoint: add(checkpointLua), commit: add(commitLua), list: add(listLua),
 		renew: add(renewLua), release: add(releaseLua), claim: add(claimLua), trim: add(trimLua),
 		letterStore: add(letterStoreLua), letterRemove: add(letterRemoveLua), letterEdit: add(letterEditLua),
-		delay: add(delayLua), due: add(dueLua),
+		post: add(postLua), delay: add(delayLua), due: add(dueLua),
 		park: add(parkLua), parkBlock: add(parkBlockLua), parkRelease: add(parkReleaseLua), parkDone: add(parkDoneLua),
 		sources: sources,
 	}

@@ -1,0 +1,97 @@
+package redisdb_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+)
+
+// However many and however large the messages of one Publish are, with or without a
+// type, they are in the stream as they were given.
+func TestPublishKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		var msgs []*message.Message
+		var want []string
+		for n := range 1500 {
+			msg := message.NewMessage(fmt.Sprint(n), []byte("{}"))
+			if n%3 == 0 {
+				msg.Metadata.Set(events.MetaType, "A")
+			}
+			if n%400 == 7 {
+				msg.Payload = bytes.Repeat([]byte("x"), 1<<20)
+			}
+			msgs, want = append(msgs, msg), append(want, fmt.Sprintf("%d %s %d", n, msg.Metadata, len(msg.Payload)))
+		}
+		out := must[<-chan *message.Message](t)(subscriber(t, s, redisdb.SubscriberConfig{
+			Topic: "user.events", Queue: "q", Key: func(*message.Message) string { return "all" },
+		}).Subscribe(t.Context(), ""))
+		if err := s.Publisher().Publish("user.events", msgs...); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for range msgs {
+			msg := next(t, out)
+			got = append(got, fmt.Sprintf("%s %s %d", msg.UUID, msg.Metadata, len(msg.Payload)))
+			msg.Ack()
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// What Redis refuses for a moment, and takes when it is asked again, does not come
+// behind messages that were published after it.
+func TestPublishKeepsTheOrderWhereRedisRefusesSome(t *testing.T) {
+	t.Parallel()
+	srv := brokertest.StartRedis(t)
+	s, ctx := openWith(t, redisdb.Config{URL: srv.URL()}), t.Context()
+	admin := redis.NewClient(must[*redis.Options](t)(redis.ParseURL(srv.URL())))
+	defer func() { _ = admin.Close() }()
+	p, stream := s.Publisher(), "user.events"
+	if err := p.Publish(stream, note("0", "A", "k"), note("1", "A", "k")); err != nil { // Redis knows the script now.
+		t.Fatal(err)
+	}
+	// Of the next commands to the stream the first finds no memory, and no other does.
+	refused := 0
+	refuse := func(cmd redis.Cmder) bool {
+		args := cmd.Args()
+		if refused > 0 || args[0] != "xadd" && (args[0] != "evalsha" || args[3] != stream) {
+			return false
+		}
+		refused++
+		if err := admin.ConfigSet(ctx, "maxmemory", "1").Err(); err != nil {
+			t.Error(err)
+		}
+		return true
+	}
+	s.Client().AddHook(hook{swap: func(cmds []redis.Cmder) []redis.Cmder {
+		if refuse(cmds[0]) {
+			free := redis.NewStatusCmd(ctx, "config", "set", "maxmemory", "0")
+			return slices.Insert(slices.Clone(cmds), 1, redis.Cmder(free))
+		}
+		return cmds
+	}})
+	if err := p.Publish(stream, note("2", "A", "k"), note("3", "A", "k"), note("4", "A", "k")); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, entry := range must[[]redis.XMessage](t)(admin.XRange(ctx, stream, "-", "+").Result()) {
+		got = append(got, entry.Values["body"].(string))
+	}
+	want := []string{`{"id":"0"}`, `{"id":"1"}`, `{"id":"2"}`, `{"id":"3"}`, `{"id":"4"}`}
+	if diff := cmp.Diff(want, got); diff != "" || refused != 1 {
+		t.Errorf("%d commands were refused: %s", refused, diff)
+	}
+}
