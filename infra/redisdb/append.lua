@@ -15,12 +15,12 @@
 -- not the expected one, and nothing is written.
 --
 -- Redis does not take back what a script that fails has written. So all reading,
--- which finds a key that holds something else, comes first. The outcome is the first write, as
--- Redis may refuse its argument or, out of memory, whatever is written first; later
--- writes of a script are let through. Then only the first entry can be refused: if
--- the stream is further than it should be, or no stream. The outcome, which was not
--- there before, is taken back then. The ids that follow are larger, and what takes one
--- takes them all.
+-- which finds a key that holds something else, comes first. The outcome is the first
+-- write, as Redis may refuse its argument or, out of memory, whatever is written
+-- first; later writes of a script are let through. Then only the first entry can be
+-- refused: if the stream is further than it should be, or no stream. The outcome,
+-- which was not there before, is taken back then. The ids that follow are larger, and
+-- what takes one takes them all.
 
 local stored = redis.call('GET', KEYS[1])
 if stored then

@@ -130,10 +130,7 @@ func TestWrongPasswordIsNotWaitedFor(t *testing.T) {
 
 func TestDurabilityIsProbed(t *testing.T) {
 	t.Parallel()
-	onEach(t, func(t *testing.T, url string) {
-		if url == brokertest.Redis(t) {
-			t.Skip("what a shared server keeps is its own business")
-		}
+	onEmbedded(t, func(t *testing.T, url string) {
 		_, err := redisdb.Open(t.Context(), redisdb.Config{URL: url, Durability: redisdb.DurabilityFast})
 		if events.CodeOf(err) != events.CodeConfig {
 			t.Errorf("an in-process Redis keeps nothing: %v", err)

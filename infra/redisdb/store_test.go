@@ -15,6 +15,16 @@ import (
 // onEach runs a test on the in-process Redis and on a real one.
 func onEach(t *testing.T, f func(t *testing.T, url string)) {
 	t.Helper()
+	onEmbedded(t, f)
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		f(t, brokertest.Redis(t))
+	})
+}
+
+// onEmbedded runs a test on an in-process Redis.
+func onEmbedded(t *testing.T, f func(t *testing.T, url string)) {
+	t.Helper()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		srv, err := embedded.Start(embedded.Config{Addr: "127.0.0.1:0"})
@@ -23,10 +33,6 @@ func onEach(t *testing.T, f func(t *testing.T, url string)) {
 		}
 		t.Cleanup(func() { _ = srv.Close() })
 		f(t, srv.URL())
-	})
-	t.Run("redis", func(t *testing.T) {
-		t.Parallel()
-		f(t, brokertest.Redis(t))
 	})
 }
 
