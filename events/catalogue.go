@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+
+	datajson "github.com/pitwheel/pitwheel/events/json"
 )
 
 // Catalogue knows every type that may travel: its wire name, its Go type, its
@@ -230,7 +232,7 @@ func (t *Type) Current(version int, data json.RawMessage) (json.RawMessage, erro
 func Fold[S State[S]](c *Catalogue, h History) (S, error) {
 	var state S
 	if h.Snapshot.Version > 0 {
-		if err := json.Unmarshal(h.Snapshot.State, &state); err != nil {
+		if err := datajson.Unmarshal(h.Snapshot.State, &state); err != nil {
 			return state, Errorf(CodeUndecodable, "the snapshot at version %d does not fit %s: %w", h.Snapshot.Version, reflect.TypeFor[S](), err)
 		}
 	}
@@ -250,7 +252,7 @@ func Fold[S State[S]](c *Catalogue, h History) (S, error) {
 
 func decodeAs[T any](data json.RawMessage) (any, error) {
 	var v T
-	if err := json.Unmarshal(data, &v); err != nil {
+	if err := datajson.Unmarshal(data, &v); err != nil {
 		return nil, err
 	}
 	return v, nil

@@ -61,9 +61,9 @@ type EventRef struct {
 	Version uint64 `json:"version"`
 }
 
-// Append is one write to the log: the events of one decision on one aggregate,
+// AppendRequest is one write to the log: the events of one decision on one aggregate,
 // and the command's outcome. All of it is stored, or nothing.
-type Append struct {
+type AppendRequest struct {
 	Aggregate   string
 	AggregateID string
 	// ExpectedVersion is the version the decision was made on; 0 for a new aggregate.
@@ -106,9 +106,9 @@ type Row struct {
 	Data json.RawMessage
 }
 
-// ViewCommit is one step of a projection: changed rows and how far the log has
+// ProjectionCommit is one step of a projection: changed rows and how far the log has
 // been read, in one transaction.
-type ViewCommit struct {
+type ProjectionCommit struct {
 	Projection string
 	// From is the cursor the step started from. If the stored one differs, someone
 	// else has applied these events, and nothing is written.

@@ -75,11 +75,11 @@ func TestARateLimitHolds(t *testing.T) {
 // Whatever waits for its turn at a stop is left where it was.
 func TestARateLimitLetsAStopThrough(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		transport, memory, letters := &routertest.Transport{}, &routertest.Store{}, &routertest.Letters{}
+		transport, memory, letters := &routertest.Transport{}, &routertest.Store{}, &routertest.PoisonStore{}
 		var handled []string
 		start := func() (stop func()) {
 			r, err := router.New(router.Config{
-				Catalogue: catalogue(t), Transport: transport, Log: memory, Reader: memory, Checkpoints: memory, Views: memory, Elector: memory, Letters: letters,
+				Catalogue: catalogue(t), Transport: transport, Log: memory, Reader: memory, Checkpoints: memory, Projections: memory, Elector: memory, Poison: letters,
 				Handlers: []router.Handler{router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
 					handled = append(handled, e.ID)
 					return nil

@@ -1,11 +1,11 @@
 package router
 
 import (
-	"encoding/json"
 	"errors"
 	"reflect"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
 )
 
 // ErrDeleteRow is what a projection's case returns to delete the row. It is not a failure.
@@ -78,7 +78,7 @@ func codecOf[R any]() rowCodec {
 			if text == nil {
 				return row, nil
 			}
-			return row, unmarshal(text, row)
+			return row, json.Unmarshal(text, row)
 		},
 		encode: json.Marshal,
 	}

@@ -3,7 +3,6 @@ package router
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"strconv"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
 )
 
 // CommandsConfig is what sending commands needs.
@@ -53,7 +53,7 @@ func NewCommands(c CommandsConfig) (*Commands, error) {
 	}
 	bus, err := cqrs.NewCommandBusWithConfig(c.Publisher, cqrs.CommandBusConfig{
 		GeneratePublishTopic: func(p cqrs.CommandBusGeneratePublishTopicParams) (string, error) {
-			return commandTopic(p.Command.(*events.Envelope).Aggregate), nil
+			return events.CommandTopic(p.Command.(*events.Envelope).Aggregate), nil
 		},
 		Marshaler: envelopeCodec{},
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // death is what RabbitMQ says about a message that it gave up.
@@ -45,8 +46,8 @@ func (d *death) mendType(meta message.Metadata, poison string) {
 
 // explain says why the broker gave the message up. A nil death is a message that
 // somebody has put into the poison queue without a word.
-func (d *death) explain(l *events.Letter, meta message.Metadata) {
-	l.Source = events.LetterFromBroker
+func (d *death) explain(l *poison.Message, meta message.Metadata) {
+	l.Source = poison.FromBroker
 	if d == nil {
 		l.Code, l.Reason = "UNEXPLAINED", "nothing beside the message says why it is in the poison queue"
 		return
@@ -67,14 +68,4 @@ func (d *death) explain(l *events.Letter, meta message.Metadata) {
 	default:
 		l.Reason = "the broker gave it up: " + d.Reason
 	}
-}
-
-// brokersWord tells whether RabbitMQ has put metadata beside a message that tells
-// of its former ways.
-func brokersWord(name string) bool {
-	switch name {
-	case "x-death", "x-delivery-count", "x-acquired-count", "x-redelivered":
-		return true
-	}
-	return strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-")
 }

@@ -2,13 +2,14 @@ package router
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
+	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
 const (
@@ -27,7 +28,7 @@ type decideFunc func(context.Context, *events.Catalogue, events.Command, events.
 // decision is what a command's handler answered, and the state it saw.
 type decision struct {
 	data  []events.Data
-	state func() (json.RawMessage, error)
+	state func() ([]byte, error)
 }
 
 // decider handles the commands of one type: load, fold, decide, append.
@@ -111,7 +112,7 @@ func (d *decider) settle(ctx context.Context, e *events.Envelope, cmd events.Com
 		}
 		d.metrics.conflicts.Inc()
 		// A short, random pause lets one of the rivals win.
-		if !waitFor(ctx, rand.N(time.Duration(conflicts+1)*2*time.Millisecond)) { //nolint:gosec // Spreading rivals needs no secret randomness.
+		if !backoff.Wait(ctx, rand.N(time.Duration(conflicts+1)*2*time.Millisecond)) { //nolint:gosec // Spreading rivals needs no secret randomness.
 			return events.Outcome{}, ctx.Err()
 		}
 	}
@@ -123,14 +124,14 @@ func (d *decider) reject(ctx context.Context, e *events.Envelope, err error) (ev
 	if !ok {
 		return events.Outcome{}, err
 	}
-	outcome, err := d.append(ctx, events.Append{Aggregate: e.Aggregate, AggregateID: e.AggregateID, Outcome: events.Outcome{
+	outcome, err := d.append(ctx, events.AppendRequest{Aggregate: e.Aggregate, AggregateID: e.AggregateID, Outcome: events.Outcome{
 		Status: events.StatusRejected, Command: e.Type, CommandID: e.ID, CorrelationID: e.CorrelationID,
 		Aggregate: e.Aggregate, AggregateID: e.AggregateID, Code: r.Code, Message: r.Message, Field: r.Field,
 	}})
 	return outcome, storeFailure(err)
 }
 
-func (d *decider) append(ctx context.Context, a events.Append) (events.Outcome, error) {
+func (d *decider) append(ctx context.Context, a events.AppendRequest) (events.Outcome, error) {
 	started := time.Now()
 	outcome, err := d.log.Append(ctx, a)
 	d.metrics.append.Observe(time.Since(started).Seconds())
@@ -138,9 +139,9 @@ func (d *decider) append(ctx context.Context, a events.Append) (events.Outcome, 
 }
 
 // appendOf turns what was decided into what is stored.
-func (d *decider) appendOf(cmd *events.Envelope, version uint64, decided []events.Data) (events.Append, error) {
+func (d *decider) appendOf(cmd *events.Envelope, version uint64, decided []events.Data) (events.AppendRequest, error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	a := events.Append{Aggregate: cmd.Aggregate, AggregateID: cmd.AggregateID, ExpectedVersion: version}
+	a := events.AppendRequest{Aggregate: cmd.Aggregate, AggregateID: cmd.AggregateID, ExpectedVersion: version}
 	a.Outcome = events.Outcome{
 		Status: events.StatusAccepted, Command: cmd.Type, CommandID: cmd.ID, CorrelationID: cmd.CorrelationID,
 		Aggregate: cmd.Aggregate, AggregateID: cmd.AggregateID, Version: version + uint64(len(decided)), Events: []events.EventRef{},

@@ -55,7 +55,7 @@ func TestWhatIsWrongWithADeclarationIsAnErrorAtStartThatNamesTheHandler(t *testi
 	for _, tt := range []struct {
 		name     string
 		handlers []router.Handler
-		tuning   map[string]router.Tuning
+		tuning   map[string]router.Overrides
 		want     []string // all of these are in the error
 	}{
 		{"no name", []router.Handler{router.On("", react)}, nil, []string{"handler 1", `""`}},
@@ -74,7 +74,7 @@ func TestWhatIsWrongWithADeclarationIsAnErrorAtStartThatNamesTheHandler(t *testi
 		{"two row types", []router.Handler{router.Project("a", router.Case(count), router.Case(func(*string, router.Event[users.Deactivated]) error { return nil }))}, nil, []string{`"a"`, "row types"}},
 		{"concurrency out of bounds", []router.Handler{router.On("a", react, router.Policy{Concurrency: -1})}, nil, []string{`"a"`, "concurrency", "-1"}},
 		{"a timeout above the broker's", []router.Handler{router.On("a", react, router.Policy{Timeout: time.Hour})}, nil, []string{`"a"`, "timeout", "1h"}},
-		{"tuning of nobody", []router.Handler{router.On("a", react)}, map[string]router.Tuning{"b": {Attempts: &two}}, []string{`Tuning of "b"`, "there are a"}},
+		{"tuning of nobody", []router.Handler{router.On("a", react)}, map[string]router.Overrides{"b": {Attempts: &two}}, []string{`Overrides of "b"`, "there are a"}},
 		{"everything at once", []router.Handler{router.On("a", react, router.Policy{Attempts: 101}), router.Project("b")}, nil, []string{`"a"`, "101", `"b"`, "no cases"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestEffectiveSettingsSayWhereTheyCameFrom(t *testing.T) {
 	three := 3
 	infos, err := router.Describe(catalogue(t),
 		[]router.Handler{router.On("welcome", react, router.Policy{Queue: "mail", Concurrency: 7})},
-		map[string]router.Tuning{"welcome": {Attempts: &three}})
+		map[string]router.Overrides{"welcome": {Attempts: &three}})
 	if err != nil {
 		t.Fatal(err)
 	}

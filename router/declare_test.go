@@ -13,35 +13,29 @@ import (
 // oddTransport has one queue that is declared in a way of its own.
 type oddTransport struct {
 	router.Transport
-	declare func(closed <-chan struct{}) error
+	declare func(context.Context) error
 }
 
 func (o oddTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
 	sub, err := o.Transport.Subscriber(s)
 	if err == nil && s.Queue == "odd" {
-		return oddSubscriber{sub, o.declare, make(chan struct{})}, nil
+		return oddSubscriber{sub, o.declare}, nil
 	}
 	return sub, err
 }
 
 type oddSubscriber struct {
 	router.Subscriber
-	declare func(closed <-chan struct{}) error
-	closed  chan struct{}
+	declare func(context.Context) error
 }
 
-func (o oddSubscriber) SubscribeInitialize(string) error { return o.declare(o.closed) }
-
-func (o oddSubscriber) Close() error {
-	close(o.closed)
-	return o.Subscriber.Close()
-}
+func (o oddSubscriber) Declare(ctx context.Context) error { return o.declare(ctx) }
 
 // A queue that stands with other arguments than wanted is its handler's trouble.
 func TestAQueueThatCannotBeDeclaredHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
 	kit := routertest.StartWith(t, func(c *router.Config) {
-		c.Transport = oddTransport{c.Transport, func(<-chan struct{}) error {
+		c.Transport = oddTransport{c.Transport, func(context.Context) error {
 			return events.Errorf(events.CodeConfig, "the queue odd has other arguments")
 		}}
 	}, catalogue(t), router.On("odd", react), router.On("h", react))
@@ -57,12 +51,12 @@ func TestAStopWhileAQueueIsBeingDeclared(t *testing.T) {
 		store, declaring := &routertest.Store{}, make(chan struct{})
 		r, err := router.New(router.Config{
 			Catalogue: catalogue(t), Handlers: []router.Handler{router.On("odd", react)},
-			Transport: oddTransport{&routertest.Transport{}, func(closed <-chan struct{}) error {
+			Transport: oddTransport{&routertest.Transport{}, func(ctx context.Context) error {
 				close(declaring)
-				<-closed
-				return events.Errorf(events.CodeShuttingDown, "closed")
+				<-ctx.Done()
+				return ctx.Err()
 			}},
-			Log: store, Reader: store, Checkpoints: store, Views: store, Elector: store,
+			Log: store, Reader: store, Checkpoints: store, Projections: store, Elector: store,
 		})
 		if err != nil {
 			t.Fatal(err)

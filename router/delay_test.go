@@ -18,7 +18,7 @@ import (
 )
 
 // allDelayed lets every pause be spent at the broker.
-func allDelayed(c *router.Config) { c.MaxRest = 1 }
+func allDelayed(c *router.Config) { c.MaxInMemoryDelay = 1 }
 
 // stubborn is a transport that does not delay as it is asked to, the first times.
 type stubborn struct {
@@ -40,7 +40,7 @@ func TestDelayedAttemptsAreCountedAndNeverEarly(t *testing.T) {
 	for name, adapt := range map[string]func(*router.Config){
 		"at the broker": allDelayed,
 		"the lane is long enough": func(c *router.Config) {
-			c.MaxRest = time.Hour
+			c.MaxInMemoryDelay = time.Hour
 			c.Transport = &stubborn{Transport: c.Transport, delay: nil} // It would panic.
 			c.Transport.(*stubborn).times.Store(1000)
 		},
@@ -51,7 +51,7 @@ func TestDelayedAttemptsAreCountedAndNeverEarly(t *testing.T) {
 			c.Transport = s
 		},
 		"the broker is away": func(c *router.Config) {
-			c.MaxRest = time.Millisecond
+			c.MaxInMemoryDelay = time.Millisecond
 			s := &stubborn{Transport: c.Transport, delay: func(string, ...*message.Message) error { return errors.New("away") }}
 			s.times.Store(7)
 			c.Transport = s
@@ -78,7 +78,7 @@ func TestDelayedAttemptsAreCountedAndNeverEarly(t *testing.T) {
 					t.Errorf("attempt %d came after %s, want at least %s", i+2, between, pause)
 				}
 			}
-			letters := kit.Letters().Of("h")
+			letters := kit.PoisonStore().Of("h")
 			if len(letters) != 1 || letters[0].Attempts != 3 || letters[0].FirstFailedAt.After(at[1]) {
 				t.Fatalf("letters: %+v", letters)
 			}

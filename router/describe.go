@@ -15,7 +15,7 @@ type HandlerInfo struct {
 
 // Describe checks all declarations and returns what they come to, in their
 // order. All errors are found at once; each names its handler.
-func Describe(c *events.Catalogue, handlers []Handler, tuning map[string]Tuning) ([]HandlerInfo, error) {
+func Describe(c *events.Catalogue, handlers []Handler, tuning map[string]Overrides) ([]HandlerInfo, error) {
 	plans, err := check(c, handlers, tuning)
 	if err != nil {
 		return nil, err

@@ -23,9 +23,9 @@ import (
 func TestEveryCallMayFail(t *testing.T) {
 	t.Parallel()
 	for _, point := range []string{
-		"Publish user.commands", "Publish user.events", "Publish w.poison", "Publish w", "Delay", "SubscribeInitialize", "Deliver register", "Deliver w", "Deliver w.poison",
-		"Load", "Append", "Outcome", "SaveSnapshot", "Read", "End", "Checkpoint", "SaveCheckpoint", "Lead", "ViewCursor", "Rows", "Commit", "Seen", "Record",
-		"StoreLetter", "CountLetters", "KeyBlocker", "BlockKey", "ParkMessage", "ReleaseKey", "UnparkMessage", "CountParked",
+		"Publish user.commands", "Publish user.events", "Publish w.poison", "Publish w", "Delay", "Declare", "Deliver register", "Deliver w", "Deliver w.poison",
+		"Load", "Append", "Outcome", "SaveSnapshot", "Read", "End", "Checkpoint", "SaveCheckpoint", "Lead", "ProjectionCursor", "Rows", "Commit", "Seen", "Record",
+		"StorePoison", "CountPoison", "KeyBlocker", "BlockKey", "ParkMessage", "ReleaseKey", "UnparkMessage", "CountParked",
 	} {
 		for name, fault := range map[string]func(routertest.Schedule) *routertest.Fault{
 			"fails":            func(s routertest.Schedule) *routertest.Fault { return s.Times(2).Fail() },

@@ -169,11 +169,11 @@ func TestALetterWaitsForAStoreThatIsAway(t *testing.T) {
 		var faults routertest.Faults
 		w := &witness{fail: map[uint64]error{1: errNever}}
 		kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(w)...)
-		away := faults.On("StoreLetter").Fail()
+		away := faults.On("StorePoison").Fail()
 		kit.Given(users.EmailChanged{UserID: ada}, users.EmailChanged{UserID: bob}, users.EmailChanged{UserID: bob})
 		away.Await(t, 5)
 		eventually(t, "other keys go on", func() bool { return len(w.of(bob)) == 2 })
-		if letters := kit.Letters().Of("w"); len(letters) > 0 {
+		if letters := kit.PoisonStore().Of("w"); len(letters) > 0 {
 			t.Errorf("letters in a store that is away: %+v", letters)
 		}
 		away.End()

@@ -18,7 +18,7 @@ func (r *Router) sampleGauges(ctx context.Context) {
 				r.metrics.relayLag.Set(float64(at.Behind(end)))
 			}
 			for _, p := range r.projectors {
-				if at, err := r.config.Views.ViewCursor(ctx, p.plan.name); err == nil {
+				if at, err := r.config.Projections.ProjectionCursor(ctx, p.plan.name); err == nil {
 					r.metrics.viewLag.WithLabelValues(p.plan.name).Set(float64(at.Behind(end)))
 				}
 			}
@@ -37,7 +37,7 @@ func (r *Router) countLetters(ctx context.Context) {
 	if len(r.keepers) == 0 {
 		return
 	}
-	counts, err := r.config.Letters.CountLetters(ctx)
+	counts, err := r.config.Poison.CountPoison(ctx)
 	if err != nil {
 		return // The next round is soon.
 	}

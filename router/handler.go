@@ -2,11 +2,11 @@ package router
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"reflect"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
 )
 
 // Kind is what sort of handler one is.
@@ -89,7 +89,7 @@ func Decide[C events.Command, S events.State[S]](name string, f func(context.Con
 			return decision{}, events.Errorf(events.CodeInternal, "the command %s is a %T, not a %s", zero.CommandType(), cmd, reflect.TypeFor[C]())
 		}
 		data, err := f(ctx, typed, state)
-		return decision{data: data, state: func() (json.RawMessage, error) { return json.Marshal(state) }}, err
+		return decision{data: data, state: func() ([]byte, error) { return json.Marshal(state) }}, err
 	}
 	return h
 }
@@ -144,7 +144,7 @@ func decodeTo[D any](t *events.Type, e *events.Envelope, data *D) error {
 	if err != nil {
 		return err
 	}
-	if err := unmarshal(raw, data); err != nil {
+	if err := json.Unmarshal(raw, data); err != nil {
 		return events.Errorf(events.CodeUndecodable, "the data of %s %s does not fit its type: %w", e.Type, e.ID, err)
 	}
 	return nil

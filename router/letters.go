@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // lettersRole begins the names under which poison queues are consumed. No handler
@@ -27,7 +28,7 @@ const (
 type lettersKeeper struct {
 	plan    *plan
 	sub     Subscriber
-	letters Letters
+	letters PoisonStore
 	parking Parking // nil: none
 	key     func(*message.Message) string
 	// maxBytes bounds what is read, as it does for the handler: a message has one id.
@@ -37,13 +38,13 @@ type lettersKeeper struct {
 // keeper prepares the move for one handler, of whatever kind.
 func (r *Router) keeper(p *plan) (*lettersKeeper, error) {
 	sub, err := r.config.Transport.Subscriber(Subscription{
-		Handler: lettersRole + p.name, Queue: poisonQueue(p.policy.Queue), Concurrency: lettersConcurrency, Prefetch: lettersPrefetch,
+		Handler: lettersRole + p.name, Queue: events.PoisonQueue(p.policy.Queue), Concurrency: lettersConcurrency, Prefetch: lettersPrefetch,
 		Key: func(*message.Message) string { return "" }, // Any order will do.
 	})
 	if err != nil {
 		return nil, events.Errorf(events.CodeOf(err), "the poison queue of handler %q: %w", p.name, err)
 	}
-	k := &lettersKeeper{plan: p, sub: sub, letters: r.config.Letters, key: keyOf(r.config.Catalogue), maxBytes: r.config.MaxBytes}
+	k := &lettersKeeper{plan: p, sub: sub, letters: r.config.Poison, key: keyOf(r.config.Catalogue), maxBytes: r.config.MaxBytes}
 	if p.calm != nil {
 		k.parking = r.config.Parking
 	}
@@ -57,23 +58,23 @@ func (k *lettersKeeper) keep(msg *message.Message) error {
 	ctx, cancel := context.WithTimeout(msg.Context(), letterTimeout)
 	defer cancel()
 	l := k.letter(msg, time.Now())
-	if k.parking != nil && l.Source == events.LetterFromBroker && l.Key != "" {
+	if k.parking != nil && l.Source == poison.FromBroker && l.Key != "" {
 		// The router has blocked the key of what it gave up itself.
 		if _, err := k.parking.BlockKey(ctx, k.plan.name, l.Key, l.MessageID); err != nil {
 			return err
 		}
 		k.plan.calm.disturb()
 	}
-	return k.letters.StoreLetter(ctx, l)
+	return k.letters.StorePoison(ctx, l)
 }
 
 // letter reads a message of the poison queue: one that the router has put there,
 // or the broker, or whoever else could.
-func (k *lettersKeeper) letter(msg *message.Message, now time.Time) events.Letter {
+func (k *lettersKeeper) letter(msg *message.Message, now time.Time) poison.Message {
 	meta := maps.Clone(msg.Metadata)
 	dead := deathOf(meta)
 	if dead != nil {
-		dead.mendType(meta, poisonQueue(k.plan.policy.Queue))
+		dead.mendType(meta, events.PoisonQueue(k.plan.policy.Queue))
 	}
 	read := message.NewMessage(msg.UUID, msg.Payload)
 	read.Metadata = meta
@@ -83,16 +84,16 @@ func (k *lettersKeeper) letter(msg *message.Message, now time.Time) events.Lette
 	} else {
 		_ = readMessage(read, &e) // What cannot be read has an identity, too.
 	}
-	l := events.Letter{
-		ID: events.LetterID(k.plan.name, e.ID), Handler: k.plan.name, Kind: string(k.plan.kind), Queue: k.plan.policy.Queue, Topic: k.plan.topic,
+	l := poison.Message{
+		ID: poison.ID(k.plan.name, e.ID), Handler: k.plan.name, Kind: string(k.plan.kind), Queue: k.plan.policy.Queue, Topic: k.plan.topic,
 		Type: bounded(e.Type, maxName), Key: parkingKey(k.key(read)), MessageID: e.ID, CorrelationID: bounded(e.CorrelationID, maxName),
 		Size: len(msg.Payload), Body: msg.Payload, Metadata: meta,
 	}
 	switch {
-	case meta[PoisonCode] != "":
-		l.Source, l.Code, l.Reason, l.Stack = events.LetterFromRouter, meta[PoisonCode], meta[PoisonReason], meta[PoisonStack]
-		l.Attempts, _ = strconv.Atoi(meta[PoisonAttempts]) // Our own words; 0 is "unknown".
-		l.FirstFailedAt, l.LastFailedAt = momentOf(meta[PoisonFirstFailed]), momentOf(meta[PoisonLastFailed])
+	case meta[poison.MetaCode] != "":
+		l.Source, l.Code, l.Reason, l.Stack = poison.FromRouter, meta[poison.MetaCode], meta[poison.MetaReason], meta[poison.MetaStack]
+		l.Attempts, _ = strconv.Atoi(meta[poison.MetaAttempts]) // Our own words; 0 is "unknown".
+		l.FirstFailedAt, l.LastFailedAt = momentOf(meta[poison.MetaFirstFailed]), momentOf(meta[poison.MetaLastFailed])
 	default:
 		dead.explain(&l, meta)
 	}
@@ -106,13 +107,13 @@ func (k *lettersKeeper) letter(msg *message.Message, now time.Time) events.Lette
 	}
 	// A letter that was retried remembers what was before.
 	l.Failures = 1
-	if n, err := strconv.Atoi(meta[events.MetaRetried]); err == nil && n > 0 {
+	if n, err := strconv.Atoi(meta[poison.MetaRetried]); err == nil && n > 0 {
 		l.Failures += n
 	}
-	if since := momentOf(meta[events.MetaFailingSince]); !since.IsZero() && since.Before(l.FirstFailedAt) {
+	if since := momentOf(meta[poison.MetaFailingSince]); !since.IsZero() && since.Before(l.FirstFailedAt) {
 		l.FirstFailedAt = since
 	}
-	maps.DeleteFunc(meta, func(name, _ string) bool { return poisonWords(name) })
+	maps.DeleteFunc(meta, func(name, _ string) bool { return poison.OwnHeader(name) })
 	return l
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 	"github.com/pitwheel/pitwheel/router/routertest"
 )
 
@@ -28,18 +29,18 @@ func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
 		return errors.New("not yet")
 	}, router.Policy{Queue: "q", Attempts: 2}))
 	kit.Record(created(ada))
-	first := kit.Letters().Of("h")
+	first := kit.PoisonStore().Of("h")
 	if len(first) != 1 {
 		t.Fatalf("%d letters, want 1", len(first))
 	}
 	l := first[0]
 	e := kit.Published("user.events")[0]
-	want := events.Letter{
-		ID: events.LetterID("h", e.ID), Handler: "h", Kind: "reaction", Queue: "q", Topic: "user.events", Type: "USER_CREATED", Key: ada,
-		MessageID: e.ID, CorrelationID: e.CorrelationID, Code: events.CodeInternal, Reason: "not yet", Source: events.LetterFromRouter,
+	want := poison.Message{
+		ID: poison.ID("h", e.ID), Handler: "h", Kind: "reaction", Queue: "q", Topic: "user.events", Type: "USER_CREATED", Key: ada,
+		MessageID: e.ID, CorrelationID: e.CorrelationID, Code: events.CodeInternal, Reason: "not yet", Source: poison.FromRouter,
 		Attempts: 2, Failures: 1, Size: len(l.Body),
 	}
-	if diff := cmp.Diff(want, l, cmpopts.IgnoreFields(events.Letter{}, "Body", "Metadata", "FirstFailedAt", "LastFailedAt")); diff != "" {
+	if diff := cmp.Diff(want, l, cmpopts.IgnoreFields(poison.Message{}, "Body", "Metadata", "FirstFailedAt", "LastFailedAt")); diff != "" {
 		t.Errorf("another letter than wanted (-want +got):\n%s", diff)
 	}
 	for name := range l.Metadata {
@@ -50,7 +51,7 @@ func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
 	// It fails again, and a third time: it is the same letter.
 	kit.Retry("h")
 	kit.Retry("h")
-	again := kit.Letters().Of("h")
+	again := kit.PoisonStore().Of("h")
 	if len(again) != 1 || again[0].ID != l.ID || again[0].Failures != 3 || again[0].Attempts != 2 || !again[0].FirstFailedAt.Equal(l.FirstFailedAt) || again[0].LastFailedAt.Before(l.LastFailedAt) {
 		t.Errorf("after two retries: %+v, the first time %+v", again, l)
 	}
@@ -62,7 +63,7 @@ func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
 	}
 	mended.Store(true)
 	kit.Retry("h")
-	if left := kit.Letters().Of("h"); len(left) > 0 {
+	if left := kit.PoisonStore().Of("h"); len(left) > 0 {
 		t.Errorf("letters are left: %+v", left)
 	}
 	if got := kit.Handled("h"); len(got) != 1 || got[0] != e.ID {
@@ -103,7 +104,7 @@ func TestLettersOfOthers(t *testing.T) {
 	for _, tt := range []struct {
 		name, id, body string
 		meta           message.Metadata
-		want           events.Letter
+		want           poison.Message
 	}{
 		{
 			name: "given up by the broker, under the name of the poison queue", body: body,
@@ -111,22 +112,22 @@ func TestLettersOfOthers(t *testing.T) {
 				"type":    "ns.h.poison",
 				"x-death": `[{"count":1,"exchange":"","queue":"ns.h","reason":"delivery_limit","routing-keys":["USER_CREATED"],"time":"2026-11-24T10:00:00.000Z"}]`,
 			},
-			want: events.Letter{
-				Type: "USER_CREATED", Key: ada, MessageID: derived, CorrelationID: derived, Code: "DELIVERY_LIMIT", Source: events.LetterFromBroker,
+			want: poison.Message{
+				Type: "USER_CREATED", Key: ada, MessageID: derived, CorrelationID: derived, Code: "DELIVERY_LIMIT", Source: poison.FromBroker,
 				FirstFailedAt: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), LastFailedAt: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC),
 			},
 		},
 		{
 			name: "expired", id: "6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0009", body: `{"broken`,
 			meta: message.Metadata{"type": "USER_CREATED", "x-first-death-reason": "expired", "x-delivery-count": "3"},
-			want: events.Letter{
+			want: poison.Message{
 				Type: "USER_CREATED", MessageID: "6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0009", CorrelationID: "6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0009",
-				Code: "EXPIRED", Source: events.LetterFromBroker, Attempts: 3,
+				Code: "EXPIRED", Source: poison.FromBroker, Attempts: 3,
 			},
 		},
 		{
 			name: "put there by hand", id: "mine", body: "\xff\xfe",
-			want: events.Letter{MessageID: events.NormalizeID("mine"), CorrelationID: events.NormalizeID("mine"), Code: "UNEXPLAINED", Source: events.LetterFromBroker},
+			want: poison.Message{MessageID: events.NormalizeID("mine"), CorrelationID: events.NormalizeID("mine"), Code: "UNEXPLAINED", Source: poison.FromBroker},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -140,17 +141,17 @@ func TestLettersOfOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 			kit.Settle()
-			letters := kit.Letters().Of("h")
+			letters := kit.PoisonStore().Of("h")
 			if len(letters) != 1 {
 				t.Fatalf("%d letters, want 1", len(letters))
 			}
-			tt.want.ID, tt.want.Handler, tt.want.Kind, tt.want.Queue, tt.want.Topic = events.LetterID("h", tt.want.MessageID), "h", "reaction", "h", "user.events"
+			tt.want.ID, tt.want.Handler, tt.want.Kind, tt.want.Queue, tt.want.Topic = poison.ID("h", tt.want.MessageID), "h", "reaction", "h", "user.events"
 			tt.want.Size, tt.want.Body = len(tt.body), []byte(tt.body)
 			ignore := []string{"Metadata", "Reason", "Failures"}
 			if tt.want.LastFailedAt.IsZero() {
 				ignore = append(ignore, "FirstFailedAt", "LastFailedAt")
 			}
-			if diff := cmp.Diff(tt.want, letters[0], cmpopts.IgnoreFields(events.Letter{}, ignore...)); diff != "" {
+			if diff := cmp.Diff(tt.want, letters[0], cmpopts.IgnoreFields(poison.Message{}, ignore...)); diff != "" {
 				t.Errorf("another letter than wanted (-want +got):\n%s", diff)
 			}
 			if letters[0].Reason == "" {
@@ -164,16 +165,16 @@ func TestLettersOfOthers(t *testing.T) {
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
-	msg := router.Replay(events.Letter{
+	msg := poison.Replay(poison.Message{
 		MessageID: "id", CorrelationID: "story", Failures: 2, FirstFailedAt: since, Body: []byte("body"),
 		Metadata: map[string]string{
 			"type": "USER_CREATED", "attempt": "1", "aggregate_id": ada, "x-death": "[]", "x-first-death-queue": "q", "x-delivery-count": "3",
-			router.PoisonCode: "X", events.MetaAttempts: "5", events.MetaFirstFailed: "then", events.MetaRetried: "1",
+			poison.MetaCode: "X", events.MetaAttempts: "5", events.MetaFirstFailed: "then", poison.MetaRetried: "1",
 		},
 	})
 	want := message.Metadata{
 		"type": "USER_CREATED", "attempt": "1", "aggregate_id": ada, "correlation_id": "story",
-		events.MetaRetried: "2", events.MetaFailingSince: "2026-11-24T10:00:00.000Z",
+		poison.MetaRetried: "2", poison.MetaFailingSince: "2026-11-24T10:00:00.000Z",
 	}
 	if diff := cmp.Diff(want, msg.Metadata); diff != "" || msg.UUID != "id" || string(msg.Payload) != "body" {
 		t.Errorf("the message is %s %s (-want +got):\n%s", msg.UUID, msg.Payload, diff)
@@ -188,7 +189,7 @@ func TestALetterWaitsForItsStore(t *testing.T) {
 	transport, memory := &routertest.Transport{}, &routertest.Store{}
 	r, err := router.New(router.Config{
 		Catalogue: catalogue(t), Handlers: []router.Handler{router.On("h", react)}, Transport: transport,
-		Log: memory, Reader: memory, Checkpoints: memory, Views: memory, Elector: memory, Letters: store,
+		Log: memory, Reader: memory, Checkpoints: memory, Projections: memory, Elector: memory, Poison: store,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -214,15 +215,15 @@ func TestALetterWaitsForItsStore(t *testing.T) {
 
 // awayLetters fail a few times first.
 type awayLetters struct {
-	routertest.Letters
+	routertest.PoisonStore
 	left atomic.Int32
 }
 
-func (l *awayLetters) StoreLetter(ctx context.Context, letter events.Letter) error {
+func (l *awayLetters) StorePoison(ctx context.Context, letter poison.Message) error {
 	if l.left.Add(-1) >= 0 {
 		return events.Errorf(events.CodeUnavailable, "away")
 	}
-	return l.Letters.StoreLetter(ctx, letter)
+	return l.PoisonStore.StorePoison(ctx, letter)
 }
 
 func TestAQueueMayNotLookLikeAPoisonQueue(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // park keeps the order of a key through failures, for handlers that ask for it. A
@@ -71,7 +72,7 @@ func (c *consumer) blocker(d *delivery, key string, msg *message.Message) (strin
 	// What may be a blocker itself must not be mistaken about that, or nobody would
 	// release the key.
 	meta := msg.Metadata
-	if meta[events.MetaAttempts] == "" && meta[events.MetaRetried] == "" && meta[events.MetaParked] == "" {
+	if meta[events.MetaAttempts] == "" && meta[poison.MetaRetried] == "" && meta[events.MetaParked] == "" {
 		if free, err := c.plan.calm.is(d); free || err != nil {
 			return "", err
 		}
@@ -160,7 +161,7 @@ func release(ctx context.Context, p Parking, queues message.Publisher, handler, 
 // there are any: it comes before a letter is removed whose message will not be
 // handled any more. It may be called again. The publisher publishes into queues, as
 // [Transport].QueuePublisher.
-func Release(ctx context.Context, p Parking, queues message.Publisher, l events.Letter) error {
+func Release(ctx context.Context, p Parking, queues message.Publisher, l poison.Message) error {
 	if l.Key == "" || l.Kind == string(KindProjection) {
 		return nil
 	}

@@ -281,7 +281,7 @@ func TestPropertyOrderThroughFailures(t *testing.T) {
 		twice bool
 	}{
 		{"everything works", allDelayed, false},
-		{"short rests", func(c *router.Config) { c.MaxRest = 2 * time.Millisecond }, false},
+		{"short rests", func(c *router.Config) { c.MaxInMemoryDelay = 2 * time.Millisecond }, false},
 		{"store and broker fail now and then", faultily, true},
 		{"and nobody recognises duplicates", func(c *router.Config) { faultily(c); c.Inbox = nil }, true},
 	} {
@@ -313,7 +313,7 @@ func checkOrder(t *rapid.T, kit *routertest.Kit, w *workshop, twice bool) {
 		data = data[first:]
 	}
 	kit.Record(data...)
-	for letters := kit.Letters().Of("h"); len(letters) > 0; letters = kit.Letters().Of("h") {
+	for letters := kit.PoisonStore().Of("h"); len(letters) > 0; letters = kit.PoisonStore().Of("h") {
 		l := letters[rapid.IntRange(0, len(letters)-1).Draw(t, "letter")]
 		if rapid.Bool().Draw(t, "retried") {
 			kit.Retry("h", l.MessageID)

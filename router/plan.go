@@ -20,7 +20,7 @@ type plan struct {
 }
 
 // check turns declarations into plans, or tells everything that is wrong.
-func check(c *events.Catalogue, handlers []Handler, tuning map[string]Tuning) ([]*plan, error) {
+func check(c *events.Catalogue, handlers []Handler, tuning map[string]Overrides) ([]*plan, error) {
 	var errs []error
 	names := map[string]bool{}
 	queues := map[string]string{}
@@ -55,7 +55,7 @@ func check(c *events.Catalogue, handlers []Handler, tuning map[string]Tuning) ([
 		}
 		if h.kind == KindProjection {
 			p.settings = slices.DeleteFunc(p.settings, func(s Setting) bool { return s.Name != "paused" })
-			if t := tuning[h.name]; t != (Tuning{Paused: t.Paused}) {
+			if t := tuning[h.name]; t != (Overrides{Paused: t.Paused}) {
 				fail("it is a projection, and of those only paused can be set")
 			}
 		} else {
@@ -74,7 +74,7 @@ func check(c *events.Catalogue, handlers []Handler, tuning map[string]Tuning) ([
 	}
 	for name := range tuning {
 		if !names[name] {
-			errs = append(errs, events.Errorf(events.CodeConfig, "Tuning of %q: no handler has that name; there are %s", name, strings.Join(sorted(names), ", ")))
+			errs = append(errs, events.Errorf(events.CodeConfig, "Overrides of %q: no handler has that name; there are %s", name, strings.Join(sorted(names), ", ")))
 		}
 	}
 	return plans, errors.Join(errs...)
@@ -99,9 +99,9 @@ func (p *plan) resolve(c *events.Catalogue) error {
 		return nil
 	}
 	t := p.byName[p.types[0]]
-	p.topic = eventTopic(t.Aggregate)
+	p.topic = events.EventTopic(t.Aggregate)
 	if p.kind == KindCommand {
-		p.topic = commandTopic(t.Aggregate)
+		p.topic = events.CommandTopic(t.Aggregate)
 		a, ok := c.AggregateOfState(p.state)
 		if !ok {
 			return events.Errorf(events.CodeConfig, "the state %s is not in the catalogue; register it with events.StateOf", p.state)

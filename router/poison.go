@@ -15,22 +15,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-)
-
-// Names of what a poison letter carries beside the message itself.
-const (
-	PoisonHandler     = "poison_handler"
-	PoisonQueue       = "poison_queue"
-	PoisonTopic       = "poison_topic"
-	PoisonCode        = "poison_code"
-	PoisonReason      = "poison_reason"
-	PoisonStack       = "poison_stack"
-	PoisonAttempts    = "poison_attempts"
-	PoisonFirstFailed = "poison_first_failed_at"
-	PoisonLastFailed  = "poison_last_failed_at"
-	// PoisonLeftOut names the metadata that there was no room for. It stays with the
-	// message, unlike the others.
-	PoisonLeftOut = "poison_left_out"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 const (
@@ -64,7 +49,7 @@ func (c *consumer) poison(next message.HandlerFunc) message.HandlerFunc {
 		}
 		d.verdict = verdictPoisoned
 		c.logger.ErrorContext(d, "message poisoned", c.attrs(d,
-			slog.String("queue", poisonQueue(c.plan.policy.Queue)), slog.Int("attempts", d.attempts),
+			slog.String("queue", events.PoisonQueue(c.plan.policy.Queue)), slog.Int("attempts", d.attempts),
 			slog.String("code", codeOf(err)), slog.String("error", bounded(err.Error(), maxReason)))...)
 		return nil, nil
 	}
@@ -81,15 +66,15 @@ func (c *consumer) setAside(d *delivery, msg *message.Message, cause error) erro
 		d.firstFailed = now
 	}
 	for key, value := range map[string]string{
-		PoisonHandler:     c.plan.name,
-		PoisonQueue:       c.plan.policy.Queue,
-		PoisonTopic:       c.plan.topic,
-		PoisonCode:        codeOf(cause),
-		PoisonReason:      bounded(cause.Error(), maxReason),
-		PoisonStack:       d.stack,
-		PoisonAttempts:    strconv.Itoa(d.attempts),
-		PoisonFirstFailed: d.firstFailed.UTC().Format(events.TimeLayout),
-		PoisonLastFailed:  now.UTC().Format(events.TimeLayout),
+		poison.MetaHandler:     c.plan.name,
+		poison.MetaQueue:       c.plan.policy.Queue,
+		poison.MetaTopic:       c.plan.topic,
+		poison.MetaCode:        codeOf(cause),
+		poison.MetaReason:      bounded(cause.Error(), maxReason),
+		poison.MetaStack:       d.stack,
+		poison.MetaAttempts:    strconv.Itoa(d.attempts),
+		poison.MetaFirstFailed: d.firstFailed.UTC().Format(events.TimeLayout),
+		poison.MetaLastFailed:  now.UTC().Format(events.TimeLayout),
 	} {
 		if value != "" {
 			letter.Metadata[key] = value
@@ -98,7 +83,7 @@ func (c *consumer) setAside(d *delivery, msg *message.Message, cause error) erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.Context), letterTimeout)
 	defer cancel()
 	letter.SetContext(ctx)
-	err := c.letters.Publish(poisonQueue(c.plan.policy.Queue), letter)
+	err := c.letters.Publish(events.PoisonQueue(c.plan.policy.Queue), letter)
 	if events.CodeOf(err) != events.CodeInvalid {
 		return err
 	}
@@ -107,7 +92,7 @@ func (c *consumer) setAside(d *delivery, msg *message.Message, cause error) erro
 	slim := letter.Copy()
 	slim.SetContext(ctx)
 	leaveOut(slim.Metadata, maxBeside)
-	return c.letters.Publish(poisonQueue(c.plan.policy.Queue), slim)
+	return c.letters.Publish(events.PoisonQueue(c.plan.policy.Queue), slim)
 }
 
 // leaveOut removes the largest metadata until the rest has at most n bytes, and adds
@@ -123,7 +108,7 @@ func leaveOut(m message.Metadata, n int) {
 		}
 	}
 	if len(gone) > 0 {
-		m[PoisonLeftOut] = bounded(strings.Join(gone, " "), maxReason)
+		m[poison.MetaLeftOut] = bounded(strings.Join(gone, " "), maxReason)
 	}
 }
 

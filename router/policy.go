@@ -3,7 +3,6 @@ package router
 import (
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -28,7 +27,7 @@ type Policy struct {
 	// Backoff is the pause before the second attempt: 1 ms to 1 h, default 100 ms. It
 	// doubles with every further one up to MaxBackoff, which is from Backoff to 1 h,
 	// default 10 s, or Backoff if that is longer; and it is spread by half to either
-	// side so that failures do not come in waves. A pause beyond [Config].MaxRest, or
+	// side so that failures do not come in waves. A pause beyond [Config].MaxInMemoryDelay, or
 	// one that begins while 64 messages of the handler rest already, is spent at the
 	// broker, where later messages of the same key pass it, unless the handler is
 	// Ordered.
@@ -55,9 +54,9 @@ type Policy struct {
 	Paused bool
 }
 
-// Tuning is what an operator sets for one handler, over what its declaration
+// Overrides is what an operator sets for one handler, over what its declaration
 // says. A nil field leaves the declaration in force.
-type Tuning struct {
+type Overrides struct {
 	Concurrency *int
 	Attempts    *int
 	Backoff     *time.Duration
@@ -102,7 +101,7 @@ var retryQueue = regexp.MustCompile(`\.retry\.[0-9]+[smh]$`)
 
 // effective lays tuning over a declaration over the defaults and tells for every
 // setting where it came from.
-func effective(handler string, declared Policy, tuning Tuning) (Policy, []Setting, error) {
+func effective(handler string, declared Policy, tuning Overrides) (Policy, []Setting, error) {
 	p := declared
 	var settings []Setting
 	queueSource := SourceDeclaration
@@ -153,8 +152,8 @@ func (p Policy) validate() error {
 		return events.Errorf(events.CodeConfig, "queue is %q; use letters, digits, '.', '_' and '-', at most 200", p.Queue)
 	case retryQueue.MatchString(p.Queue):
 		return events.Errorf(events.CodeConfig, "queue is %q; a name like that is for messages that wait for their next attempt", p.Queue)
-	case strings.HasSuffix(p.Queue, poisonQueue("")):
-		return events.Errorf(events.CodeConfig, "queue is %q; a name that ends in %s is that of a poison queue", p.Queue, poisonQueue(""))
+	case events.IsPoisonQueue(p.Queue):
+		return events.Errorf(events.CodeConfig, "queue is %q; a name that ends in %s is that of a poison queue", p.Queue, events.PoisonQueue(""))
 	case p.Concurrency < 1 || p.Concurrency > 10_000:
 		return events.Errorf(events.CodeConfig, "concurrency is %d; it must be 1 to 10000", p.Concurrency)
 	case p.Attempts < 1 || p.Attempts > 100:

@@ -7,6 +7,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // Log is where events are remembered, and the only place they leave from.
@@ -20,7 +21,7 @@ type Log interface {
 	// already under the same command id, that one is returned and nothing is
 	// written. If the aggregate's version is not the expected one, the error has
 	// the code VERSION_CONFLICT.
-	Append(ctx context.Context, a events.Append) (events.Outcome, error)
+	Append(ctx context.Context, a events.AppendRequest) (events.Outcome, error)
 	// Outcome returns the stored outcome of a command, and whether there is one.
 	Outcome(ctx context.Context, aggregate, id, commandID string) (events.Outcome, bool, error)
 	// SaveSnapshot keeps a state; an older one than the stored is dropped.
@@ -47,15 +48,15 @@ type Checkpoints interface {
 	SaveCheckpoint(ctx context.Context, role string, c events.Cursor) error
 }
 
-// Views hold the rows of projections.
-type Views interface {
-	// ViewCursor returns how far a projection has read the log.
-	ViewCursor(ctx context.Context, projection string) (events.Cursor, error)
+// ProjectionStore holds the rows of projections.
+type ProjectionStore interface {
+	// ProjectionCursor returns how far a projection has read the log.
+	ProjectionCursor(ctx context.Context, projection string) (events.Cursor, error)
 	// Rows returns the rows of the given keys, in their order; nil for a missing one.
 	Rows(ctx context.Context, projection string, keys []string) ([][]byte, error)
 	// Commit writes one step of a projection. If the stored cursor is not the one
 	// the step started from, the error has the code CURSOR_MOVED and nothing is written.
-	Commit(ctx context.Context, c events.ViewCommit) error
+	Commit(ctx context.Context, c events.ProjectionCommit) error
 	// List returns up to limit rows whose keys come after the given one, sorted by key.
 	List(ctx context.Context, projection, after string, limit int) ([]events.Row, error)
 }
@@ -68,14 +69,14 @@ type Inbox interface {
 	Record(ctx context.Context, handler, id string) error
 }
 
-// Letters keep what handlers could not handle, for people to search and mend.
-type Letters interface {
-	// StoreLetter keeps a letter, or one more failure of a letter that is kept
+// PoisonStore keeps what handlers could not handle, for people to search and mend.
+type PoisonStore interface {
+	// StorePoison keeps a letter, or one more failure of a letter that is kept
 	// already. The same failure again changes nothing.
-	StoreLetter(ctx context.Context, l events.Letter) error
-	// CountLetters returns how many letters there are, by handler. A handler that
+	StorePoison(ctx context.Context, l poison.Message) error
+	// CountPoison returns how many letters there are, by handler. A handler that
 	// has none may be missing.
-	CountLetters(ctx context.Context) (map[string]int, error)
+	CountPoison(ctx context.Context) (map[string]int, error)
 }
 
 // Parking keeps, for handlers that ask for order, what must wait behind a failed
@@ -119,7 +120,7 @@ type Elector interface {
 
 // Transport carries messages between processes. A topic is the name of an
 // exchange or stream without its namespace, such as user.commands; the metadata
-// "type" of a message is its routing key.
+// "type" of a message is its routing key. Implementations are safe for concurrent use.
 type Transport interface {
 	// Publisher publishes to topics. Publish returns when the broker has confirmed all
 	// messages. A command (topic {aggregate}.commands) that no queue is bound for
@@ -127,46 +128,59 @@ type Transport interface {
 	Publisher() message.Publisher
 	// QueuePublisher publishes straight into queues: its topic is a queue's name.
 	QueuePublisher() message.Publisher
+	// HasQueue reports whether a queue exists, so that what is published into it
+	// reaches a handler that runs now or later.
+	HasQueue(ctx context.Context, queue string) (bool, error)
 	// Delay puts messages into a queue where they arrive no sooner than after d. A
-	// transport may have a longest delay, of an hour at least, and hand over sooner
-	// what was to wait longer: whoever delays a message says in it when it is due.
-	// It returns when the broker has confirmed all of them, and honours ctx.
+	// transport may have a longest delay, of an hour at least, and deliver sooner
+	// what was to wait longer: a delayed message carries the time it is due
+	// ([events.MetaDue]). Delay returns when the broker has confirmed all of them, and
+	// honours ctx.
 	Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error
-	// Subscriber prepares consuming. Nothing is consumed before Subscribe is called.
+	// Subscriber prepares to consume a queue. Nothing is declared or consumed before
+	// Declare or Subscribe is called. A wrong subscription is an error with the code
+	// CONFIG.
 	Subscriber(Subscription) (Subscriber, error)
 }
 
-// Subscription is what one handler wants to receive.
+// Subscription is what one handler wants to receive. Only Queue is required.
 type Subscription struct {
 	// Handler is the handler's name, for logs.
 	Handler string
 	// Topic is what the queue is bound to, and Types are the binding keys. Both are
-	// empty for a queue that only receives what is put straight into it.
+	// empty for a queue that only receives what is published straight into it.
 	Topic string
 	Types []string
 	// Queue is the name of the queue, shared by all instances of the handler.
 	Queue string
 	// Concurrency is how many messages, all of different keys, are handled at once.
+	// 0: 16.
 	Concurrency int
-	// Prefetch is how many messages may be taken in and not yet be settled. 0: the
-	// transport's own choice.
+	// Prefetch is how many messages may be received and not yet acknowledged. 0: the
+	// transport's own choice, 1,024 or more.
 	Prefetch int
-	// Ordered asks for the order of a key across instances.
+	// Ordered asks for the order of a key across instances: one of them consumes at a
+	// time.
 	Ordered bool
 	// Key returns what a message is ordered by; messages without key ("") are not
-	// ordered. It is called once for each message.
+	// ordered. It is called once for each message. Nil: the metadata aggregate_id.
 	Key func(*message.Message) string
 }
 
-// Subscriber is Watermill's subscriber with a gentle end and a pulse. A message
-// that is nacked is handed out again, with the metadata that it has then, after
-// the pause in its metadata ([events.MetaPause]) or one of the subscriber's own;
-// its key rests meanwhile, and no other key does.
+// Subscriber is Watermill's subscriber of one queue, with a drain and a health
+// check. A message that is nacked is delivered again, with the metadata that it has
+// then, after the pause in its metadata ([events.MetaPause]) or one of the
+// subscriber's own; until then its key waits, and no other key does.
 type Subscriber interface {
 	message.Subscriber
-	// Drain stops taking in messages at once, waits until every message handed out
-	// is settled and its acknowledgement is sent, and then ends the subscription.
-	// When ctx is over it gives up what is left, which the broker hands out again,
+	// Declare makes the queue and its bindings, so that nothing published from now on
+	// is missed. A broker that is away is waited for until ctx ends, or is an error with
+	// the code UNAVAILABLE; a queue that cannot be declared as wanted, as it exists with
+	// other arguments, is one with the code CONFIG. It may be called again.
+	Declare(ctx context.Context) error
+	// Drain stops receiving at once, waits until every message delivered is
+	// settled and its acknowledgement is sent, and then ends the subscription.
+	// When ctx ends it gives up what is left, which the broker delivers again,
 	// and returns ctx's error.
 	Drain(ctx context.Context) error
 	// Ready returns nil while the subscription is consuming, else why it is not.

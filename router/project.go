@@ -23,7 +23,7 @@ const (
 type projector struct {
 	plan    *plan
 	reader  LogReader
-	views   Views
+	views   ProjectionStore
 	letters message.Publisher
 	pulse   *pulse
 	logger  *slog.Logger
@@ -34,7 +34,7 @@ func (p *projector) role() string { return "projection:" + p.plan.name }
 // run applies events until ctx ends. It is called while this instance holds the role.
 func (p *projector) run(ctx context.Context) error {
 	p.pulse.keep(ctx, p.logger, p.role(), func(ctx context.Context) error {
-		cursor, err := p.views.ViewCursor(ctx, p.plan.name)
+		cursor, err := p.views.ProjectionCursor(ctx, p.plan.name)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (p *projector) run(ctx context.Context) error {
 // this instance has left it. It does not if somebody dropped its rows, to have
 // them built again.
 func (p *projector) stillAt(ctx context.Context, cursor events.Cursor) error {
-	at, err := p.views.ViewCursor(ctx, p.plan.name)
+	at, err := p.views.ProjectionCursor(ctx, p.plan.name)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (p *projector) step(ctx context.Context, batch []events.Recorded, cursor *e
 
 // prepare works out the commit of as many events as can be applied at once, and
 // returns how many these are, one at least.
-func (p *projector) prepare(ctx context.Context, batch []events.Recorded, from events.Cursor) (events.ViewCommit, int, error) {
+func (p *projector) prepare(ctx context.Context, batch []events.Recorded, from events.Cursor) (events.ProjectionCommit, int, error) {
 	commit, err := p.apply(ctx, batch, from)
 	var failed *eventError
 	switch {
@@ -115,7 +115,7 @@ func (p *projector) prepare(ctx context.Context, batch []events.Recorded, from e
 		return commit, 0, err
 	}
 	err = p.setAside(ctx, batch[0], failed.error)
-	return events.ViewCommit{Projection: p.plan.name, From: from, To: advanced(from, batch[:1])}, 1, err
+	return events.ProjectionCommit{Projection: p.plan.name, From: from, To: advanced(from, batch[:1])}, 1, err
 }
 
 // eventError says which event of a batch cannot be applied, and why.
@@ -128,8 +128,8 @@ func (e *eventError) Unwrap() error { return e.error }
 
 // apply works out what events change. If one of them fails, the error is an
 // [eventError].
-func (p *projector) apply(ctx context.Context, batch []events.Recorded, from events.Cursor) (events.ViewCommit, error) {
-	commit := events.ViewCommit{Projection: p.plan.name, From: from, To: advanced(from, batch)}
+func (p *projector) apply(ctx context.Context, batch []events.Recorded, from events.Cursor) (events.ProjectionCommit, error) {
+	commit := events.ProjectionCommit{Projection: p.plan.name, From: from, To: advanced(from, batch)}
 	keys := make([]string, len(batch))
 	var distinct []string
 	rows := map[string]*viewRow{}
@@ -206,7 +206,7 @@ func (p *projector) setAside(ctx context.Context, e events.Recorded, cause error
 		return err
 	}
 	p.logger.ErrorContext(ctx, "event poisoned, the projection goes on without it", c.attrs(d,
-		slog.String("queue", poisonQueue(p.plan.policy.Queue)), slog.String("error", bounded(cause.Error(), maxReason)))...)
+		slog.String("queue", events.PoisonQueue(p.plan.policy.Queue)), slog.String("error", bounded(cause.Error(), maxReason)))...)
 	return nil
 }
 

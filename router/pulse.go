@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
 // pulse keeps a background role going and remembers what ails it.
@@ -59,7 +61,7 @@ func (p *pulse) keep(ctx context.Context, logger *slog.Logger, role string, f fu
 		if p.set(err) && err != nil {
 			logger.WarnContext(ctx, "background role is in trouble, trying again", slog.String("role", role), slog.Any("error", err))
 		}
-		waitFor(ctx, backoff(first, limit, failures))
+		backoff.Wait(ctx, backoff.After(first, limit, failures))
 	}
 	p.ok() // Whoever has stopped ails no more; another instance has the role.
 }

@@ -32,7 +32,7 @@ func newRelay(reader LogReader, checkpoints Checkpoints, publisher message.Publi
 	pending := &pendingPublisher{publisher: publisher}
 	bus, err := cqrs.NewEventBusWithConfig(pending, cqrs.EventBusConfig{
 		GeneratePublishTopic: func(p cqrs.GenerateEventPublishTopicParams) (string, error) {
-			return eventTopic(p.Event.(*events.Envelope).Aggregate), nil
+			return events.EventTopic(p.Event.(*events.Envelope).Aggregate), nil
 		},
 		Marshaler: envelopeCodec{},
 	})

@@ -1,16 +1,15 @@
 package router
 
 import (
-	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
 // retry lets a failed attempt be followed by another, up to the policy's
@@ -59,7 +58,7 @@ func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
 		if d.attempts >= policy.Attempts {
 			return nil, err
 		}
-		pause := backoff(policy.Backoff, policy.MaxBackoff, d.attempts)
+		pause := backoff.After(policy.Backoff, policy.MaxBackoff, d.attempts)
 		if wanted {
 			pause = max(asked, time.Millisecond)
 		}
@@ -117,25 +116,4 @@ func (c *consumer) wait(d *delivery, msg *message.Message, pause time.Duration) 
 	due := now.Add(min(pause, longestWait) + time.Millisecond - 1).Truncate(time.Millisecond)
 	c.pauseFor(d, due.Sub(now))
 	msg.Metadata[events.MetaDue] = due.UTC().Format(events.TimeLayout)
-}
-
-// waitFor waits for d. It returns false if ctx ends first.
-func waitFor(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// backoff is the pause after the n-th failed attempt, n from 1 on: first doubled
-// n-1 times, at most limit, spread evenly over half to one and a half of that.
-func backoff(first, limit time.Duration, n int) time.Duration {
-	pause := limit
-	// Beyond 30 doublings the product would overflow; the limit is long reached.
-	if n-1 < 30 {
-		pause = min(limit, first<<(n-1))
-	}
-	return pause/2 + rand.N(pause+1) //nolint:gosec // Spreading load needs no secret randomness.
 }

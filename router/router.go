@@ -18,8 +18,8 @@ const DefaultMaxBytes = 1 << 20
 type Config struct {
 	Catalogue *events.Catalogue
 	Handlers  []Handler
-	// Tuning is what operators set, by handler name. Optional.
-	Tuning map[string]Tuning
+	// Overrides is what operators set, by handler name. Optional.
+	Overrides map[string]Overrides
 	// Only names the handlers to run; empty means all. Queues are declared for all
 	// handlers all the same, so that no event passes one by that starts later.
 	Only []string
@@ -28,7 +28,7 @@ type Config struct {
 	Log         Log
 	Reader      LogReader
 	Checkpoints Checkpoints
-	Views       Views
+	Projections ProjectionStore
 	Elector     Elector
 	// Inbox is optional: without one, reactions are not deduplicated.
 	Inbox Inbox
@@ -36,7 +36,7 @@ type Config struct {
 	// also in handlers that ask for order.
 	Parking Parking
 	// Letters are optional: without them, poison letters stay in their queues.
-	Letters Letters
+	Poison PoisonStore
 
 	// MaxBytes bounds the body of a message; a larger one is set aside after one
 	// attempt. Default: 1 MiB.
@@ -48,10 +48,10 @@ type Config struct {
 	WatermillLogger watermill.LoggerAdapter
 	// Metrics are optional.
 	Metrics *Metrics
-	// MaxRest is the longest pause between two attempts that a message spends in the
+	// MaxInMemoryDelay is the longest pause between two attempts that a message spends in the
 	// memory of its handler, in its place among those of its key; for a longer one
 	// the broker has it. Default: 1 s.
-	MaxRest time.Duration
+	MaxInMemoryDelay time.Duration
 	// DrainTimeout bounds a stop: what is running then is given back. Default: 25 s,
 	// below the 30 s that Kubernetes grants.
 	DrainTimeout time.Duration
@@ -82,12 +82,12 @@ type declared struct {
 // error with the code CONFIG that names the handler; nothing is started.
 func New(c Config) (*Router, error) {
 	switch {
-	case c.Catalogue == nil, c.Transport == nil, c.Log == nil, c.Reader == nil, c.Checkpoints == nil, c.Views == nil, c.Elector == nil:
+	case c.Catalogue == nil, c.Transport == nil, c.Log == nil, c.Reader == nil, c.Checkpoints == nil, c.Projections == nil, c.Elector == nil:
 		return nil, events.Errorf(events.CodeConfig, "a router needs a catalogue, a transport, a log with reader and checkpoints, views and an elector")
 	case c.MaxBytes < 0:
 		return nil, events.Errorf(events.CodeConfig, "the largest message has %d bytes; that must not be negative", c.MaxBytes)
-	case c.MaxRest < 0:
-		return nil, events.Errorf(events.CodeConfig, "the longest rest is %s; it must not be negative", c.MaxRest)
+	case c.MaxInMemoryDelay < 0:
+		return nil, events.Errorf(events.CodeConfig, "the longest rest is %s; it must not be negative", c.MaxInMemoryDelay)
 	case c.DrainTimeout < 0:
 		return nil, events.Errorf(events.CodeConfig, "the drain timeout is %s; it must not be negative", c.DrainTimeout)
 	}
@@ -97,8 +97,8 @@ func New(c Config) (*Router, error) {
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 25 * time.Second
 	}
-	if c.MaxRest == 0 {
-		c.MaxRest = time.Second
+	if c.MaxInMemoryDelay == 0 {
+		c.MaxInMemoryDelay = time.Second
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -112,7 +112,7 @@ func New(c Config) (*Router, error) {
 			return nil, err
 		}
 	}
-	plans, err := check(c.Catalogue, c.Handlers, c.Tuning)
+	plans, err := check(c.Catalogue, c.Handlers, c.Overrides)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func New(c Config) (*Router, error) {
 		if err := r.add(p, isChosen[p.name], letters, queues); err != nil {
 			return nil, err
 		}
-		if c.Letters == nil {
+		if c.Poison == nil {
 			continue
 		}
 		// Letters are kept for all handlers: that one does not run, or is paused, is
@@ -157,7 +157,7 @@ func (r *Router) add(p *plan, chosen bool, letters, queues message.Publisher) er
 		}
 		r.pauses(p)
 		if !p.policy.Paused {
-			r.projectors = append(r.projectors, &projector{plan: p, reader: r.config.Reader, views: r.config.Views,
+			r.projectors = append(r.projectors, &projector{plan: p, reader: r.config.Reader, views: r.config.Projections,
 				letters: letters, pulse: &pulse{}, logger: r.logger})
 		}
 		return nil
@@ -184,7 +184,7 @@ func (r *Router) add(p *plan, chosen bool, letters, queues message.Publisher) er
 		letters:  letters,
 		queues:   queues,
 		delayed:  r.config.Transport,
-		maxRest:  r.config.MaxRest,
+		maxRest:  r.config.MaxInMemoryDelay,
 		inbox:    r.config.Inbox,
 		parking:  r.config.Parking,
 		key:      keyOf(r.config.Catalogue),

@@ -12,11 +12,16 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
 // closeTimeout is what Watermill's router may take to close after the drain, when
 // there is nothing left to wait for but handlers that do not listen.
 const closeTimeout = time.Second
+
+// declareTimeout bounds one attempt to declare a queue, so that readiness can tell
+// what is waited for.
+const declareTimeout = 10 * time.Second
 
 // Run consumes until ctx ends, then drains: intake ends at once, running handlers
 // finish, their acknowledgements and the batches of relay and projections get
@@ -151,7 +156,7 @@ func (r *Router) lead(ctx context.Context, role string, f func(context.Context) 
 			return
 		}
 		r.logger.WarnContext(ctx, "election failed, trying again", slog.String("role", role), slog.Any("error", err))
-		waitFor(ctx, backoff(100*time.Millisecond, 5*time.Second, failures))
+		backoff.Wait(ctx, backoff.After(100*time.Millisecond, 5*time.Second, failures))
 	}
 }
 
@@ -163,12 +168,10 @@ func (r *Router) declareQueues(ctx context.Context) bool {
 		all = append(all, declared{c.plan.topic, c.sub})
 	}
 	for _, d := range all {
-		i, ok := d.sub.(message.SubscribeInitializer)
-		if !ok {
-			continue
-		}
 		for failures := 1; ; failures++ {
-			err := declareQueue(ctx, i, d.topic)
+			attempt, cancel := context.WithTimeout(ctx, declareTimeout)
+			err := d.sub.Declare(attempt)
+			cancel()
 			if err == nil {
 				break
 			}
@@ -179,26 +182,13 @@ func (r *Router) declareQueues(ctx context.Context) bool {
 				break
 			}
 			r.relay.pulse.set(err)
-			if !waitFor(ctx, backoff(100*time.Millisecond, 2*time.Second, failures)) {
+			if !backoff.Wait(ctx, backoff.After(100*time.Millisecond, 2*time.Second, failures)) {
 				return false
 			}
 		}
 	}
 	r.relay.pulse.ok()
 	return true
-}
-
-// declareQueue declares one queue. A broker that is away may be waited for longer than
-// ctx lasts; the call then ends by itself, at the latest when its subscriber is closed.
-func declareQueue(ctx context.Context, i message.SubscribeInitializer, topic string) error {
-	declared := make(chan error, 1)
-	go func() { declared <- i.SubscribeInitialize(topic) }()
-	select {
-	case err := <-declared:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // announce closes the running channel once every handler consumes.

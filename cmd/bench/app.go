@@ -8,33 +8,17 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/handlers"
-	"github.com/pitwheel/pitwheel/infra/rabbit"
+	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
 	"github.com/pitwheel/pitwheel/router"
 )
-
-// rabbitTransport is RabbitMQ as the router wants it.
-type rabbitTransport struct{ *rabbit.Broker }
-
-// Subscriber prepares a consumer.
-func (t rabbitTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
-	return t.Broker.Subscriber(rabbit.SubscriberConfig(s))
-}
-
-// redisTransport is Redis Streams as the router wants them.
-type redisTransport struct{ *redisdb.Store }
-
-// Subscriber prepares a consumer.
-func (t redisTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
-	return t.Store.Subscriber(redisdb.SubscriberConfig(s))
-}
 
 // application is Pitwheel on its drivers, as cmd/pitwheel wires it.
 type application struct {
 	space     *space
 	catalogue *events.Catalogue
 	store     *redisdb.Store
-	broker    *rabbit.Broker // nil on Redis Streams
+	broker    *rabbitmq.Broker // nil on Redis Streams
 	transport router.Transport
 }
 
@@ -50,18 +34,18 @@ func (s *space) openOn(ctx context.Context, carrier broker, queueType string, pa
 		return nil, err
 	}
 	s.later(func() { _ = store.Close() })
-	a := &application{space: s, catalogue: catalogue, store: store, transport: redisTransport{store}}
+	a := &application{space: s, catalogue: catalogue, store: store, transport: store}
 	if carrier == redisDB {
 		return a, nil
 	}
-	a.broker, err = rabbit.Open(rabbit.Config{URL: s.amqpURL, Namespace: s.name, QueueType: queueType, Logger: s.logger})
+	a.broker, err = rabbitmq.Open(rabbitmq.Config{URL: s.amqpURL, Namespace: s.name, QueueType: queueType, Logger: s.logger})
 	if err != nil {
 		return nil, err
 	}
 	s.later(func() { _ = a.broker.Close() })
 	s.exchange("user.events")
 	s.exchange("user.commands")
-	a.transport = rabbitTransport{a.broker}
+	a.transport = a.broker
 	return a, a.awaitBroker(ctx)
 }
 
@@ -86,15 +70,15 @@ func (a *application) awaitBroker(ctx context.Context) error {
 // declare makes the queues of reactions to the benchmark's event, so that they can
 // be filled before anything consumes them.
 func (a *application) declare(queues ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
 	for _, q := range queues {
 		a.own(q)
 		sub, err := a.transport.Subscriber(router.Subscription{Handler: q, Topic: topic, Types: []string{userType}, Queue: q, Concurrency: 1})
 		if err != nil {
 			return err
 		}
-		if i, ok := sub.(interface{ SubscribeInitialize(string) error }); ok {
-			err = i.SubscribeInitialize(topic)
-		}
+		err = sub.Declare(ctx)
 		if err := errors.Join(err, sub.Close()); err != nil {
 			return err
 		}
@@ -124,7 +108,7 @@ func (a *application) start(ctx context.Context, list []router.Handler, with fun
 	}
 	c := router.Config{
 		Catalogue: a.catalogue, Handlers: list, Transport: a.transport,
-		Log: a.store, Reader: a.store, Checkpoints: a.store, Views: a.store, Inbox: a.store, Elector: a.store,
+		Log: a.store, Reader: a.store, Checkpoints: a.store, Projections: a.store, Inbox: a.store, Elector: a.store,
 		Logger: a.space.logger,
 	}
 	if with != nil {

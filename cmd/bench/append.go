@@ -27,9 +27,9 @@ redis.call('SET', KEYS[1], ARGV[5], 'PX', 604800000)
 return 1`
 
 // decided returns the append of one command that led to n events.
-func decided(user string, version uint64, n int, event func(i int) events.Envelope) events.Append {
+func decided(user string, version uint64, n int, event func(i int) events.Envelope) events.AppendRequest {
 	command := events.NewID()
-	a := events.Append{Aggregate: "user", AggregateID: user, ExpectedVersion: version, Outcome: events.Outcome{
+	a := events.AppendRequest{Aggregate: "user", AggregateID: user, ExpectedVersion: version, Outcome: events.Outcome{
 		Status: events.StatusAccepted, CommandID: command, CorrelationID: events.NewID(),
 		Aggregate: "user", AggregateID: user, Version: version + uint64(n),
 	}}

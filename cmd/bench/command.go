@@ -121,7 +121,7 @@ func (r *reference) settled(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		at, err := r.store.ViewCursor(ctx, "user-directory")
+		at, err := r.store.ProjectionCursor(ctx, "user-directory")
 		if err != nil {
 			return err
 		}

@@ -115,13 +115,13 @@ func (c timedCheckpoints) SaveCheckpoint(ctx context.Context, role string, at ev
 }
 
 type timedViews struct {
-	router.Views
+	router.ProjectionStore
 	*stopwatch
 }
 
 // Commit commits and looks whether this is the end.
-func (v timedViews) Commit(ctx context.Context, c events.ViewCommit) error {
-	err := v.Views.Commit(ctx, c)
+func (v timedViews) Commit(ctx context.Context, c events.ProjectionCommit) error {
+	err := v.ProjectionStore.Commit(ctx, c)
 	if err == nil {
 		v.reached(c.To)
 	}

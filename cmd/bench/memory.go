@@ -10,7 +10,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/handlers"
-	"github.com/pitwheel/pitwheel/infra/lanes"
+	"github.com/pitwheel/pitwheel/infra/dispatcher"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
 )
@@ -71,6 +71,8 @@ func (memoryTransport) Delay(_ context.Context, queue string, _ time.Duration, m
 	return noPoison{}.Publish(queue, msgs...)
 }
 
+func (memoryTransport) HasQueue(context.Context, string) (bool, error) { return true, nil }
+
 func (t memoryTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &laneSource{feed: t.feed, cfg: s, ctx: ctx, cancel: cancel}, nil
@@ -88,15 +90,17 @@ type laneSource struct {
 	cfg     router.Subscription
 	ctx     context.Context //nolint:containedctx // It is the subscription's life.
 	cancel  context.CancelFunc
-	window  *lanes.Lanes[int]
+	window  *dispatcher.Dispatcher[int]
 	feeding sync.WaitGroup
 	out     chan *message.Message
 	once    sync.Once
 }
 
+func (*laneSource) Declare(context.Context) error { return nil }
+
 func (s *laneSource) Subscribe(context.Context, string) (<-chan *message.Message, error) {
 	s.out = make(chan *message.Message)
-	s.window = lanes.New(lanes.Config[int]{Concurrency: s.cfg.Concurrency}, s.out)
+	s.window = dispatcher.New(dispatcher.Config[int]{Concurrency: s.cfg.Concurrency}, s.out)
 	s.feeding.Go(func() {
 		for i := range s.msgs {
 			msg := s.take(i)
@@ -169,7 +173,7 @@ func (f feed) through(ctx context.Context) (float64, error) {
 	m, store := newMeter(len(f.msgs), len(f.msgs)), &routertest.Store{}
 	stop, _, err := startRouter(ctx, router.Config{
 		Catalogue: catalogue, Handlers: []router.Handler{reaction(m, 0)}, Transport: memoryTransport{f},
-		Log: store, Reader: store, Checkpoints: store, Views: store, Elector: store, Inbox: freeInbox{},
+		Log: store, Reader: store, Checkpoints: store, Projections: store, Elector: store, Inbox: freeInbox{},
 	})
 	if err != nil {
 		return 0, err

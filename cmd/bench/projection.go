@@ -73,14 +73,14 @@ func (a *application) rebuild(ctx context.Context, n int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := a.store.DropView(ctx, list[0].Name()); err != nil {
+	if err := a.store.DropProjection(ctx, list[0].Name()); err != nil {
 		return 0, err
 	}
 	watch := newStopwatch(n)
 	stop, _, err := a.start(ctx, list, func(c *router.Config) {
 		c.Elector = onlyRole{a.store, "projection"}
 		c.Reader = timedReader{a.store, watch}
-		c.Views = timedViews{a.store, watch}
+		c.Projections = timedViews{a.store, watch}
 	})
 	if err != nil {
 		return 0, err

@@ -30,7 +30,7 @@ type watchedLog struct {
 	*activity
 }
 
-func (l watchedLog) Append(ctx context.Context, a events.Append) (events.Outcome, error) {
+func (l watchedLog) Append(ctx context.Context, a events.AppendRequest) (events.Outcome, error) {
 	o, err := l.Log.Append(ctx, a)
 	switch {
 	case err != nil:
@@ -48,12 +48,12 @@ func (l watchedLog) Append(ctx context.Context, a events.Append) (events.Outcome
 
 // watchedViews shows each row that changes.
 type watchedViews struct {
-	router.Views
+	router.ProjectionStore
 	*activity
 }
 
-func (v watchedViews) Commit(ctx context.Context, c events.ViewCommit) error {
-	err := v.Views.Commit(ctx, c)
+func (v watchedViews) Commit(ctx context.Context, c events.ProjectionCommit) error {
+	err := v.ProjectionStore.Commit(ctx, c)
 	if err == nil {
 		for _, r := range c.Put {
 			v.say("row", "%s  %s", c.Projection, r.Key)

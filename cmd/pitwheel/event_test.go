@@ -66,9 +66,9 @@ func TestTailOfOneType(t *testing.T) {
 }
 
 // oneEvent is a decision that adds one event to what has so many.
-func oneEvent(aggregateID, kind, id string, version uint64, at time.Time) events.Append {
+func oneEvent(aggregateID, kind, id string, version uint64, at time.Time) events.AppendRequest {
 	command := events.NewID()
-	return events.Append{
+	return events.AppendRequest{
 		Aggregate: "user", AggregateID: aggregateID, ExpectedVersion: version,
 		Events: []events.Envelope{{
 			Header: events.Header{ID: id, Type: kind, Timestamp: at, Aggregate: "user", AggregateID: aggregateID, Version: version + 1, CausationID: command, SchemaVersion: 1},

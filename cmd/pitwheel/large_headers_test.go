@@ -7,7 +7,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // TestLettersWithLargeHeaders has a message fail whose headers fill a frame of AMQP,
@@ -23,12 +23,12 @@ func TestLettersWithLargeHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var letters []events.Letter
+	var letters []poison.Message
 	eventually(t, "the letter", func() bool {
 		letters = lettersOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
 		return len(letters) == 1
 	})
-	if l := letters[0]; string(l.Body) != broken || l.Code != events.CodeUndecodable || l.CorrelationID != "story" || l.Metadata["small"] != "s" || l.Handler != "send-welcome" || l.Metadata[router.PoisonLeftOut] != "large" || l.Metadata["large"] != "" {
+	if l := letters[0]; string(l.Body) != broken || l.Code != events.CodeUndecodable || l.CorrelationID != "story" || l.Metadata["small"] != "s" || l.Handler != "send-welcome" || l.Metadata[poison.MetaLeftOut] != "large" || l.Metadata["large"] != "" {
 		t.Errorf("the letter is %+v", l)
 	}
 	_, page := r.get(t, "/metrics")

@@ -11,10 +11,11 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/embedded"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // letterBox is a store of letters, and queues on Redis Streams.
@@ -60,20 +61,20 @@ func (b *letterBox) poison(args ...string) result {
 }
 
 // letterNumber makes a letter of send-welcome.
-func letterNumber(n int) events.Letter {
+func letterNumber(n int) poison.Message {
 	id := fmt.Sprintf("6f2b1f6e-52a1-4d0c-9a55-%012d", n)
 	body := []byte(fmt.Sprintf(`{"id":%q,"type":"USER_CREATED","timestamp":"2026-01-24T10:00:00.000Z","data":{"userId":%q,"email":"u%d@example.com","name":"<%d>"}}`, id, id, n, n))
 	at := time.Date(2026, 1, 24, 10, 0, 0, 0, time.UTC).Add(time.Duration(n/100) * time.Second)
-	return events.Letter{
-		ID: events.LetterID("send-welcome", id), Handler: "send-welcome", Kind: "reaction", Queue: "notification-service", Topic: "user.events",
-		Type: "USER_CREATED", Key: id, MessageID: id, CorrelationID: "story", Code: "INTERNAL", Reason: "no <mail>\nserver", Source: events.LetterFromRouter,
+	return poison.Message{
+		ID: poison.ID("send-welcome", id), Handler: "send-welcome", Kind: "reaction", Queue: "notification-service", Topic: "user.events",
+		Type: "USER_CREATED", Key: id, MessageID: id, CorrelationID: "story", Code: "INTERNAL", Reason: "no <mail>\nserver", Source: poison.FromRouter,
 		Attempts: 5, Failures: 1, FirstFailedAt: at, LastFailedAt: at, Size: len(body), Body: body,
 		Metadata: map[string]string{"type": "USER_CREATED", "aggregate_id": id, "correlation_id": "story"},
 	}
 }
 
 // fill stores letters 0 to n-1, each changed by adapt if that is not nil.
-func (b *letterBox) fill(n int, adapt func(int, *events.Letter)) {
+func (b *letterBox) fill(n int, adapt func(int, *poison.Message)) {
 	b.t.Helper()
 	var all sync.WaitGroup
 	for w := range 16 {
@@ -82,9 +83,9 @@ func (b *letterBox) fill(n int, adapt func(int, *events.Letter)) {
 				l := letterNumber(i)
 				if adapt != nil {
 					adapt(i, &l)
-					l.ID, l.Size = events.LetterID(l.Handler, l.MessageID), len(l.Body)
+					l.ID, l.Size = poison.ID(l.Handler, l.MessageID), len(l.Body)
 				}
-				if err := b.store.StoreLetter(b.t.Context(), l); err != nil {
+				if err := b.store.StorePoison(b.t.Context(), l); err != nil {
 					b.t.Error(err)
 				}
 			}
@@ -95,7 +96,7 @@ func (b *letterBox) fill(n int, adapt func(int, *events.Letter)) {
 
 func (b *letterBox) count() int {
 	b.t.Helper()
-	counts, err := b.store.CountLetters(b.t.Context())
+	counts, err := b.store.CountPoison(b.t.Context())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func (b *letterBox) count() int {
 // listen begins to collect what comes out of a queue.
 func (b *letterBox) listen(queue string) *mailbox {
 	b.t.Helper()
-	sub, err := b.store.Subscriber(redisdb.SubscriberConfig{Queue: queue})
+	sub, err := b.store.Subscriber(router.Subscription{Queue: queue})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -154,11 +155,11 @@ func (m *mailbox) of(id string) []*message.Message {
 }
 
 // lettersOf reads letters from JSON lines.
-func lettersOf(t *testing.T, lines string) []events.Letter {
+func lettersOf(t *testing.T, lines string) []poison.Message {
 	t.Helper()
-	var out []events.Letter
+	var out []poison.Message
 	for line := range strings.Lines(lines) {
-		var l events.Letter
+		var l poison.Message
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}

@@ -163,7 +163,7 @@ handlers:
 	}
 	eight, three, paused := 8, 3, true
 	timeout, backoff, maxBackoff := 10*time.Second, time.Second, time.Minute
-	want := map[string]router.Tuning{
+	want := map[string]router.Overrides{
 		"create-user":  {},
 		"send-welcome": {Concurrency: &eight, Attempts: &three, Timeout: &timeout, Backoff: &backoff, MaxBackoff: &maxBackoff, Paused: &paused},
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 func (c *cli) poison() *cobra.Command {
@@ -52,15 +52,15 @@ func (p *picking) flags(c *cli, cmd *cobra.Command) {
 // fields behind them.
 func filterNames() map[string]string {
 	out := map[string]string{"correlation": "correlation_id", "message": "message_id"}
-	for _, f := range events.LetterFields() {
+	for _, f := range poison.Fields() {
 		out[f] = f
 	}
 	return out
 }
 
 // filter is what the flags come to.
-func (p *picking) filter(now time.Time) (events.LetterFilter, error) {
-	f := events.LetterFilter{Fields: map[string][]string{}}
+func (p *picking) filter(now time.Time) (poison.Filter, error) {
+	f := poison.Filter{Fields: map[string][]string{}}
 	for _, given := range p.filters {
 		for _, pair := range strings.Split(given, ",") {
 			name, value, ok := strings.Cut(pair, "=")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 const (
@@ -41,7 +42,7 @@ type bulk struct {
 
 	client *client
 	ids    []string
-	filter events.LetterFilter
+	filter poison.Filter
 }
 
 func (b *bulk) flags(c *cli, cmd *cobra.Command) {
@@ -73,11 +74,11 @@ func (b *bulk) begin(ctx context.Context, commands bool, ids []string) error {
 
 // letters are those that are meant, without their bodies, the oldest failure first.
 // An id that no letter has is an error of its own, and others follow.
-func (b *bulk) letters(ctx context.Context) iter.Seq2[events.Letter, error] {
+func (b *bulk) letters(ctx context.Context) iter.Seq2[poison.Message, error] {
 	if len(b.ids) == 0 {
 		return b.client.store.Letters(ctx, b.filter, redisdb.OldestFirst)
 	}
-	return func(yield func(events.Letter, error) bool) {
+	return func(yield func(poison.Message, error) bool) {
 		for _, id := range b.ids {
 			l, err := b.client.store.Letter(ctx, id)
 			l.Body = nil
@@ -116,7 +117,7 @@ func (b *bulk) count(ctx context.Context) (*letterGroups, *tally, error) {
 
 // run does the work on all letters that are meant, in batches. Letters that were
 // named one by one need no question.
-func (b *bulk) run(ctx context.Context, work func(context.Context, []events.Letter, *tally) error) error {
+func (b *bulk) run(ctx context.Context, work func(context.Context, []poison.Message, *tally) error) error {
 	groups, seen, err := b.count(ctx)
 	if err != nil {
 		return err
@@ -138,7 +139,7 @@ func (b *bulk) run(ctx context.Context, work func(context.Context, []events.Lett
 	return b.end(ctx, t, err)
 }
 
-func (b *bulk) loop(ctx context.Context, t *tally, work func(context.Context, []events.Letter, *tally) error) error {
+func (b *bulk) loop(ctx context.Context, t *tally, work func(context.Context, []poison.Message, *tally) error) error {
 	progress := newBar(b.c.stderr, b.done, t.Matched)
 	defer progress.close()
 	size := bulkBatch
@@ -146,7 +147,7 @@ func (b *bulk) loop(ctx context.Context, t *tally, work func(context.Context, []
 		size = int(min(bulkBatch, max(1, 100*time.Millisecond/b.pause)))
 	}
 	began, worked, bytes := time.Now(), 0, 0
-	var batch []events.Letter
+	var batch []poison.Message
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil

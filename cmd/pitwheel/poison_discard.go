@@ -7,6 +7,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 func (c *cli) poisonDiscard() *cobra.Command {
@@ -39,11 +40,11 @@ func (c *cli) poisonDiscard() *cobra.Command {
 // discarder removes letters for good.
 type discarder struct{ releaser }
 
-func (b *discarder) discard(ctx context.Context, letters []events.Letter, t *tally) error {
+func (b *discarder) discard(ctx context.Context, letters []poison.Message, t *tally) error {
 	if err := b.release(ctx, letters); err != nil {
 		return err
 	}
-	removals, err := b.client.store.RemoveLetters(ctx, events.LetterChange{Action: events.LetterDiscarded, Who: b.c.who(), Why: b.why}, letters...)
+	removals, err := b.client.store.RemoveLetters(ctx, poison.Change{Action: poison.Discarded, Who: b.c.who(), Why: b.why}, letters...)
 	again := 0
 	for _, is := range removals {
 		if is == redisdb.Changed {

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // editLetter has a letter's body edited, keeps the new one, and tells whether
@@ -52,13 +53,13 @@ func (c *cli) editLetter(ctx context.Context, b *bulk, id string) (bool, error) 
 		return false, events.Errorf(events.CodeInvalid, "%w; what you wrote is kept in %s", err, file.Name())
 	}
 	_ = os.Remove(file.Name())
-	_, err = b.client.store.EditLetter(ctx, l, body, events.LetterChange{Who: c.who(), Why: b.why})
+	_, err = b.client.store.EditLetter(ctx, l, body, poison.Change{Who: c.who(), Why: b.why})
 	return err == nil, err
 }
 
 // editedBody checks an edited body: it must be a message that can be read, and
 // still be the same one.
-func editedBody(l events.Letter, text []byte, compact bool) ([]byte, error) {
+func editedBody(l poison.Message, text []byte, compact bool) ([]byte, error) {
 	if !json.Valid(text) {
 		return nil, fmt.Errorf("the edited body of letter %s is no JSON", l.ID)
 	}

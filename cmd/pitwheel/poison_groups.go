@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // letterGroups count letters by some of their fields.
@@ -38,7 +39,7 @@ func newLetterGroups(names []string) (*letterGroups, error) {
 	for _, name := range names {
 		field, ok := filterNames()[name]
 		if !ok {
-			return nil, usagef("--group-by: letters have no %q; the nearest is %q", name, nearest(name, events.LetterFields()))
+			return nil, usagef("--group-by: letters have no %q; the nearest is %q", name, nearest(name, poison.Fields()))
 		}
 		if !slices.Contains(g.fields, field) {
 			g.fields = append(g.fields, field)
@@ -55,7 +56,7 @@ func (g *letterGroup) field(name string) **string {
 	}[name]
 }
 
-func (g *letterGroups) add(l events.Letter) {
+func (g *letterGroups) add(l poison.Message) {
 	values := make([]string, len(g.fields))
 	for i, f := range g.fields {
 		values[i] = l.Field(f)

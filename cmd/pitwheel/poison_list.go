@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 func (c *cli) poisonList() *cobra.Command {
@@ -48,14 +48,14 @@ func (c *cli) listLetters(ctx context.Context, p *picking, groupBy []string, lim
 		return err
 	}
 	defer client.Close()
-	var rows []events.Letter // for the table, whose columns are as wide as the widest row
-	out := &stream[events.Letter]{p: c.printer()}
+	var rows []poison.Message // for the table, whose columns are as wide as the widest row
+	out := &stream[poison.Message]{p: c.printer()}
 	put := out.Put
 	switch {
 	case len(groupBy) > 0:
-		put = func(l events.Letter) error { groups.add(l); return nil }
+		put = func(l poison.Message) error { groups.add(l); return nil }
 	case c.format == formatTable:
-		put = func(l events.Letter) error { rows = append(rows, l); return nil }
+		put = func(l poison.Message) error { rows = append(rows, l); return nil }
 	}
 	count := 0
 	for l, err2 := range client.store.Letters(ctx, filter, redisdb.NewestFirst) {
@@ -82,12 +82,12 @@ func (c *cli) listLetters(ctx context.Context, p *picking, groupBy []string, lim
 	}
 	now := time.Now()
 	return printList(c.printer(), rows,
-		column[events.Letter]{"id", func(l events.Letter) string { return l.ID }},
-		column[events.Letter]{"handler", func(l events.Letter) string { return l.Handler }},
-		column[events.Letter]{"type", func(l events.Letter) string { return cell(l.Type, 30) }},
-		column[events.Letter]{"key", func(l events.Letter) string { return cell(l.Key, 36) }},
-		column[events.Letter]{"code", func(l events.Letter) string { return cell(l.Code, 30) }},
-		column[events.Letter]{"failures", func(l events.Letter) string { return fmt.Sprint(l.Failures) }},
-		column[events.Letter]{"last failed", func(l events.Letter) string { return ago(now.Sub(l.LastFailedAt)) }},
-		column[events.Letter]{"reason", func(l events.Letter) string { return cell(l.Reason, 60) }})
+		column[poison.Message]{"id", func(l poison.Message) string { return l.ID }},
+		column[poison.Message]{"handler", func(l poison.Message) string { return l.Handler }},
+		column[poison.Message]{"type", func(l poison.Message) string { return cell(l.Type, 30) }},
+		column[poison.Message]{"key", func(l poison.Message) string { return cell(l.Key, 36) }},
+		column[poison.Message]{"code", func(l poison.Message) string { return cell(l.Code, 30) }},
+		column[poison.Message]{"failures", func(l poison.Message) string { return fmt.Sprint(l.Failures) }},
+		column[poison.Message]{"last failed", func(l poison.Message) string { return ago(now.Sub(l.LastFailedAt)) }},
+		column[poison.Message]{"reason", func(l poison.Message) string { return cell(l.Reason, 60) }})
 }

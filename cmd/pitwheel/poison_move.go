@@ -16,6 +16,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 func (c *cli) poisonExport() *cobra.Command {
@@ -99,7 +100,7 @@ func (c *cli) importLetters(ctx context.Context, name, why string) error {
 		return err
 	}
 	defer client.Close()
-	change := events.LetterChange{Who: c.who(), Why: why}
+	change := poison.Change{Who: c.who(), Why: why}
 	lines := bufio.NewReader(in)
 	var v importView
 	for number := 1; ; number++ {
@@ -138,8 +139,8 @@ func (c *cli) importLetters(ctx context.Context, name, why string) error {
 
 // importLetter keeps the letter of one line, unless it is there. What is wrong with
 // the line is an error with the code INVALID.
-func (c *client) importLetter(ctx context.Context, line []byte, change events.LetterChange) (bool, error) {
-	var l events.Letter
+func (c *client) importLetter(ctx context.Context, line []byte, change poison.Change) (bool, error) {
+	var l poison.Message
 	if err := json.Unmarshal(line, &l); err != nil {
 		return false, events.Errorf(events.CodeInvalid, "it is no letter: %w", err)
 	}
@@ -151,7 +152,7 @@ func (c *client) importLetter(ctx context.Context, line []byte, change events.Le
 }
 
 // checkLetter tells what keeps a text that looks like a letter from being one.
-func checkLetter(l events.Letter) error {
+func checkLetter(l poison.Message) error {
 	names := regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,199}$`)
 	switch {
 	case !names.MatchString(l.Handler):
@@ -160,8 +161,8 @@ func checkLetter(l events.Letter) error {
 		return events.Errorf(events.CodeInvalid, "queue is %.80q, which is no name", l.Queue)
 	case l.Kind != string(router.KindCommand) && l.Kind != string(router.KindReaction) && l.Kind != string(router.KindProjection):
 		return events.Errorf(events.CodeInvalid, "kind is %.80q; it must be command, reaction or projection", l.Kind)
-	case l.ID != events.LetterID(l.Handler, l.MessageID):
-		return events.Errorf(events.CodeInvalid, "id is %.80q; the letter of message %s for %s has %s", l.ID, l.MessageID, l.Handler, events.LetterID(l.Handler, l.MessageID))
+	case l.ID != poison.ID(l.Handler, l.MessageID):
+		return events.Errorf(events.CodeInvalid, "id is %.80q; the letter of message %s for %s has %s", l.ID, l.MessageID, l.Handler, poison.ID(l.Handler, l.MessageID))
 	case len(l.Body) == 0 && l.Size > 0:
 		return events.Errorf(events.CodeInvalid, "the body of %d bytes is missing; `poison list` leaves it out, `poison export` does not", l.Size)
 	}

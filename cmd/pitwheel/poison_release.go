@@ -6,6 +6,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // releaser lets the messages go on that are parked behind those of letters. It
@@ -17,7 +18,7 @@ type releaser struct {
 
 // release comes before letters are removed whose messages will not be handled any
 // more. Done again after an interruption, it goes on.
-func (r *releaser) release(ctx context.Context, letters []events.Letter) error {
+func (r *releaser) release(ctx context.Context, letters []poison.Message) error {
 	blocking, err := r.blocking(ctx, letters)
 	if err != nil || len(blocking) == 0 {
 		return err
@@ -46,7 +47,7 @@ func (r *releaser) release(ctx context.Context, letters []events.Letter) error {
 
 // blocking are the letters whose keys something may wait for. All are asked about
 // at once, which makes few round trips.
-func (r *releaser) blocking(ctx context.Context, letters []events.Letter) ([]events.Letter, error) {
+func (r *releaser) blocking(ctx context.Context, letters []poison.Message) ([]poison.Message, error) {
 	blockers, errs := make([]string, len(letters)), make([]error, len(letters))
 	var asking sync.WaitGroup
 	for i, l := range letters {
@@ -56,7 +57,7 @@ func (r *releaser) blocking(ctx context.Context, letters []events.Letter) ([]eve
 		asking.Go(func() { blockers[i], errs[i] = r.client.store.KeyBlocker(ctx, l.Handler, l.Key) })
 	}
 	asking.Wait()
-	var out []events.Letter
+	var out []poison.Message
 	for i, l := range letters {
 		if errs[i] != nil {
 			return nil, errs[i]

@@ -10,6 +10,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 func (c *cli) poisonRetry() *cobra.Command {
@@ -64,7 +65,7 @@ type retrier struct {
 
 // retry works on one batch. What is published is confirmed before its letter is
 // removed. An error ends the command: nothing after it would do better.
-func (r *retrier) retry(ctx context.Context, heads []events.Letter, t *tally) error {
+func (r *retrier) retry(ctx context.Context, heads []poison.Message, t *tally) error {
 	ids := make([]string, len(heads))
 	for i, l := range heads {
 		ids[i] = l.ID
@@ -75,7 +76,7 @@ func (r *retrier) retry(ctx context.Context, heads []events.Letter, t *tally) er
 	}
 	t.Done += len(heads) - len(letters) // Somebody else was faster.
 	var queues []string
-	byQueue := map[string][]events.Letter{}
+	byQueue := map[string][]poison.Message{}
 	for _, l := range letters {
 		if err := r.allowed(ctx, l); err != nil {
 			t.fail(err, 1)
@@ -99,7 +100,7 @@ func (r *retrier) retry(ctx context.Context, heads []events.Letter, t *tally) er
 }
 
 // allowed tells why a letter cannot be retried.
-func (r *retrier) allowed(ctx context.Context, l events.Letter) error {
+func (r *retrier) allowed(ctx context.Context, l poison.Message) error {
 	if l.Kind == string(router.KindProjection) {
 		return events.Errorf(events.CodeInvalid, "the letter is of the projection %s, which reads the log and has no queue: an event that comes later would be applied in the wrong order", l.Handler).
 			WithHint("mend the projection, then `%s projection rebuild %s`, and discard its letters", program(), l.Handler)
@@ -118,10 +119,10 @@ func (r *retrier) allowed(ctx context.Context, l events.Letter) error {
 
 // publish puts messages into a queue and returns the letters of those that are
 // confirmed. If one of them cannot be published at all, the others are.
-func (r *retrier) publish(ctx context.Context, queue string, letters []events.Letter, t *tally) ([]events.Letter, error) {
+func (r *retrier) publish(ctx context.Context, queue string, letters []poison.Message, t *tally) ([]poison.Message, error) {
 	msgs := make([]*message.Message, len(letters))
 	for i, l := range letters {
-		msgs[i] = router.Replay(l)
+		msgs[i] = poison.Replay(l)
 		msgs[i].SetContext(ctx)
 	}
 	err := r.publisher.Publish(queue, msgs...)
@@ -134,9 +135,9 @@ func (r *retrier) publish(ctx context.Context, queue string, letters []events.Le
 		t.fail(fmt.Errorf("letter %s: %w", letters[0].ID, err), 1)
 		return nil, nil
 	}
-	var out []events.Letter
+	var out []poison.Message
 	for _, l := range letters {
-		done, err := r.publish(ctx, queue, []events.Letter{l}, t)
+		done, err := r.publish(ctx, queue, []poison.Message{l}, t)
 		if err != nil {
 			return nil, err
 		}
@@ -145,8 +146,8 @@ func (r *retrier) publish(ctx context.Context, queue string, letters []events.Le
 	return out, nil
 }
 
-func (r *retrier) remove(ctx context.Context, letters []events.Letter, t *tally) error {
-	removals, err := r.client.store.RemoveLetters(ctx, events.LetterChange{Action: events.LetterRetried, Who: r.c.who(), Why: r.why}, letters...)
+func (r *retrier) remove(ctx context.Context, letters []poison.Message, t *tally) error {
+	removals, err := r.client.store.RemoveLetters(ctx, poison.Change{Action: poison.Retried, Who: r.c.who(), Why: r.why}, letters...)
 	for _, is := range removals {
 		if is == redisdb.Changed {
 			t.FailedAgain++

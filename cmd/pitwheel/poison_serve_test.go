@@ -14,6 +14,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // impatient is a configuration file under which nothing is tried twice.
@@ -63,7 +64,7 @@ func TestFailureFromAlertToMended(t *testing.T) {
 	}
 	letters := lettersOf(t, pitwheel(t, b.environ, "poison", "export", "--handler", "send-welcome").ok(t).stdout)
 	for _, l := range letters {
-		if !correlations[l.CorrelationID] || l.Key == "" || l.Type != "USER_CREATED" || l.Attempts != 1 || l.Source != events.LetterFromRouter || l.Metadata["causation_id"] == "" {
+		if !correlations[l.CorrelationID] || l.Key == "" || l.Type != "USER_CREATED" || l.Attempts != 1 || l.Source != poison.FromRouter || l.Metadata["causation_id"] == "" {
 			t.Errorf("a letter is %+v", l)
 		}
 		delete(correlations, l.CorrelationID)
@@ -124,13 +125,13 @@ func TestBrokerGivesUp(t *testing.T) {
 		}
 		return ok && d.Nack(false, false) == nil
 	})
-	var letters []events.Letter
+	var letters []poison.Message
 	eventually(t, "a letter", func() bool {
 		letters = lettersOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
 		return len(letters) == 1
 	})
 	id := events.DeriveID("content", "USER_CREATED", body)
-	if l := letters[0]; l.Source != events.LetterFromBroker || l.Code != "REJECTED" || l.Type != "USER_CREATED" || l.MessageID != id || l.Handler != "send-welcome" || l.Metadata["type"] != "USER_CREATED" || string(l.Body) != body {
+	if l := letters[0]; l.Source != poison.FromBroker || l.Code != "REJECTED" || l.Type != "USER_CREATED" || l.MessageID != id || l.Handler != "send-welcome" || l.Metadata["type"] != "USER_CREATED" || string(l.Body) != body {
 		t.Errorf("the letter is %+v", l)
 	}
 	pitwheel(t, b.environ, "poison", "retry", letters[0].ID).ok(t)
@@ -158,7 +159,7 @@ func TestPoisonOnRedisStreams(t *testing.T) {
 	if err := store.Publisher().Publish("user.commands", msg); err != nil {
 		t.Fatal(err)
 	}
-	var letters []events.Letter
+	var letters []poison.Message
 	eventually(t, "a letter", func() bool {
 		letters = lettersOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
 		return len(letters) == 1

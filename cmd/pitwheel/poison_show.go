@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 func (c *cli) poisonShow() *cobra.Command {
@@ -40,7 +40,7 @@ func (c *cli) showLetter(ctx context.Context, id string) error {
 }
 
 // letter shows a letter to people: its fields, and below them what has many lines.
-func (p printer) letter(l events.Letter) error {
+func (p printer) letter(l poison.Message) error {
 	head := l
 	head.Stack, head.Metadata, head.Body = "", nil, nil
 	if err := printOne(p, head); err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // exits fails the test unless the run ended with a code.
@@ -29,7 +29,7 @@ func TestPoisonListAndShow(t *testing.T) {
 	if out := b.poison("list", "-o", "json").ok(t).stdout; out != "[]\n" {
 		t.Errorf("an empty store lists %s", out)
 	}
-	b.fill(10, func(i int, l *events.Letter) {
+	b.fill(10, func(i int, l *poison.Message) {
 		if i%3 == 0 {
 			l.Handler, l.Queue, l.Kind, l.Code, l.Frame = "create-user", "create-user", "command", "PANIC", "users.f f.go:1"
 		}
@@ -75,7 +75,7 @@ func TestPoisonListAndShow(t *testing.T) {
 	// show has everything, and nothing that a terminal obeys.
 	shown := b.poison("show", letterNumber(1).ID).ok(t).stdout
 	has(t, shown, `"email": "u1@example.com"`, "aggregate_id: "+letterNumber(1).Key, "attempts", "no <mail>")
-	odd := events.LetterID("create-user", letterNumber(9).MessageID)
+	odd := poison.ID("create-user", letterNumber(9).MessageID)
 	shown = b.poison("show", odd).ok(t).stdout
 	has(t, shown, "2 bytes that are no text", "ff 00", "stack:", "line 1")
 	if strings.ContainsRune(shown, '\x1b') {
@@ -126,7 +126,7 @@ func TestPoisonUsage(t *testing.T) {
 func TestPoisonRetry(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
-	b.fill(200, func(i int, l *events.Letter) {
+	b.fill(200, func(i int, l *poison.Message) {
 		switch {
 		case i < 10:
 			l.Handler, l.Kind, l.Queue, l.Topic = "user-directory", "projection", "user-directory", ""
@@ -134,7 +134,7 @@ func TestPoisonRetry(t *testing.T) {
 			l.Handler, l.Queue = "old", "old-queue"
 		}
 	})
-	directory, old := events.LetterID("user-directory", letterNumber(0).MessageID), events.LetterID("old", letterNumber(10).MessageID)
+	directory, old := poison.ID("user-directory", letterNumber(0).MessageID), poison.ID("old", letterNumber(10).MessageID)
 	box := b.listen("notification-service")
 	has(t, b.poison("retry", "--all", "--dry-run").ok(t).stdout, "send-welcome", "180", "user-directory", "old")
 
@@ -165,7 +165,7 @@ func TestPoisonRetry(t *testing.T) {
 	for i := 20; i < 200; i++ {
 		l := letterNumber(i)
 		got := box.of(l.MessageID)
-		if len(got) != 1 || !bytes.Equal(got[0].Payload, l.Body) || got[0].Metadata["correlation_id"] != "story" || got[0].Metadata["type"] != "USER_CREATED" || got[0].Metadata[events.MetaRetried] != "1" {
+		if len(got) != 1 || !bytes.Equal(got[0].Payload, l.Body) || got[0].Metadata["correlation_id"] != "story" || got[0].Metadata["type"] != "USER_CREATED" || got[0].Metadata[poison.MetaRetried] != "1" {
 			t.Fatalf("letter %d came as %+v", i, got)
 		}
 	}
@@ -216,7 +216,7 @@ func TestPoisonRetryInterrupted(t *testing.T) {
 func TestPoisonRetryWithEdit(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
-	b.fill(2, func(i int, l *events.Letter) {
+	b.fill(2, func(i int, l *poison.Message) {
 		if i == 1 {
 			l.Body = []byte(`{"id":"` + l.MessageID + `","type":"USER_CREATED","data":{`)
 		}
@@ -256,7 +256,7 @@ func TestPoisonRetryWithEdit(t *testing.T) {
 func TestPoisonDiscard(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
-	b.fill(70, func(i int, l *events.Letter) {
+	b.fill(70, func(i int, l *poison.Message) {
 		if i >= 66 {
 			l.Code = "KEEP"
 		}
@@ -273,7 +273,7 @@ func TestPoisonDiscard(t *testing.T) {
 func TestPoisonExportAndImport(t *testing.T) {
 	t.Parallel()
 	from, to := newLetterBox(t), newLetterBox(t)
-	from.fill(150, func(i int, l *events.Letter) {
+	from.fill(150, func(i int, l *poison.Message) {
 		if i == 0 {
 			l.Body = []byte("\xff\xfe <&>\u2028")
 		}

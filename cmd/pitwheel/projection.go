@@ -79,7 +79,7 @@ func (c *cli) listProjections(ctx context.Context) error {
 	}
 	views := make([]projectionView, len(projections))
 	for i, p := range projections {
-		at, err := client.store.ViewCursor(ctx, p.Name)
+		at, err := client.store.ProjectionCursor(ctx, p.Name)
 		if err != nil {
 			return err
 		}
@@ -174,7 +174,7 @@ func (c *cli) rebuild(ctx context.Context, name string, wait bool, timeout time.
 	if err != nil {
 		return err
 	}
-	if err := client.store.DropView(ctx, name); err != nil {
+	if err := client.store.DropProjection(ctx, name); err != nil {
 		return err
 	}
 	view := rebuildView{name, "dropped", events.Cursor(nil).Behind(end)}
@@ -194,7 +194,7 @@ func (c *client) caughtUp(ctx context.Context, name string, end events.Cursor) e
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		at, err := c.store.ViewCursor(ctx, name)
+		at, err := c.store.ProjectionCursor(ctx, name)
 		if err == nil && at.Behind(end) == 0 {
 			return nil
 		}

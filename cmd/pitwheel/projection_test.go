@@ -12,7 +12,7 @@ import (
 func (b *letterBox) rowsOfDirectory(n int) {
 	b.t.Helper()
 	to := events.Cursor{1}
-	commit := events.ViewCommit{Projection: "user-directory", To: to}
+	commit := events.ProjectionCommit{Projection: "user-directory", To: to}
 	for i := range n {
 		key := fmt.Sprintf("k%02d", i)
 		commit.Put = append(commit.Put, events.Row{Key: key, Data: json.RawMessage(`{"id":"` + key + `"}`)})

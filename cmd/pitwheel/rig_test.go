@@ -19,9 +19,10 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/handlers"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
-	"github.com/pitwheel/pitwheel/infra/rabbit"
+	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // rig runs a handler of the test's own on real brokers.
@@ -49,7 +50,7 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = store.Close() })
-		r := &rig{t: t, namespace: ns, store: store, transport: redisTransport{store},
+		r := &rig{t: t, namespace: ns, store: store, transport: store,
 			environ: []string{"PITWHEEL_REDIS_URL=" + url, "PITWHEEL_NAMESPACE=" + ns}}
 		if handler != nil {
 			r.handler = handler()
@@ -75,7 +76,7 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 			queues = append(queues, r.namespace+".h.retry."+rung)
 		}
 		brokertest.CleanAMQP(t, url, queues, []string{r.namespace + ".user.events"})
-		broker, err := rabbit.Open(rabbit.Config{URL: url, Namespace: r.namespace, OnState: func(connected bool) {
+		broker, err := rabbitmq.Open(rabbitmq.Config{URL: url, Namespace: r.namespace, OnState: func(connected bool) {
 			if !connected {
 				r.losses.Add(1)
 			}
@@ -84,7 +85,7 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = broker.Close() })
-		r.transport = rabbitTransport{broker}
+		r.transport = broker
 		f(t, r)
 		b := &brokers{amqpURL: url, namespace: r.namespace}
 		for _, queue := range []string{"h.retry.2s", "h", "h.poison"} {
@@ -111,7 +112,7 @@ func (r *rig) run() (stop func()) {
 	}
 	rt, err := router.New(router.Config{
 		Catalogue: catalogue, Handlers: []router.Handler{r.handler}, Transport: r.transport, Log: r.store, Reader: r.store,
-		Checkpoints: r.store, Views: r.store, Elector: r.store, Inbox: r.store, Parking: r.store, Letters: r.store, Metrics: metrics,
+		Checkpoints: r.store, Projections: r.store, Elector: r.store, Inbox: r.store, Parking: r.store, Poison: r.store, Metrics: metrics,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -167,12 +168,12 @@ func (r *rig) publishAll(msgs ...*message.Message) {
 }
 
 // letters returns all letters once there are n.
-func (r *rig) letters(n int) []events.Letter {
+func (r *rig) letters(n int) []poison.Message {
 	r.t.Helper()
-	var out []events.Letter
+	var out []poison.Message
 	eventually(r.t, fmt.Sprintf("%d letters", n), func() bool {
 		out = out[:0]
-		for l, err := range r.store.Letters(r.t.Context(), events.LetterFilter{}, redisdb.OldestFirst) {
+		for l, err := range r.store.Letters(r.t.Context(), poison.Filter{}, redisdb.OldestFirst) {
 			if err != nil {
 				r.t.Fatal(err)
 			}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // TestServeOnBrokers sends commands from many senders and looks at everything
@@ -196,7 +197,7 @@ func TestForeignProducers(t *testing.T) {
 
 	broken := []byte(`{"type":"USER_CREATED","data":{`)
 	publish(amqp.Publishing{Body: broken, Headers: amqp.Table{"attempt": int32(1)}})
-	var letters []events.Letter
+	var letters []poison.Message
 	eventually(t, "the letter of the broken message", func() bool {
 		out := pitwheel(t, r.environ, "poison", "export", "--handler", "send-welcome").ok(t).stdout
 		letters = lettersOf(t, out)

@@ -16,7 +16,7 @@ import (
 	"github.com/pitwheel/pitwheel/handlers"
 	"github.com/pitwheel/pitwheel/infra/httpapi"
 	"github.com/pitwheel/pitwheel/infra/mail"
-	"github.com/pitwheel/pitwheel/infra/rabbit"
+	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
 	"github.com/pitwheel/pitwheel/infra/telemetry"
 	"github.com/pitwheel/pitwheel/router"
@@ -92,9 +92,9 @@ func (s *service) handle(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	s.gate.arrived("redis", store.Ready)
 
-	transport := router.Transport(redisTransport{store})
+	transport := router.Transport(store)
 	if s.settings.AMQPURL != "" {
-		broker, err := rabbit.Open(rabbit.Config{
+		broker, err := rabbitmq.Open(rabbitmq.Config{
 			URL: s.settings.AMQPURL, Namespace: s.settings.Namespace, QueueType: s.settings.QueueType,
 			Logger: s.logger, OnState: telemetry.BrokerState(s.registry, "rabbitmq"), OnBlocked: telemetry.BrokerBlocked(s.registry, "rabbitmq"),
 		})
@@ -106,7 +106,7 @@ func (s *service) handle(ctx context.Context) (err error) {
 		if err := awaitBroker(ctx, broker); err != nil && ctx.Err() == nil {
 			return err
 		}
-		transport = rabbitTransport{broker}
+		transport = broker
 	}
 	return s.turn(ctx, store, transport)
 }
@@ -118,13 +118,13 @@ func (s *service) turn(ctx context.Context, store *redisdb.Store, transport rout
 		return err
 	}
 	defer func() { _ = sender.Close() }()
-	log, views, mailer := router.Log(store), router.Views(store), handlers.Mailer(sender)
+	log, views, mailer := router.Log(store), router.ProjectionStore(store), handlers.Mailer(sender)
 	if s.activity != nil {
 		log, views, mailer = watchedLog{log, s.activity}, watchedViews{views, s.activity}, watchedMail{mailer, s.activity}
 	}
 	r, err := router.New(router.Config{
-		Catalogue: s.catalogue, Handlers: handlers.All(handlers.Deps{Mailer: mailer}), Tuning: s.settings.Handlers, Only: s.only,
-		Transport: transport, Log: log, Reader: store, Checkpoints: store, Views: views, Inbox: store, Parking: store, Elector: store, Letters: store,
+		Catalogue: s.catalogue, Handlers: handlers.All(handlers.Deps{Mailer: mailer}), Overrides: s.settings.Handlers, Only: s.only,
+		Transport: transport, Log: log, Reader: store, Checkpoints: store, Projections: views, Inbox: store, Parking: store, Elector: store, Poison: store,
 		Logger: s.logger, WatermillLogger: telemetry.WatermillLogger(s.logger), Metrics: s.metrics, DrainTimeout: s.settings.DrainTimeout, MaxBytes: s.settings.MaxBytes,
 	})
 	if err != nil {

@@ -33,7 +33,7 @@ type settings struct {
 	Partitions   int // 0: the store's
 	MaxBytes     int // of a message's body
 	// Handlers is what operators set for single handlers. It comes from the file only.
-	Handlers map[string]router.Tuning
+	Handlers map[string]router.Overrides
 	// given are the keys that somebody set; the others have their default.
 	given map[string]bool
 }

@@ -10,6 +10,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // TestMessageSizeLimit tries every entry with what is just too large: it is refused
@@ -46,7 +47,7 @@ func TestMessageSizeLimit(t *testing.T) {
 	if err := b.channel(t).PublishWithContext(t.Context(), b.named("user.events"), "USER_CREATED", false, false, amqp.Publishing{Body: []byte(large)}); err != nil {
 		t.Fatal(err)
 	}
-	var letters []events.Letter
+	var letters []poison.Message
 	eventually(t, "a letter", func() bool {
 		letters = lettersOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
 		return len(letters) == 1

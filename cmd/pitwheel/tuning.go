@@ -11,20 +11,20 @@ import (
 )
 
 // tune takes one setting of a handler over.
-type tune func(*router.Tuning, string) error
+type tune func(*router.Overrides, string) error
 
 // tunable are the settings of the section "handlers". Their bounds are checked
 // by the router, which knows the declaration as well.
 func tunable() map[string]tune {
 	return map[string]tune{
-		"concurrency": tuneInt(func(t *router.Tuning, v *int) { t.Concurrency = v }),
-		"attempts":    tuneInt(func(t *router.Tuning, v *int) { t.Attempts = v }),
-		"timeout":     tuneDuration(func(t *router.Tuning, v *time.Duration) { t.Timeout = v }),
-		"backoff":     tuneDuration(func(t *router.Tuning, v *time.Duration) { t.Backoff = v }),
-		"max_backoff": tuneDuration(func(t *router.Tuning, v *time.Duration) { t.MaxBackoff = v }),
-		"break_after": tuneInt(func(t *router.Tuning, v *int) { t.BreakAfter = v }),
-		"break_pause": tuneDuration(func(t *router.Tuning, v *time.Duration) { t.BreakPause = v }),
-		"rate": func(t *router.Tuning, text string) error {
+		"concurrency": tuneInt(func(t *router.Overrides, v *int) { t.Concurrency = v }),
+		"attempts":    tuneInt(func(t *router.Overrides, v *int) { t.Attempts = v }),
+		"timeout":     tuneDuration(func(t *router.Overrides, v *time.Duration) { t.Timeout = v }),
+		"backoff":     tuneDuration(func(t *router.Overrides, v *time.Duration) { t.Backoff = v }),
+		"max_backoff": tuneDuration(func(t *router.Overrides, v *time.Duration) { t.MaxBackoff = v }),
+		"break_after": tuneInt(func(t *router.Overrides, v *int) { t.BreakAfter = v }),
+		"break_pause": tuneDuration(func(t *router.Overrides, v *time.Duration) { t.BreakPause = v }),
+		"rate": func(t *router.Overrides, text string) error {
 			v, err := strconv.ParseFloat(text, 64)
 			if err != nil {
 				return fmt.Errorf("is %q; it must be a number of messages a second", text)
@@ -32,7 +32,7 @@ func tunable() map[string]tune {
 			t.Rate = &v
 			return nil
 		},
-		"paused": func(t *router.Tuning, text string) error {
+		"paused": func(t *router.Overrides, text string) error {
 			v, err := strconv.ParseBool(text)
 			if err != nil {
 				return fmt.Errorf("is %q; it must be true or false", text)
@@ -44,7 +44,7 @@ func tunable() map[string]tune {
 }
 
 // tuningOf reads the section "handlers" of the configuration file.
-func tuningOf(section any, handlers []string) (map[string]router.Tuning, []error) {
+func tuningOf(section any, handlers []string) (map[string]router.Overrides, []error) {
 	if section == nil {
 		return nil, nil
 	}
@@ -53,7 +53,7 @@ func tuningOf(section any, handlers []string) (map[string]router.Tuning, []error
 		return nil, []error{fmt.Errorf("%s must hold one entry a handler, such as %s: {concurrency: 64}", handlersKey, nearest("", handlers))}
 	}
 	var errs []error
-	out := map[string]router.Tuning{}
+	out := map[string]router.Overrides{}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		if !slices.Contains(handlers, name) {
 			errs = append(errs, fmt.Errorf("%s.%s: no handler has that name; the nearest is %q", handlersKey, name, nearest(name, handlers)))
@@ -66,8 +66,8 @@ func tuningOf(section any, handlers []string) (map[string]router.Tuning, []error
 	return out, errs
 }
 
-func handlerTuning(name string, section any) (router.Tuning, []error) {
-	var t router.Tuning
+func handlerTuning(name string, section any) (router.Overrides, []error) {
+	var t router.Overrides
 	if section == nil {
 		return t, nil
 	}
@@ -90,8 +90,8 @@ func handlerTuning(name string, section any) (router.Tuning, []error) {
 	return t, errs
 }
 
-func tuneInt(into func(*router.Tuning, *int)) tune {
-	return func(t *router.Tuning, text string) error {
+func tuneInt(into func(*router.Overrides, *int)) tune {
+	return func(t *router.Overrides, text string) error {
 		v, err := strconv.Atoi(text)
 		if err != nil {
 			return fmt.Errorf("is %q; it must be a whole number", text)
@@ -101,8 +101,8 @@ func tuneInt(into func(*router.Tuning, *int)) tune {
 	}
 }
 
-func tuneDuration(into func(*router.Tuning, *time.Duration)) tune {
-	return func(t *router.Tuning, text string) error {
+func tuneDuration(into func(*router.Overrides, *time.Duration)) tune {
+	return func(t *router.Overrides, text string) error {
 		v, err := time.ParseDuration(text)
 		if err != nil {
 			return fmt.Errorf("is %q; it must be a duration with its unit, such as 10s", text)

@@ -8,26 +8,10 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/infra/rabbit"
+	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
 	"github.com/pitwheel/pitwheel/router"
 )
-
-// rabbitTransport is RabbitMQ as the router wants it.
-type rabbitTransport struct{ *rabbit.Broker }
-
-// Subscriber prepares a consumer.
-func (t rabbitTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
-	return t.Broker.Subscriber(rabbit.SubscriberConfig(s))
-}
-
-// redisTransport is Redis Streams as the router wants them.
-type redisTransport struct{ *redisdb.Store }
-
-// Subscriber prepares a consumer.
-func (t redisTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
-	return t.Store.Subscriber(redisdb.SubscriberConfig(s))
-}
 
 // How long a command that talks to a running service looks for its brokers: one
 // on this machine answers at once, or is not there. RabbitMQ takes three seconds to
@@ -46,7 +30,7 @@ const (
 // client is the way to a running service.
 type client struct {
 	store    *redisdb.Store
-	broker   *rabbit.Broker // nil without RabbitMQ
+	broker   *rabbitmq.Broker // nil without RabbitMQ
 	commands *router.Commands
 }
 
@@ -71,7 +55,7 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	if c.settings.AMQPURL == "" {
 		publisher = store.Publisher()
 	} else {
-		if cl.broker, err = rabbit.Open(rabbit.Config{
+		if cl.broker, err = rabbitmq.Open(rabbitmq.Config{
 			URL: c.settings.AMQPURL, Namespace: c.settings.Namespace, QueueType: c.settings.QueueType, Logger: logger,
 		}); err == nil {
 			err = awaitBroker(ctx, cl.broker)
@@ -116,7 +100,7 @@ func hinted(err error, hint string) error {
 
 // awaitBroker returns when RabbitMQ is there, when it refuses us for good, or
 // when ctx ends; the error then says why it is not there.
-func awaitBroker(ctx context.Context, b *rabbit.Broker) error {
+func awaitBroker(ctx context.Context, b *rabbitmq.Broker) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {

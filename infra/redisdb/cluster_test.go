@@ -13,6 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 // Everything a store does also works where its keys lie on several nodes.
@@ -43,13 +44,13 @@ func TestRedisCluster(t *testing.T) {
 	if c := must[events.Cursor](t)(s.Checkpoint(ctx, "r")); c.Behind(end) != 0 {
 		t.Errorf("checkpoint %v; want %v", c, end)
 	}
-	if err := s.Commit(ctx, events.ViewCommit{Projection: "v", To: end, Put: []events.Row{{Key: "k", Data: json.RawMessage(`1`)}}}); err != nil {
+	if err := s.Commit(ctx, events.ProjectionCommit{Projection: "v", To: end, Put: []events.Row{{Key: "k", Data: json.RawMessage(`1`)}}}); err != nil {
 		t.Error(err)
 	}
 	if rows := must[[]events.Row](t)(s.List(ctx, "v", "", 10)); len(rows) != 1 {
 		t.Errorf("rows %v", rows)
 	}
-	if err := s.DropView(ctx, "v"); err != nil {
+	if err := s.DropProjection(ctx, "v"); err != nil {
 		t.Error(err)
 	}
 	id := events.NewID()
@@ -63,7 +64,7 @@ func TestRedisCluster(t *testing.T) {
 
 	for _, ordered := range []bool{false, true} {
 		topic := fmt.Sprint("user.events.", ordered)
-		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: topic, Queue: fmt.Sprint("q", ordered), Ordered: ordered})
+		sub := subscriber(t, s, router.Subscription{Topic: topic, Queue: fmt.Sprint("q", ordered), Ordered: ordered})
 		out := must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
 		if err := s.Publisher().Publish(topic, note("1", "A", "k"), note("2", "A", "k")); err != nil {
 			t.Fatal(err)

@@ -10,14 +10,14 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 func TestADelayedMessageComesWholeAndNeverEarly(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {
 		s := open(t, url)
-		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Types: []string{"A"}, Queue: "q"})
+		sub := subscriber(t, s, router.Subscription{Topic: "user.events", Types: []string{"A"}, Queue: "q"})
 		out := must[<-chan *message.Message](t)(sub.Subscribe(t.Context(), "user.events"))
 		strange := message.NewMessage("1", []byte{0, 255, ':', '7'})
 		strange.Metadata.Set("name", "wert: \x00\n")
@@ -71,7 +71,7 @@ func TestManyDelayedMessagesComeOnceEach(t *testing.T) {
 		}
 		all := make(chan string, n)
 		for range 3 {
-			sub := subscriber(t, openIn(t, url, namespace), redisdb.SubscriberConfig{Queue: "q"})
+			sub := subscriber(t, openIn(t, url, namespace), router.Subscription{Queue: "q"})
 			out := must[<-chan *message.Message](t)(sub.Subscribe(t.Context(), ""))
 			go func() { // It ends with the subscription.
 				for m := range out {

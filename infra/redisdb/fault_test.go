@@ -14,6 +14,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 func TestForgottenScriptsAreToldAgain(t *testing.T) {
@@ -53,7 +54,7 @@ func TestRedisIsKilledAndComesBack(t *testing.T) {
 		}
 	}})
 	ctx := t.Context()
-	sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "q"})
+	sub := subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "q"})
 	out := must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
 	var handled sync.Map
 	var consumer sync.WaitGroup
@@ -189,15 +190,15 @@ func TestSubscribeWhileRedisIsAway(t *testing.T) {
 			t.Parallel()
 			srv := brokertest.StartRedis(t)
 			s, ctx := openWith(t, redisdb.Config{URL: srv.URL()}), t.Context()
-			known := redisdb.SubscriberConfig{Topic: "user.commands", Types: []string{"CREATE_USER"}, Queue: "known", Ordered: ordered}
-			if err := subscriber(t, s, known).SubscribeInitialize(""); err != nil {
+			known := router.Subscription{Topic: "user.commands", Types: []string{"CREATE_USER"}, Queue: "known", Ordered: ordered}
+			if err := subscriber(t, s, known).Declare(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			known.Types = append(known.Types, "RENAME_USER")
-			fresh := redisdb.SubscriberConfig{Topic: "user.commands", Types: []string{"DELETE_USER"}, Queue: "fresh", Ordered: ordered}
+			fresh := router.Subscription{Topic: "user.commands", Types: []string{"DELETE_USER"}, Queue: "fresh", Ordered: ordered}
 			srv.Kill()
 			outs := map[string]<-chan *message.Message{}
-			for kind, cfg := range map[string]redisdb.SubscriberConfig{"RENAME_USER": known, "DELETE_USER": fresh} {
+			for kind, cfg := range map[string]router.Subscription{"RENAME_USER": known, "DELETE_USER": fresh} {
 				sub := subscriber(t, s, cfg)
 				outs[kind] = must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
 				if events.CodeOf(sub.Ready()) != events.CodeUnavailable {

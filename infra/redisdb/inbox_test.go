@@ -1,6 +1,7 @@
 package redisdb_test
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 func TestInbox(t *testing.T) {
@@ -93,13 +95,13 @@ func TestInboxKnowsADuplicateInTheSameBatch(t *testing.T) {
 		if must[bool](t)(s.Seen(ctx, "h", "anything")) { // The handler uses the inbox.
 			t.Error("seen")
 		}
-		sub := subscriber(t, s, redisdb.SubscriberConfig{Handler: "h", Topic: "user.events", Queue: "h"})
+		sub := subscriber(t, s, router.Subscription{Handler: "h", Topic: "user.events", Queue: "h"})
 		var msgs []*message.Message
 		for range 100 {
 			id := events.NewID()
 			msgs = append(msgs, note(id, "A", id), note(id, "A", id))
 		}
-		if err := sub.SubscribeInitialize(""); err != nil {
+		if err := sub.Declare(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Publisher().Publish("user.events", msgs...); err != nil {
@@ -138,7 +140,7 @@ func TestInboxKnowsWhatWasOnItsWayToRedis(t *testing.T) {
 				<-hold
 			}
 		}})
-		out := must[<-chan *message.Message](t)(subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "q"}).Subscribe(ctx, ""))
+		out := must[<-chan *message.Message](t)(subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "q"}).Subscribe(ctx, ""))
 		id := events.NewID()
 		var msg *message.Message
 		deliver := func() {

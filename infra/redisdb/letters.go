@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // letterKey names a key of the poison letters; all of them are in one slot.
@@ -21,22 +22,22 @@ type letterRest struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
-// StoreLetter keeps a poison letter, or one more failure of a letter that is kept
+// StorePoison keeps a poison letter, or one more failure of a letter that is kept
 // already: its failures are counted, its first failure stays, and its last one
 // tells what is the matter. The same failure again changes nothing.
-func (s *Store) StoreLetter(ctx context.Context, l events.Letter) error {
+func (s *Store) StorePoison(ctx context.Context, l poison.Message) error {
 	_, err := s.storeLetter(ctx, l, nil)
 	return err
 }
 
 // ImportLetter keeps a letter that came from elsewhere, unless it is there
 // already, and tells whether it did. The change says who wanted it, and why.
-func (s *Store) ImportLetter(ctx context.Context, l events.Letter, c events.LetterChange) (bool, error) {
-	c.Action = events.LetterImported
+func (s *Store) ImportLetter(ctx context.Context, l poison.Message, c poison.Change) (bool, error) {
+	c.Action = poison.Imported
 	return s.storeLetter(ctx, l, auditFields(l, c))
 }
 
-func (s *Store) storeLetter(ctx context.Context, l events.Letter, audit []any) (bool, error) {
+func (s *Store) storeLetter(ctx context.Context, l poison.Message, audit []any) (bool, error) {
 	rest, err := json.Marshal(letterRest{l.Stack, l.Metadata})
 	if err != nil {
 		return false, err
@@ -65,8 +66,8 @@ func letterPlace(at time.Time, id string) string {
 	return fmt.Sprintf("%015d:%s", max(0, at.UnixMilli()), id)
 }
 
-// CountLetters returns how many letters there are, by handler.
-func (s *Store) CountLetters(ctx context.Context) (map[string]int, error) {
+// CountPoison returns how many letters there are, by handler.
+func (s *Store) CountPoison(ctx context.Context) (map[string]int, error) {
 	reply, err := s.do(ctx, "hgetall", s.letterKey("counts"))
 	if err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ const (
 // RemoveLetters removes letters that are still as they were read; the change says
 // what was done with them, by whom and why. Each is removed with its audit entry
 // or not at all.
-func (s *Store) RemoveLetters(ctx context.Context, c events.LetterChange, letters ...events.Letter) ([]Removal, error) {
+func (s *Store) RemoveLetters(ctx context.Context, c poison.Change, letters ...poison.Message) ([]Removal, error) {
 	if len(letters) == 0 {
 		return nil, nil
 	}
@@ -124,8 +125,8 @@ func (s *Store) RemoveLetters(ctx context.Context, c events.LetterChange, letter
 // EditLetter gives a letter another body and returns it with that. If it is no
 // longer as it was read, the error has the code VERSION_CONFLICT; if it is gone,
 // NOT_FOUND.
-func (s *Store) EditLetter(ctx context.Context, l events.Letter, body []byte, c events.LetterChange) (events.Letter, error) {
-	c.Action = events.LetterEdited
+func (s *Store) EditLetter(ctx context.Context, l poison.Message, body []byte, c poison.Change) (poison.Message, error) {
+	c.Action = poison.Edited
 	args := append([]any{l.Revision, body, len(body)}, auditFields(l, c)...)
 	reply, err := s.run(ctx, s.scripts.letterEdit, []string{s.letterKey("letter:" + l.ID), s.letterKey("revision"), s.letterKey("audit")}, args...)
 	if err != nil {

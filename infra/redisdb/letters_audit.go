@@ -7,12 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // auditFields are the fields of a change's entry in the audit stream. Its time is
 // the entry's id.
-func auditFields(l events.Letter, c events.LetterChange) []any {
+func auditFields(l poison.Message, c poison.Change) []any {
 	return []any{
 		"action", c.Action, "who", c.Who, "why", c.Why,
 		"letter", l.ID, "handler", l.Handler, "type", l.Type, "key", l.Key, "message", l.MessageID, "code", l.Code,
@@ -21,13 +21,13 @@ func auditFields(l events.Letter, c events.LetterChange) []any {
 
 // LetterChanges returns what was done to letters, the newest first. The last
 // million changes are kept, and roughly no more. After an error nothing more comes.
-func (s *Store) LetterChanges(ctx context.Context) iter.Seq2[events.LetterChange, error] {
-	return func(yield func(events.LetterChange, error) bool) {
+func (s *Store) LetterChanges(ctx context.Context) iter.Seq2[poison.Change, error] {
+	return func(yield func(poison.Change, error) bool) {
 		from := "+"
 		for {
 			reply, err := s.do(ctx, "xrevrange", s.letterKey("audit"), from, "-", "count", lettersAtOnce)
 			if err != nil {
-				yield(events.LetterChange{}, err)
+				yield(poison.Change{}, err)
 				return
 			}
 			entries, _ := reply.([]any)
@@ -44,8 +44,8 @@ func (s *Store) LetterChanges(ctx context.Context) iter.Seq2[events.LetterChange
 	}
 }
 
-func decodeChange(entry any) events.LetterChange {
-	var c events.LetterChange
+func decodeChange(entry any) poison.Change {
+	var c poison.Change
 	pair, _ := entry.([]any)
 	if len(pair) != 2 {
 		return c

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // lettersAtOnce is how many letters of a list are read at once.
@@ -28,8 +29,8 @@ const (
 // Letters returns all letters that a filter picks, without stack, metadata and
 // body, a page at a time. Letters that come or go meanwhile may be in it or not;
 // all others are in it once. After an error nothing more comes.
-func (s *Store) Letters(ctx context.Context, f events.LetterFilter, order LetterOrder) iter.Seq2[events.Letter, error] {
-	return func(yield func(events.Letter, error) bool) {
+func (s *Store) Letters(ctx context.Context, f poison.Filter, order LetterOrder) iter.Seq2[poison.Message, error] {
+	return func(yield func(poison.Message, error) bool) {
 		index := s.letterKey("index")
 		if handlers := f.Fields["handler"]; len(handlers) == 1 {
 			index = s.letterKey("index:" + handlers[0])
@@ -48,12 +49,12 @@ func (s *Store) Letters(ctx context.Context, f events.LetterFilter, order Letter
 			}
 			reply, err := s.do(ctx, args...)
 			places, _ := reply.([]any)
-			var page []events.Letter
+			var page []poison.Message
 			if err == nil && len(places) > 0 {
 				page, err = s.letterHeads(ctx, places)
 			}
 			if err != nil {
-				yield(events.Letter{}, err)
+				yield(poison.Message{}, err)
 				return
 			}
 			for _, l := range page {
@@ -75,7 +76,7 @@ func (s *Store) Letters(ctx context.Context, f events.LetterFilter, order Letter
 }
 
 // letterHeads reads what a list shows of letters. Those that are gone are left out.
-func (s *Store) letterHeads(ctx context.Context, places []any) ([]events.Letter, error) {
+func (s *Store) letterHeads(ctx context.Context, places []any) ([]poison.Message, error) {
 	ids := make([]string, len(places))
 	for i, p := range places {
 		ids[i] = text(p)[min(16, len(text(p))):]
@@ -84,23 +85,23 @@ func (s *Store) letterHeads(ctx context.Context, places []any) ([]events.Letter,
 }
 
 // LoadLetters reads letters whole. Those that are gone are left out.
-func (s *Store) LoadLetters(ctx context.Context, ids ...string) ([]events.Letter, error) {
+func (s *Store) LoadLetters(ctx context.Context, ids ...string) ([]poison.Message, error) {
 	return s.readLetters(ctx, ids, "head", "failures", "first", "size", "revision", "rest", "body")
 }
 
 // Letter reads one letter, whole. If there is none, the error has the code NOT_FOUND.
-func (s *Store) Letter(ctx context.Context, id string) (events.Letter, error) {
+func (s *Store) Letter(ctx context.Context, id string) (poison.Message, error) {
 	found, err := s.LoadLetters(ctx, id)
 	if err == nil && len(found) == 0 {
 		err = events.Errorf(events.CodeNotFound, "there is no letter %s; it may have been retried or discarded", id)
 	}
 	if err != nil {
-		return events.Letter{}, err
+		return poison.Message{}, err
 	}
 	return found[0], nil
 }
 
-func (s *Store) readLetters(ctx context.Context, ids []string, fields ...string) ([]events.Letter, error) {
+func (s *Store) readLetters(ctx context.Context, ids []string, fields ...string) ([]poison.Message, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -116,7 +117,7 @@ func (s *Store) readLetters(ctx context.Context, ids []string, fields ...string)
 	if err := send(ctx, s.calls, cmds...); err != nil {
 		return nil, err
 	}
-	out := make([]events.Letter, 0, len(ids))
+	out := make([]poison.Message, 0, len(ids))
 	for i, cmd := range cmds {
 		values, err := cmd.Slice()
 		if err != nil {
@@ -136,8 +137,8 @@ func (s *Store) readLetters(ctx context.Context, ids []string, fields ...string)
 
 // decodeLetter reads the fields of a letter's hash: head, failures, first, size,
 // revision, and for a whole letter rest and body.
-func decodeLetter(values []any) (events.Letter, error) {
-	var l events.Letter
+func decodeLetter(values []any) (poison.Message, error) {
+	var l poison.Message
 	err := json.Unmarshal([]byte(text(values[0])), &l)
 	failures, err1 := strconv.Atoi(text(values[1]))
 	first, err2 := strconv.ParseInt(text(values[2]), 10, 64)

@@ -16,18 +16,20 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // longAgo is when letters of these tests fail first.
 var longAgo = time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 
 // letter makes a letter of a handler that failed for the n-th time, n minutes later.
-func letter(handler, message string, n int) events.Letter {
+func letter(handler, message string, n int) poison.Message {
 	body := []byte(`{"name":"Ada <` + message + `>","raw":"` + "\xff" + `"}`)
-	return events.Letter{
-		ID: events.LetterID(handler, message), Handler: handler, Kind: "reaction", Queue: handler + "-queue", Topic: "user.events",
+	return poison.Message{
+		ID: poison.ID(handler, message), Handler: handler, Kind: "reaction", Queue: handler + "-queue", Topic: "user.events",
 		Type: "USER_CREATED", Key: "ada", MessageID: message, CorrelationID: "story", Code: "TIMEOUT", Reason: "too slow", Frame: "main.f f.go:1",
-		Stack: "stack", Source: events.LetterFromRouter, Attempts: 5, Failures: 1,
+		Stack: "stack", Source: poison.FromRouter, Attempts: 5, Failures: 1,
 		FirstFailedAt: longAgo.Add(time.Duration(n) * time.Minute), LastFailedAt: longAgo.Add(time.Duration(n) * time.Minute),
 		Size: len(body), Metadata: map[string]string{"type": "USER_CREATED", "own": "ö\n"}, Body: body,
 	}
@@ -45,10 +47,10 @@ func collect[T any](t *testing.T, seq iter.Seq2[T, error]) []T {
 	return out
 }
 
-func store(t *testing.T, s *redisdb.Store, letters ...events.Letter) {
+func store(t *testing.T, s *redisdb.Store, letters ...poison.Message) {
 	t.Helper()
 	for _, l := range letters {
-		if err := s.StoreLetter(t.Context(), l); err != nil {
+		if err := s.StorePoison(t.Context(), l); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,8 +62,8 @@ func TestALetterIsKeptWholeAndOnce(t *testing.T) {
 		s, ctx := open(t, url), t.Context()
 		first := letter("h", "m", 1)
 		store(t, s, first, first) // The broker may hand it out again.
-		got := must[events.Letter](t)(s.Letter(ctx, first.ID))
-		if diff := cmp.Diff(first, got, cmpopts.IgnoreFields(events.Letter{}, "Revision")); diff != "" {
+		got := must[poison.Message](t)(s.Letter(ctx, first.ID))
+		if diff := cmp.Diff(first, got, cmpopts.IgnoreFields(poison.Message{}, "Revision")); diff != "" {
 			t.Errorf("kept otherwise than given (-given +kept):\n%s", diff)
 		}
 		// It fails again: the later one tells, the first one stays first.
@@ -69,34 +71,34 @@ func TestALetterIsKeptWholeAndOnce(t *testing.T) {
 		later.Code, later.Body = "PANIC", []byte("other")
 		later.Size = len(later.Body)
 		store(t, s, later, first, later)
-		got = must[events.Letter](t)(s.Letter(ctx, first.ID))
+		got = must[poison.Message](t)(s.Letter(ctx, first.ID))
 		want := later
 		want.Failures, want.FirstFailedAt = 2, first.FirstFailedAt
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(events.Letter{}, "Revision")); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(poison.Message{}, "Revision")); diff != "" {
 			t.Errorf("after another failure (-want +kept):\n%s", diff)
 		}
 		// One that comes in the wrong order is counted, and changes nothing else.
 		store(t, s, letter("h", "m", 3))
-		got = must[events.Letter](t)(s.Letter(ctx, first.ID))
+		got = must[poison.Message](t)(s.Letter(ctx, first.ID))
 		want.Failures = 3
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(events.Letter{}, "Revision")); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(poison.Message{}, "Revision")); diff != "" {
 			t.Errorf("after a failure that came late (-want +kept):\n%s", diff)
 		}
 		// A retried letter brings its number along.
 		retried := letter("h", "m", 9)
 		retried.Failures = 8
 		store(t, s, retried)
-		if got = must[events.Letter](t)(s.Letter(ctx, first.ID)); got.Failures != 8 {
+		if got = must[poison.Message](t)(s.Letter(ctx, first.ID)); got.Failures != 8 {
 			t.Errorf("%d failures, want 8", got.Failures)
 		}
-		heads := collect(t, s.Letters(ctx, events.LetterFilter{}, redisdb.NewestFirst))
+		heads := collect(t, s.Letters(ctx, poison.Filter{}, redisdb.NewestFirst))
 		if len(heads) != 1 || heads[0].Body != nil || heads[0].Metadata != nil || heads[0].Stack != "" || heads[0].Failures != 8 || heads[0].Size != len(retried.Body) {
 			t.Errorf("the list is %+v", heads)
 		}
-		if diff := cmp.Diff(map[string]int{"h": 1}, must[map[string]int](t)(s.CountLetters(ctx))); diff != "" {
+		if diff := cmp.Diff(map[string]int{"h": 1}, must[map[string]int](t)(s.CountPoison(ctx))); diff != "" {
 			t.Error(diff)
 		}
-		if _, err := s.Letter(ctx, events.LetterID("h", "other")); events.CodeOf(err) != events.CodeNotFound {
+		if _, err := s.Letter(ctx, poison.ID("h", "other")); events.CodeOf(err) != events.CodeNotFound {
 			t.Errorf("a letter that is not there: %v", err)
 		}
 	})
@@ -113,8 +115,8 @@ func TestLettersAreFoundByAllThatIsKnown(t *testing.T) {
 			}
 			store(t, s, l)
 		}
-		fields := func(pairs ...string) events.LetterFilter {
-			f := events.LetterFilter{Fields: map[string][]string{}}
+		fields := func(pairs ...string) poison.Filter {
+			f := poison.Filter{Fields: map[string][]string{}}
 			for i := 0; i < len(pairs); i += 2 {
 				f.Fields[pairs[i]] = append(f.Fields[pairs[i]], pairs[i+1])
 			}
@@ -122,20 +124,20 @@ func TestLettersAreFoundByAllThatIsKnown(t *testing.T) {
 		}
 		for _, tt := range []struct {
 			name   string
-			filter events.LetterFilter
+			filter poison.Filter
 			order  redisdb.LetterOrder
 			want   string
 		}{
-			{"all", events.LetterFilter{}, redisdb.OldestFirst, "m0 m1 m2 m3 m4 m5 m6 m7 m8 m9 m10 m11"},
-			{"all, the newest first", events.LetterFilter{}, redisdb.NewestFirst, "m11 m10 m9 m8 m7 m6 m5 m4 m3 m2 m1 m0"},
+			{"all", poison.Filter{}, redisdb.OldestFirst, "m0 m1 m2 m3 m4 m5 m6 m7 m8 m9 m10 m11"},
+			{"all, the newest first", poison.Filter{}, redisdb.NewestFirst, "m11 m10 m9 m8 m7 m6 m5 m4 m3 m2 m1 m0"},
 			{"a handler", fields("handler", "b"), redisdb.OldestFirst, "m1 m4 m7 m10"},
 			{"two handlers", fields("handler", "b", "handler", "c"), redisdb.NewestFirst, "m11 m10 m8 m7 m5 m4 m2 m1"},
 			{"handler and code", fields("handler", "a", "code", "PANIC"), redisdb.OldestFirst, "m0 m6"},
 			{"a story", fields("correlation_id", "story4"), redisdb.OldestFirst, "m4"},
 			{"nobody", fields("handler", "z"), redisdb.OldestFirst, ""},
-			{"since", events.LetterFilter{After: longAgo.Add(9 * time.Minute)}, redisdb.OldestFirst, "m9 m10 m11"},
-			{"before", events.LetterFilter{Before: longAgo.Add(2 * time.Minute)}, redisdb.NewestFirst, "m1 m0"},
-			{"between", events.LetterFilter{After: longAgo.Add(3 * time.Minute), Before: longAgo.Add(5 * time.Minute)}, redisdb.NewestFirst, "m4 m3"},
+			{"since", poison.Filter{After: longAgo.Add(9 * time.Minute)}, redisdb.OldestFirst, "m9 m10 m11"},
+			{"before", poison.Filter{Before: longAgo.Add(2 * time.Minute)}, redisdb.NewestFirst, "m1 m0"},
+			{"between", poison.Filter{After: longAgo.Add(3 * time.Minute), Before: longAgo.Add(5 * time.Minute)}, redisdb.NewestFirst, "m4 m3"},
 		} {
 			var got []string
 			for _, l := range collect(t, s.Letters(ctx, tt.filter, tt.order)) {
@@ -162,7 +164,7 @@ func TestManyLetters(t *testing.T) {
 		for w := range 10 {
 			all.Go(func() {
 				for i := w; i < n; i += 10 {
-					if err := s.StoreLetter(ctx, letter("h", fmt.Sprint(i), i/2000)); err != nil {
+					if err := s.StorePoison(ctx, letter("h", fmt.Sprint(i), i/2000)); err != nil {
 						t.Error(err)
 					}
 				}
@@ -171,29 +173,29 @@ func TestManyLetters(t *testing.T) {
 		all.Wait()
 		for _, order := range []redisdb.LetterOrder{redisdb.OldestFirst, redisdb.NewestFirst} {
 			seen := map[string]bool{}
-			for _, l := range collect(t, s.Letters(ctx, events.LetterFilter{}, order)) {
+			for _, l := range collect(t, s.Letters(ctx, poison.Filter{}, order)) {
 				seen[l.ID] = true
 			}
 			if len(seen) != n {
 				t.Errorf("%d letters are listed, not %d", len(seen), n)
 			}
 		}
-		var batch []events.Letter
-		for l, err := range s.Letters(ctx, events.LetterFilter{}, redisdb.OldestFirst) {
+		var batch []poison.Message
+		for l, err := range s.Letters(ctx, poison.Filter{}, redisdb.OldestFirst) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			if batch = append(batch, l); len(batch) < 100 {
 				continue
 			}
-			for _, r := range must[[]redisdb.Removal](t)(s.RemoveLetters(ctx, events.LetterChange{Action: events.LetterDiscarded}, batch...)) {
+			for _, r := range must[[]redisdb.Removal](t)(s.RemoveLetters(ctx, poison.Change{Action: poison.Discarded}, batch...)) {
 				if r != redisdb.Removed {
 					t.Fatalf("a letter is not removed: %d", r)
 				}
 			}
 			batch = nil
 		}
-		if left := must[map[string]int](t)(s.CountLetters(ctx)); len(left) > 0 {
+		if left := must[map[string]int](t)(s.CountPoison(ctx)); len(left) > 0 {
 			t.Errorf("%v are left", left)
 		}
 		if changes := collect(t, s.LetterChanges(ctx)); len(changes) != n {
@@ -208,9 +210,9 @@ func TestALetterThatFailedAgainIsNotRemoved(t *testing.T) {
 		s, ctx := open(t, url), t.Context()
 		a, b, c := letter("h", "a", 1), letter("h", "b", 2), letter("h", "c", 3)
 		store(t, s, a, b, c)
-		read := collect(t, s.Letters(ctx, events.LetterFilter{}, redisdb.OldestFirst))
+		read := collect(t, s.Letters(ctx, poison.Filter{}, redisdb.OldestFirst))
 		store(t, s, letter("h", "a", 7)) // It was retried, and failed, before it is removed.
-		change := events.LetterChange{Action: events.LetterRetried, Who: "ada@host", Why: "mended"}
+		change := poison.Change{Action: poison.Retried, Who: "ada@host", Why: "mended"}
 		if got := must[[]redisdb.Removal](t)(s.RemoveLetters(ctx, change, read[1])); !slices.Equal(got, []redisdb.Removal{redisdb.Removed}) {
 			t.Fatalf("the removal ended with %v", got)
 		}
@@ -222,15 +224,15 @@ func TestALetterThatFailedAgainIsNotRemoved(t *testing.T) {
 		if got := must[[]redisdb.Removal](t)(s.RemoveLetters(ctx, change, read[2])); got[0] != redisdb.Gone {
 			t.Errorf("the second removal ended with %v", got)
 		}
-		if diff := cmp.Diff(map[string]int{"h": 2}, must[map[string]int](t)(s.CountLetters(ctx))); diff != "" {
+		if diff := cmp.Diff(map[string]int{"h": 2}, must[map[string]int](t)(s.CountPoison(ctx))); diff != "" {
 			t.Error(diff)
 		}
-		want := []events.LetterChange{change, change}
-		for i, l := range []events.Letter{c, b} { // The newest first.
+		want := []poison.Change{change, change}
+		for i, l := range []poison.Message{c, b} { // The newest first.
 			want[i].LetterID, want[i].Handler, want[i].Type, want[i].Key, want[i].MessageID, want[i].Code = l.ID, "h", l.Type, l.Key, l.MessageID, l.Code
 		}
 		changes := collect(t, s.LetterChanges(ctx))
-		if diff := cmp.Diff(want, changes, cmpopts.IgnoreFields(events.LetterChange{}, "At")); diff != "" {
+		if diff := cmp.Diff(want, changes, cmpopts.IgnoreFields(poison.Change{}, "At")); diff != "" {
 			t.Errorf("another audit trail than wanted (-want +got):\n%s", diff)
 		}
 		if time.Since(changes[0].At).Abs() > time.Minute {
@@ -244,33 +246,33 @@ func TestEditAndImport(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		s, ctx := open(t, url), t.Context()
 		store(t, s, letter("h", "a", 1))
-		read := must[events.Letter](t)(s.Letter(ctx, events.LetterID("h", "a")))
-		edited := must[events.Letter](t)(s.EditLetter(ctx, read, []byte("mended"), events.LetterChange{Who: "ada@host"}))
-		again := must[events.Letter](t)(s.Letter(ctx, read.ID))
+		read := must[poison.Message](t)(s.Letter(ctx, poison.ID("h", "a")))
+		edited := must[poison.Message](t)(s.EditLetter(ctx, read, []byte("mended"), poison.Change{Who: "ada@host"}))
+		again := must[poison.Message](t)(s.Letter(ctx, read.ID))
 		if diff := cmp.Diff(edited, again); diff != "" || string(again.Body) != "mended" || again.Size != 6 {
 			t.Errorf("the edited letter is kept otherwise (-returned +kept):\n%s", diff)
 		}
-		if _, err := s.EditLetter(ctx, read, []byte("mine"), events.LetterChange{}); events.CodeOf(err) != events.CodeConflict {
+		if _, err := s.EditLetter(ctx, read, []byte("mine"), poison.Change{}); events.CodeOf(err) != events.CodeConflict {
 			t.Errorf("an edit of an old revision: %v", err)
 		}
-		if _, err := s.EditLetter(ctx, letter("h", "other", 1), nil, events.LetterChange{}); events.CodeOf(err) != events.CodeNotFound {
+		if _, err := s.EditLetter(ctx, letter("h", "other", 1), nil, poison.Change{}); events.CodeOf(err) != events.CodeNotFound {
 			t.Errorf("an edit of no letter: %v", err)
 		}
 		for i, want := range []bool{false, true, false} {
 			l := letter("h", []string{"a", "new", "new"}[i], 1)
 			l.Failures = 4
-			if got := must[bool](t)(s.ImportLetter(ctx, l, events.LetterChange{Who: "ada@host"})); got != want {
+			if got := must[bool](t)(s.ImportLetter(ctx, l, poison.Change{Who: "ada@host"})); got != want {
 				t.Errorf("import %d: %v, want %v", i, got, want)
 			}
 		}
-		if l := must[events.Letter](t)(s.Letter(ctx, events.LetterID("h", "new"))); l.Failures != 4 {
+		if l := must[poison.Message](t)(s.Letter(ctx, poison.ID("h", "new"))); l.Failures != 4 {
 			t.Errorf("the imported letter is %+v", l)
 		}
 		var actions []string
 		for _, c := range collect(t, s.LetterChanges(ctx)) {
 			actions = append(actions, c.Action)
 		}
-		if !slices.Equal(actions, []string{events.LetterImported, events.LetterEdited}) {
+		if !slices.Equal(actions, []string{poison.Imported, poison.Edited}) {
 			t.Errorf("the audit trail has %v", actions)
 		}
 	})
@@ -291,7 +293,7 @@ func TestSubscriberOfAQueueAlone(t *testing.T) {
 		if has := must[bool](t)(s.HasQueue(ctx, "q.poison")); has {
 			t.Error("nobody takes from the queue, and yet it is there")
 		}
-		sub := must[*redisdb.Subscriber](t)(s.Subscriber(redisdb.SubscriberConfig{Handler: "letters", Queue: "q.poison"}))
+		sub := must[router.Subscriber](t)(s.Subscriber(router.Subscription{Handler: "letters", Queue: "q.poison"}))
 		out := must[<-chan *message.Message](t)(sub.Subscribe(context.WithoutCancel(ctx), ""))
 		for want := range 2 {
 			msg := <-out

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 
-	jsonv1 "github.com/go-json-experiment/json/v1" // as encoding/json, in a third of the time
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
+	datajson "github.com/pitwheel/pitwheel/events/json"
 )
 
 // pageEvents bounds the events of one script run, so that a long history does
@@ -20,7 +20,7 @@ const pageEvents = 1000
 // there are events and the aggregate's version is not the expected one, the error
 // has the code VERSION_CONFLICT. After an error with the code UNAVAILABLE, or of
 // ctx, it is unknown whether it was stored: the same Append again settles it.
-func (s *Store) Append(ctx context.Context, a events.Append) (events.Outcome, error) {
+func (s *Store) Append(ctx context.Context, a events.AppendRequest) (events.Outcome, error) {
 	if err := validAppend(a); err != nil {
 		return events.Outcome{}, err
 	}
@@ -57,7 +57,7 @@ func (s *Store) Append(ctx context.Context, a events.Append) (events.Outcome, er
 }
 
 // validAppend finds what would make a hole in the log before anything is written.
-func validAppend(a events.Append) error {
+func validAppend(a events.AppendRequest) error {
 	if a.Outcome.CommandID == "" {
 		return events.Errorf(events.CodeInternal, "an append to %s %s has no command id; its outcome could not be found again", a.Aggregate, a.AggregateID)
 	}
@@ -96,7 +96,7 @@ type storedOutcome struct {
 // encodeOutcome writes an outcome without what its key says already.
 func encodeOutcome(o events.Outcome) ([]byte, error) {
 	o.CommandID, o.Aggregate, o.AggregateID = "", "", ""
-	out, err := jsonv1.Marshal(storedOutcome{o, o.Command})
+	out, err := datajson.Marshal(storedOutcome{o, o.Command})
 	if err != nil {
 		return nil, events.Errorf(events.CodeInternal, "the outcome of a command cannot be written: %w", err)
 	}
@@ -105,7 +105,7 @@ func encodeOutcome(o events.Outcome) ([]byte, error) {
 
 func decodeOutcome(text, aggregate, id, commandID string) (events.Outcome, error) {
 	var stored storedOutcome
-	if err := jsonv1.Unmarshal([]byte(text), &stored); err != nil {
+	if err := datajson.Unmarshal([]byte(text), &stored); err != nil {
 		return events.Outcome{}, events.Errorf(events.CodeUndecodable, "the stored outcome of command %s cannot be read: %w", commandID, err)
 	}
 	o := stored.Outcome

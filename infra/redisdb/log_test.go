@@ -61,7 +61,7 @@ func TestAppendAndLoad(t *testing.T) {
 		if _, err := s.Append(ctx, decision(id, events.NewID(), 2, 1)); events.CodeOf(err) != events.CodeConflict {
 			t.Errorf("an append on an old version: %v", err)
 		}
-		reject := events.Append{Aggregate: "user", AggregateID: id, ExpectedVersion: 99, Outcome: events.Outcome{
+		reject := events.AppendRequest{Aggregate: "user", AggregateID: id, ExpectedVersion: 99, Outcome: events.Outcome{
 			Status: events.StatusRejected, CommandID: events.NewID(), Code: "USER_EXISTS", Message: "it exists", Aggregate: "user", AggregateID: id}}
 		if got := must[events.Outcome](t)(s.Append(ctx, reject)); !cmp.Equal(got, reject.Outcome) {
 			t.Errorf("rejection: %s", cmp.Diff(reject.Outcome, got))
@@ -79,7 +79,7 @@ func TestAppendRefusesWhatWouldLeaveAHole(t *testing.T) {
 		gap := decision(id, events.NewID(), 0, 2)
 		gap.Events[1].Version = 3
 		anonymous := decision(id, "", 0, 1)
-		for _, a := range []events.Append{gap, anonymous} {
+		for _, a := range []events.AppendRequest{gap, anonymous} {
 			if _, err := s.Append(t.Context(), a); err == nil {
 				t.Errorf("%+v is accepted", a)
 			}

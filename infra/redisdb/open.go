@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 // Defaults of [Config].
@@ -60,6 +61,8 @@ type Config struct {
 	// when it is out of memory. It must not block.
 	OnBlocked func(blocked bool)
 }
+
+var _ router.Transport = (*Store)(nil)
 
 // Store is a store in Redis. It is safe for concurrent use.
 type Store struct {

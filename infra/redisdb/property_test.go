@@ -40,7 +40,7 @@ func TestLogIsLikeItsModel(t *testing.T) {
 
 type logModel struct {
 	ids       map[string][]string // aggregate → ids of its events
-	commands  []events.Append
+	commands  []events.AppendRequest
 	outcomes  map[string]events.Outcome
 	snapshots map[string]uint64
 	total     uint64

@@ -43,7 +43,7 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 	p.running.Add(1)
 	p.mu.RUnlock()
 	defer p.running.Done()
-	if p.checked && strings.HasSuffix(topic, ".commands") {
+	if p.checked && events.IsCommandTopic(topic) {
 		if err := p.store.mustBeBound(topic, msgs); err != nil {
 			return err
 		}

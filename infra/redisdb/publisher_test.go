@@ -13,6 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 // However many and however large the messages of one Publish are, with or without a
@@ -33,7 +34,7 @@ func TestPublishKeepsTheOrder(t *testing.T) {
 			}
 			msgs, want = append(msgs, msg), append(want, fmt.Sprintf("%d %s %d", n, msg.Metadata, len(msg.Payload)))
 		}
-		out := must[<-chan *message.Message](t)(subscriber(t, s, redisdb.SubscriberConfig{
+		out := must[<-chan *message.Message](t)(subscriber(t, s, router.Subscription{
 			Topic: "user.events", Queue: "q", Key: func(*message.Message) string { return "all" },
 		}).Subscribe(t.Context(), ""))
 		if err := s.Publisher().Publish("user.events", msgs...); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
 
 	"github.com/pitwheel/pitwheel/infra/brokertest"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 // Watermill's own suite for publishers and subscribers, on both kinds of Redis.
@@ -22,7 +22,7 @@ func TestWatermillSuite(t *testing.T) {
 		brokertest.CleanRedis(t, url, namespace)
 		inQueue := func(t *testing.T, queue string) (message.Publisher, message.Subscriber) {
 			s := openIn(t, url, namespace)
-			sub, err := s.Subscriber(redisdb.SubscriberConfig{
+			sub, err := s.Subscriber(router.Subscription{
 				// The suite asks for an order over all messages, and also that others go
 				// on while one fails a hundred times: one at a time, but without a key.
 				Handler: "suite", Queue: queue, Concurrency: 1,

@@ -68,8 +68,8 @@ func openWith(t testing.TB, cfg redisdb.Config) *redisdb.Store {
 }
 
 // decision makes an append of n events on an aggregate at a version.
-func decision(aggregateID, commandID string, version uint64, n int) events.Append {
-	a := events.Append{
+func decision(aggregateID, commandID string, version uint64, n int) events.AppendRequest {
+	a := events.AppendRequest{
 		Aggregate: "user", AggregateID: aggregateID, ExpectedVersion: version,
 		Outcome: events.Outcome{
 			Status: events.StatusAccepted, Command: "CREATE_USER", CommandID: commandID, CorrelationID: events.NewID(),

@@ -13,6 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 // body is as long as that of cmd/bench: 230 bytes.
@@ -151,8 +152,8 @@ func fill(b *testing.B, p message.Publisher, n int) {
 func filled(b *testing.B) (*redisdb.Store, <-chan *message.Message) {
 	b.Helper()
 	s := open(b, brokertest.Redis(b))
-	sub := subscriber(b, s, redisdb.SubscriberConfig{Handler: "h", Topic: "user.events", Types: []string{"USER_CREATED"}, Queue: "h", Concurrency: 64})
-	if err := sub.SubscribeInitialize(""); err != nil {
+	sub := subscriber(b, s, router.Subscription{Handler: "h", Topic: "user.events", Types: []string{"USER_CREATED"}, Queue: "h", Concurrency: 64})
+	if err := sub.Declare(context.Background()); err != nil {
 		b.Fatal(err)
 	}
 	fill(b, s.Publisher(), b.N)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 // Many keys, random delays and failures: per key nothing is out of order.
@@ -30,7 +30,7 @@ func TestOrderOfEachKey(t *testing.T) {
 				msgs = append(msgs, note(fmt.Sprint(n), "A", fmt.Sprint(k)))
 			}
 		}
-		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Concurrency: 32})
+		sub := subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "q", Concurrency: 32})
 		out := must[<-chan *message.Message](t)(sub.Subscribe(t.Context(), ""))
 		if err := s.Publisher().Publish("user.events", msgs...); err != nil {
 			t.Fatal(err)
@@ -80,7 +80,7 @@ func TestWhatADrainLeavesIsTakenOver(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {
 		s := open(t, url)
-		cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Concurrency: 4}
+		cfg := router.Subscription{Topic: "user.events", Queue: "q", Concurrency: 4}
 		first := subscriber(t, s, cfg)
 		out := must[<-chan *message.Message](t)(first.Subscribe(t.Context(), ""))
 		if err := s.Publisher().Publish("user.events", note("1", "A", "x"), note("2", "A", "x"), note("3", "A", "y")); err != nil {
@@ -129,7 +129,7 @@ func TestTheDeadAreFoundAndTheSlowLeftAlone(t *testing.T) {
 		ns := brokertest.Namespace(t)
 		brokertest.CleanRedis(t, url, ns)
 		s, ctx := openIn(t, url, ns), t.Context()
-		cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q"}
+		cfg := router.Subscription{Topic: "user.events", Queue: "q"}
 		slow := subscriber(t, s, cfg)
 		slowOut := must[<-chan *message.Message](t)(slow.Subscribe(ctx, ""))
 		if err := s.Publisher().Publish("user.events", note("slow", "A", "")); err != nil {
@@ -140,8 +140,8 @@ func TestTheDeadAreFoundAndTheSlowLeftAlone(t *testing.T) {
 		if err := s.Publisher().Publish("other.events", note("dead", "A", "")); err != nil {
 			t.Fatal(err)
 		}
-		other := subscriber(t, s, redisdb.SubscriberConfig{Topic: "other.events", Queue: "q"})
-		if err := other.SubscribeInitialize(""); err != nil {
+		other := subscriber(t, s, router.Subscription{Topic: "other.events", Queue: "q"})
+		if err := other.Declare(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
@@ -173,8 +173,8 @@ func TestOrderedAcrossInstances(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {
 		s := open(t, url)
-		cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Concurrency: 8, Ordered: true}
-		subs := []*redisdb.Subscriber{subscriber(t, s, cfg), subscriber(t, s, cfg)}
+		cfg := router.Subscription{Topic: "user.events", Queue: "q", Concurrency: 8, Ordered: true}
+		subs := []router.Subscriber{subscriber(t, s, cfg), subscriber(t, s, cfg)}
 		type got struct {
 			by  int
 			msg *message.Message

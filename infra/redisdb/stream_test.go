@@ -1,6 +1,7 @@
 package redisdb_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -15,14 +16,15 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
 )
 
-func subscriber(t testing.TB, s *redisdb.Store, cfg redisdb.SubscriberConfig) *redisdb.Subscriber {
+func subscriber(t testing.TB, s *redisdb.Store, cfg router.Subscription) router.Subscriber {
 	t.Helper()
 	if cfg.Handler == "" {
 		cfg.Handler = cfg.Queue
 	}
-	sub := must[*redisdb.Subscriber](t)(s.Subscriber(cfg))
+	sub := must[router.Subscriber](t)(s.Subscriber(cfg))
 	t.Cleanup(func() {
 		if err := sub.Close(); err != nil {
 			t.Error(err)
@@ -82,7 +84,7 @@ func TestPublishAndSubscribe(t *testing.T) {
 		ns := brokertest.Namespace(t)
 		brokertest.CleanRedis(t, url, ns)
 		s := openIn(t, url, ns)
-		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Types: []string{"A", "C"}, Queue: "mails"})
+		sub := subscriber(t, s, router.Subscription{Topic: "user.events", Types: []string{"A", "C"}, Queue: "mails"})
 		if err := sub.Ready(); events.CodeOf(err) != events.CodeUnavailable {
 			t.Errorf("ready before it is subscribed: %v", err)
 		}
@@ -130,8 +132,8 @@ func TestCommandsNeedSomebodyWhoHandlesThem(t *testing.T) {
 		if err := p.Publish("user.events", note("1", "USER_CREATED", "")); err != nil {
 			t.Errorf("an event that nobody wants: %v", err)
 		}
-		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.commands", Types: []string{"CREATE_USER"}, Queue: "create-user"})
-		if err := sub.SubscribeInitialize(""); err != nil {
+		sub := subscriber(t, s, router.Subscription{Topic: "user.commands", Types: []string{"CREATE_USER"}, Queue: "create-user"})
+		if err := sub.Declare(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.Publish("user.commands", note("1", "CREATE_USER", "")); err != nil {
@@ -167,7 +169,7 @@ func TestForeignEntries(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Types: []string{"A"}, Queue: "q", Concurrency: 1, Key: func(*message.Message) string { return "" }})
+		sub := subscriber(t, s, router.Subscription{Topic: "user.events", Types: []string{"A"}, Queue: "q", Concurrency: 1, Key: func(*message.Message) string { return "" }})
 		out := must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
 		take := func() *message.Message {
 			t.Helper()
@@ -216,7 +218,7 @@ func TestALostGroupIsMadeAgain(t *testing.T) {
 		ns := brokertest.Namespace(t)
 		brokertest.CleanRedis(t, url, ns)
 		s, ctx := openIn(t, url, ns), t.Context()
-		sub := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "q"})
+		sub := subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "q"})
 		out := must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
 		for i, lose := range []func() error{
 			func() error { return nil },
@@ -249,8 +251,8 @@ func TestTrimTakesOnlyWhatAllHaveDoneWith(t *testing.T) {
 	ns, url := brokertest.Namespace(t), brokertest.Redis(t)
 	brokertest.CleanRedis(t, url, ns)
 	s, ctx, stream := openIn(t, url, ns), t.Context(), ns+":user.events"
-	behind := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "behind"})
-	if err := behind.SubscribeInitialize(""); err != nil {
+	behind := subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "behind"})
+	if err := behind.Declare(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	var msgs []*message.Message
@@ -260,7 +262,7 @@ func TestTrimTakesOnlyWhatAllHaveDoneWith(t *testing.T) {
 	if err := s.Publisher().Publish("user.events", msgs...); err != nil {
 		t.Fatal(err)
 	}
-	fast := subscriber(t, s, redisdb.SubscriberConfig{Topic: "user.events", Queue: "fast"})
+	fast := subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "fast"})
 	out := must[<-chan *message.Message](t)(fast.Subscribe(ctx, ""))
 	for range msgs {
 		next(t, out).Ack()

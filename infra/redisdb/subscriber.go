@@ -10,40 +10,16 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 // closePatience is how long Close waits for running handlers.
 const closePatience = 5 * time.Second
 
-// SubscriberConfig says what one handler wants to receive. Only Queue is needed.
-type SubscriberConfig struct {
-	// Handler is the handler's name, for logs.
-	Handler string
-	// Topic is the stream that the queue is bound to, and Types are the messages of
-	// it that the queue takes; none: all.
-	Topic string
-	Types []string
-	// Queue is the consumer group, shared by all instances of the handler. What is
-	// published straight into the queue is received as well.
-	Queue string
-	// Concurrency is how many messages, all of different keys, are handled at once.
-	// 0: 16.
-	Concurrency int
-	// Prefetch is how many messages are taken in and not yet settled. 0: 1,024, and
-	// at least four times Concurrency.
-	Prefetch int
-	// Ordered asks for the order of a key across instances: one of them consumes,
-	// the others stand by.
-	Ordered bool
-	// Key returns what a message is ordered by; "" is no order. Nil: the metadata
-	// aggregate_id.
-	Key func(*message.Message) string
-}
-
 // Subscriber consumes a queue. It is safe for concurrent use.
 type Subscriber struct {
 	store *Store
-	cfg   SubscriberConfig
+	cfg   router.Subscription
 	log   *slog.Logger
 
 	mu     sync.Mutex
@@ -53,7 +29,7 @@ type Subscriber struct {
 
 // Subscriber prepares consuming. Nothing is made or consumed before
 // SubscribeInitialize or Subscribe is called.
-func (s *Store) Subscriber(cfg SubscriberConfig) (*Subscriber, error) {
+func (s *Store) Subscriber(cfg router.Subscription) (router.Subscriber, error) {
 	if cfg.Queue == "" {
 		return nil, events.Errorf(events.CodeConfig, "the handler %q has no queue", cfg.Handler)
 	}
@@ -72,13 +48,16 @@ func (s *Store) Subscriber(cfg SubscriberConfig) (*Subscriber, error) {
 	return &Subscriber{store: s, cfg: cfg, log: s.log.With("handler", cfg.Handler, "queue", cfg.Queue)}, nil
 }
 
-// SubscribeInitialize makes the consumer group, so that nothing published from
-// now on is missed. An empty topic is the configured one.
+// SubscribeInitialize is [Subscriber.Declare] as Watermill has it, for a topic of the
+// caller's choice; an empty one is the configured one. It waits 10 s for Redis.
 func (s *Subscriber) SubscribeInitialize(topic string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return s.prepare(ctx, s.topic(topic))
 }
+
+// Declare makes the consumer groups, so that nothing published from now on is missed.
+func (s *Subscriber) Declare(ctx context.Context) error { return s.prepare(ctx, s.cfg.Topic) }
 
 func (s *Subscriber) topic(given string) string {
 	if given == "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/infra/lanes"
+	"github.com/pitwheel/pitwheel/infra/dispatcher"
 )
 
 const (
@@ -59,7 +59,7 @@ type subscription struct {
 	streams []string
 	topic   string
 	out     chan *message.Message
-	lanes   *lanes.Lanes[delivery]
+	lanes   *dispatcher.Dispatcher[delivery]
 	acks    *acker
 	care    *caretaker
 
@@ -86,7 +86,7 @@ func newSubscription(of *Subscriber, topic string, unprepared error) *subscripti
 	sub.intake, sub.close = context.WithCancel(context.Background())
 	sub.life, sub.end = context.WithCancel(context.Background())
 	sub.acks = newAcker(sub)
-	sub.lanes = lanes.New(lanes.Config[delivery]{
+	sub.lanes = dispatcher.New(dispatcher.Config[delivery]{
 		Concurrency: of.cfg.Concurrency, Window: of.cfg.Prefetch,
 		Settle: sub.acks.settle,
 		Stale:  func(d delivery) bool { return d.term.over.Load() },

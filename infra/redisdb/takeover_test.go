@@ -1,6 +1,7 @@
 package redisdb_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -11,13 +12,14 @@ import (
 
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 // inherited makes a queue of which a consumer of another process has read messages
 // with the given ids, all of one key, and has not settled them.
-func inherited(t testing.TB, s *redisdb.Store, ns string, cfg redisdb.SubscriberConfig, consumer string, ids ...string) {
+func inherited(t testing.TB, s *redisdb.Store, ns string, cfg router.Subscription, consumer string, ids ...string) {
 	t.Helper()
-	if err := subscriber(t, s, cfg).SubscribeInitialize(""); err != nil {
+	if err := subscriber(t, s, cfg).Declare(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	publishAll(t, s, ids...)
@@ -50,7 +52,7 @@ func TestARevivedConsumerIsLeftAlone(t *testing.T) {
 		ns := brokertest.Namespace(t)
 		brokertest.CleanRedis(t, url, ns)
 		s, ctx := openIn(t, url, ns), t.Context()
-		cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Concurrency: 1, Prefetch: 1}
+		cfg := router.Subscription{Topic: "user.events", Queue: "q", Concurrency: 1, Prefetch: 1}
 		inherited(t, s, ns, cfg, "paused", "x")
 		sign := ns + ":alive:paused"
 		alive := func() {
@@ -126,7 +128,7 @@ func TestATakeoverThatFailsKeepsTheOrder(t *testing.T) {
 				ns := brokertest.Namespace(t)
 				brokertest.CleanRedis(t, url, ns)
 				s, other, ctx := openIn(t, url, ns), openIn(t, url, ns), t.Context()
-				cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Ordered: true}
+				cfg := router.Subscription{Topic: "user.events", Queue: "q", Ordered: true}
 				var ids []string
 				for n := range 300 { // More than one claim takes.
 					ids = append(ids, fmt.Sprint(n))
@@ -165,7 +167,7 @@ func TestAnHeirIsBuriedWhenItIsDone(t *testing.T) {
 		ns := brokertest.Namespace(t)
 		brokertest.CleanRedis(t, url, ns)
 		s, ctx := openIn(t, url, ns), t.Context()
-		cfg := redisdb.SubscriberConfig{Topic: "user.events", Queue: "q", Ordered: true} // A leader need not wait until others are silent.
+		cfg := router.Subscription{Topic: "user.events", Queue: "q", Ordered: true} // A leader need not wait until others are silent.
 		inherited(t, s, ns, cfg, "dead", "1", "2")
 		out := must[<-chan *message.Message](t)(subscriber(t, s, cfg).Subscribe(ctx, ""))
 		publishAll(t, s, "3")

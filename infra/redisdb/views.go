@@ -10,8 +10,8 @@ import (
 // listMost bounds the rows of one List, so that one call does not keep Redis busy.
 const listMost = 10_000
 
-// ViewCursor returns how far a projection has read the log.
-func (s *Store) ViewCursor(ctx context.Context, projection string) (events.Cursor, error) {
+// ProjectionCursor returns how far a projection has read the log.
+func (s *Store) ProjectionCursor(ctx context.Context, projection string) (events.Cursor, error) {
 	return s.cursor(ctx, s.viewKey(projection, "cursor"))
 }
 
@@ -45,7 +45,7 @@ func (s *Store) Rows(ctx context.Context, projection string, keys []string) ([][
 // Commit writes one step of a projection: rows and cursor, or nothing. If the
 // stored cursor is not the one the step started from, in any partition, the error
 // has the code CURSOR_MOVED: a view that was dropped meanwhile is not written to.
-func (s *Store) Commit(ctx context.Context, c events.ViewCommit) error {
+func (s *Store) Commit(ctx context.Context, c events.ProjectionCommit) error {
 	args := make([]any, 2, 2+2*len(s.parts)+2*len(c.Put)+len(c.Delete))
 	for p := range s.parts {
 		args = append(args, c.From.At(p), c.To.At(p))
@@ -93,9 +93,9 @@ func (s *Store) List(ctx context.Context, projection, after string, limit int) (
 	return rows, nil
 }
 
-// DropView forgets the rows and the cursor of a projection, in one write, so that
+// DropProjection forgets the rows and the cursor of a projection, in one write, so that
 // it is built again from the beginning of the log.
-func (s *Store) DropView(ctx context.Context, projection string) error {
+func (s *Store) DropProjection(ctx context.Context, projection string) error {
 	_, err := s.do(ctx, "unlink", s.viewKey(projection, "rows"), s.viewKey(projection, "keys"), s.viewKey(projection, "cursor"))
 	return err
 }

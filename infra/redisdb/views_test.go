@@ -40,23 +40,23 @@ func TestViewCommit(t *testing.T) {
 			}
 			return rows
 		}
-		if err := s.Commit(ctx, events.ViewCommit{Projection: "dir", To: events.Cursor{0, 10}, Put: put(2500)}); err != nil {
+		if err := s.Commit(ctx, events.ProjectionCommit{Projection: "dir", To: events.Cursor{0, 10}, Put: put(2500)}); err != nil {
 			t.Fatal(err)
 		}
-		got := must[events.Cursor](t)(s.ViewCursor(ctx, "dir"))
+		got := must[events.Cursor](t)(s.ProjectionCursor(ctx, "dir"))
 		if !cmp.Equal(got, events.Cursor{0, 10}.Clone(s.Partitions())) {
 			t.Errorf("cursor %v", got)
 		}
-		stale := events.ViewCommit{Projection: "dir", To: events.Cursor{0, 11}, Put: []events.Row{{Key: "k00000", Data: json.RawMessage(`"stale"`)}}}
+		stale := events.ProjectionCommit{Projection: "dir", To: events.Cursor{0, 11}, Put: []events.Row{{Key: "k00000", Data: json.RawMessage(`"stale"`)}}}
 		if err := s.Commit(ctx, stale); events.CodeOf(err) != events.CodeCursorMoved {
 			t.Errorf("a step from an old cursor: %v", err)
 		}
 		// So is one from a cursor that is old only in a partition that it does not move.
-		elsewhere := events.ViewCommit{Projection: "dir", From: events.Cursor{0, 3}, To: events.Cursor{4, 3}}
+		elsewhere := events.ProjectionCommit{Projection: "dir", From: events.Cursor{0, 3}, To: events.Cursor{4, 3}}
 		if err := s.Commit(ctx, elsewhere); events.CodeOf(err) != events.CodeCursorMoved {
 			t.Errorf("a step from a cursor that is old elsewhere: %v", err)
 		}
-		other := events.ViewCommit{Projection: "dir", From: events.Cursor{0, 10}, To: events.Cursor{4, 10}, Delete: []string{"k00001", "k00002"}}
+		other := events.ProjectionCommit{Projection: "dir", From: events.Cursor{0, 10}, To: events.Cursor{4, 10}, Delete: []string{"k00001", "k00002"}}
 		if err := s.Commit(ctx, other); err != nil {
 			t.Fatal(err)
 		}
@@ -78,10 +78,10 @@ func TestViewCommit(t *testing.T) {
 		if len(keys) != 2498 || keys[0] != "k00000" || keys[1] != "k00003" || keys[2497] != "k02499" {
 			t.Errorf("%d keys listed", len(keys))
 		}
-		if err := s.DropView(ctx, "dir"); err != nil {
+		if err := s.DropProjection(ctx, "dir"); err != nil {
 			t.Fatal(err)
 		}
-		if got := must[events.Cursor](t)(s.ViewCursor(ctx, "dir")); got.At(1) != 0 {
+		if got := must[events.Cursor](t)(s.ProjectionCursor(ctx, "dir")); got.At(1) != 0 {
 			t.Errorf("the cursor of a dropped view is %v", got)
 		}
 		if rows := must[[]events.Row](t)(s.List(ctx, "dir", "", 0)); len(rows) != 0 {
@@ -97,7 +97,7 @@ func TestAListOfManyRows(t *testing.T) {
 		s, ctx := open(t, url), t.Context()
 		const all, most, step = 10_500, 10_000, 1500
 		for n := 0; n < all; n += step {
-			c := events.ViewCommit{Projection: "dir", From: events.Cursor{uint64(n)}, To: events.Cursor{uint64(n + step)}}
+			c := events.ProjectionCommit{Projection: "dir", From: events.Cursor{uint64(n)}, To: events.Cursor{uint64(n + step)}}
 			for i := range step {
 				key := fmt.Sprintf("k%05d", n+i)
 				c.Put = append(c.Put, events.Row{Key: key, Data: json.RawMessage(`"row of ` + key + `"`)})
@@ -130,7 +130,7 @@ func TestTwoInstancesNeverApplyAnEventTwice(t *testing.T) {
 		for range 2 {
 			both.Go(func() {
 				for {
-					cursor, err := s.ViewCursor(ctx, "sum")
+					cursor, err := s.ProjectionCursor(ctx, "sum")
 					if err != nil {
 						t.Error(err)
 						return
@@ -147,7 +147,7 @@ func TestTwoInstancesNeverApplyAnEventTwice(t *testing.T) {
 					_ = json.Unmarshal(rows[0], &total) // Missing at first.
 					to := cursor.Clone(1)
 					to[0]++
-					err = s.Commit(ctx, events.ViewCommit{Projection: "sum", From: cursor, To: to,
+					err = s.Commit(ctx, events.ProjectionCommit{Projection: "sum", From: cursor, To: to,
 						Put: []events.Row{{Key: "total", Data: json.RawMessage(fmt.Sprint(total + 1))}}})
 					if err != nil && events.CodeOf(err) != events.CodeCursorMoved {
 						t.Error(err)

@@ -42,11 +42,11 @@ type Faults struct {
 // that may follow its name.
 func points() map[string]string {
 	return map[string]string{
-		"Publish": "topic or queue", "Delay": "queue", "SubscribeInitialize": "queue", "Deliver": "queue",
+		"Publish": "topic or queue", "Delay": "queue", "HasQueue": "queue", "Declare": "queue", "Deliver": "queue",
 		"Load": "aggregate", "Append": "aggregate", "Outcome": "aggregate", "SaveSnapshot": "aggregate",
 		"Read": "", "End": "", "Checkpoint": "role", "SaveCheckpoint": "role", "Lead": "role",
-		"ViewCursor": "projection", "Rows": "projection", "Commit": "projection", "List": "projection",
-		"Seen": "handler", "Record": "handler", "StoreLetter": "handler", "CountLetters": "",
+		"ProjectionCursor": "projection", "Rows": "projection", "Commit": "projection", "List": "projection",
+		"Seen": "handler", "Record": "handler", "StorePoison": "handler", "CountPoison": "",
 		"KeyBlocker": "handler", "BlockKey": "handler", "ParkMessage": "handler", "ReleaseKey": "handler",
 		"UnparkMessage": "handler", "CountParked": "handler",
 	}
@@ -161,15 +161,15 @@ func (s Schedule) do(apply func(*strike)) *Fault {
 // Inject puts the faults around every port of a router; it is made for [StartWith].
 func (f *Faults) Inject(c *router.Config) {
 	c.Transport, c.Log, c.Reader = f.Transport(c.Transport), f.Log(c.Log), f.Reader(c.Reader)
-	c.Checkpoints, c.Views, c.Elector = f.Checkpoints(c.Checkpoints), f.Views(c.Views), f.Elector(c.Elector)
+	c.Checkpoints, c.Projections, c.Elector = f.Checkpoints(c.Checkpoints), f.Projections(c.Projections), f.Elector(c.Elector)
 	if c.Inbox != nil {
 		c.Inbox = f.Inbox(c.Inbox)
 	}
 	if c.Parking != nil {
 		c.Parking = f.Parking(c.Parking)
 	}
-	if c.Letters != nil {
-		c.Letters = f.Letters(c.Letters)
+	if c.Poison != nil {
+		c.Poison = f.Poison(c.Poison)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // Log puts the faults around a log.
@@ -22,7 +23,7 @@ func (l faultyLog) Load(ctx context.Context, aggregate, id, schema string) (even
 	return call(ctx, l.f, "Load", aggregate, func() (events.History, error) { return l.Log.Load(ctx, aggregate, id, schema) })
 }
 
-func (l faultyLog) Append(ctx context.Context, a events.Append) (events.Outcome, error) {
+func (l faultyLog) Append(ctx context.Context, a events.AppendRequest) (events.Outcome, error) {
 	return call(ctx, l.f, "Append", a.Aggregate, func() (events.Outcome, error) { return l.Log.Append(ctx, a) })
 }
 
@@ -81,28 +82,30 @@ func (c faultyCheckpoints) SaveCheckpoint(ctx context.Context, role string, at e
 	return act(ctx, c.f, "SaveCheckpoint", role, func() error { return c.Checkpoints.SaveCheckpoint(ctx, role, at) })
 }
 
-// Views puts the faults around the rows of projections.
-func (f *Faults) Views(v router.Views) router.Views { return faultyViews{v, f} }
+// Projections puts the faults around the rows of projections.
+func (f *Faults) Projections(v router.ProjectionStore) router.ProjectionStore {
+	return faultyViews{v, f}
+}
 
 type faultyViews struct {
-	router.Views
+	router.ProjectionStore
 	f *Faults
 }
 
-func (v faultyViews) ViewCursor(ctx context.Context, projection string) (events.Cursor, error) {
-	return call(ctx, v.f, "ViewCursor", projection, func() (events.Cursor, error) { return v.Views.ViewCursor(ctx, projection) })
+func (v faultyViews) ProjectionCursor(ctx context.Context, projection string) (events.Cursor, error) {
+	return call(ctx, v.f, "ProjectionCursor", projection, func() (events.Cursor, error) { return v.ProjectionStore.ProjectionCursor(ctx, projection) })
 }
 
 func (v faultyViews) Rows(ctx context.Context, projection string, keys []string) ([][]byte, error) {
-	return call(ctx, v.f, "Rows", projection, func() ([][]byte, error) { return v.Views.Rows(ctx, projection, keys) })
+	return call(ctx, v.f, "Rows", projection, func() ([][]byte, error) { return v.ProjectionStore.Rows(ctx, projection, keys) })
 }
 
-func (v faultyViews) Commit(ctx context.Context, c events.ViewCommit) error {
-	return act(ctx, v.f, "Commit", c.Projection, func() error { return v.Views.Commit(ctx, c) })
+func (v faultyViews) Commit(ctx context.Context, c events.ProjectionCommit) error {
+	return act(ctx, v.f, "Commit", c.Projection, func() error { return v.ProjectionStore.Commit(ctx, c) })
 }
 
 func (v faultyViews) List(ctx context.Context, projection, after string, limit int) ([]events.Row, error) {
-	return call(ctx, v.f, "List", projection, func() ([]events.Row, error) { return v.Views.List(ctx, projection, after, limit) })
+	return call(ctx, v.f, "List", projection, func() ([]events.Row, error) { return v.ProjectionStore.List(ctx, projection, after, limit) })
 }
 
 // Inbox puts the faults around an inbox.
@@ -121,20 +124,20 @@ func (i faultyInbox) Record(ctx context.Context, handler, id string) error {
 	return act(ctx, i.f, "Record", handler, func() error { return i.Inbox.Record(ctx, handler, id) })
 }
 
-// Letters puts the faults around a store of letters.
-func (f *Faults) Letters(l router.Letters) router.Letters { return faultyLetters{l, f} }
+// Poison puts the faults around a store of letters.
+func (f *Faults) Poison(l router.PoisonStore) router.PoisonStore { return faultyLetters{l, f} }
 
 type faultyLetters struct {
-	router.Letters
+	router.PoisonStore
 	f *Faults
 }
 
-func (l faultyLetters) StoreLetter(ctx context.Context, letter events.Letter) error {
-	return act(ctx, l.f, "StoreLetter", letter.Handler, func() error { return l.Letters.StoreLetter(ctx, letter) })
+func (l faultyLetters) StorePoison(ctx context.Context, letter poison.Message) error {
+	return act(ctx, l.f, "StorePoison", letter.Handler, func() error { return l.PoisonStore.StorePoison(ctx, letter) })
 }
 
-func (l faultyLetters) CountLetters(ctx context.Context) (map[string]int, error) {
-	return call(ctx, l.f, "CountLetters", "", func() (map[string]int, error) { return l.Letters.CountLetters(ctx) })
+func (l faultyLetters) CountPoison(ctx context.Context) (map[string]int, error) {
+	return call(ctx, l.f, "CountPoison", "", func() (map[string]int, error) { return l.PoisonStore.CountPoison(ctx) })
 }
 
 // Parking puts the faults around a store of parked messages.

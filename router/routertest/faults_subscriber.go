@@ -15,13 +15,12 @@ import (
 const swapWait = 50 * time.Millisecond
 
 // Subscriber puts the faults around a subscriber. Its deliveries are named after
-// the topic. What the inner one cannot do is left out: initialising does nothing,
-// draining closes, and it is always ready.
-func (f *Faults) Subscriber(s message.Subscriber) router.Subscriber {
+// the topic.
+func (f *Faults) Subscriber(s router.Subscriber) router.Subscriber {
 	return f.subscriber(s, "", func(*message.Message) string { return "" })
 }
 
-func (f *Faults) subscriber(s message.Subscriber, queue string, key func(*message.Message) string) *faultySubscriber {
+func (f *Faults) subscriber(s router.Subscriber, queue string, key func(*message.Message) string) *faultySubscriber {
 	out := &faultySubscriber{Subscriber: s, f: f, queue: queue, key: key}
 	out.stopping, out.stop = context.WithCancel(context.Background())
 	out.ended, out.end = context.WithCancel(context.Background())
@@ -29,7 +28,7 @@ func (f *Faults) subscriber(s message.Subscriber, queue string, key func(*messag
 }
 
 type faultySubscriber struct {
-	message.Subscriber
+	router.Subscriber
 	f     *Faults
 	queue string // "": that of the topic
 	key   func(*message.Message) string
@@ -48,13 +47,9 @@ func (s *faultySubscriber) about(topic string) string {
 	return topic
 }
 
-// SubscribeInitialize lets the inner one do so.
-func (s *faultySubscriber) SubscribeInitialize(topic string) error {
-	i, ok := s.Subscriber.(message.SubscribeInitializer)
-	if !ok {
-		return nil
-	}
-	return act(s.stopping, s.f, "SubscribeInitialize", s.about(topic), func() error { return i.SubscribeInitialize(topic) })
+// Declare declares what the inner one does.
+func (s *faultySubscriber) Declare(ctx context.Context) error {
+	return act(ctx, s.f, "Declare", s.about(s.queue), func() error { return s.Subscriber.Declare(ctx) })
 }
 
 // Subscribe hands on what the inner one hands out.
@@ -72,11 +67,7 @@ func (s *faultySubscriber) Subscribe(ctx context.Context, topic string) (<-chan 
 // Drain drains the inner one, and waits for what is held back here.
 func (s *faultySubscriber) Drain(ctx context.Context) error {
 	s.stop()
-	inner, ok := s.Subscriber.(interface{ Drain(context.Context) error })
-	if !ok {
-		return s.Close()
-	}
-	if err := inner.Drain(ctx); err != nil {
+	if err := s.Subscriber.Drain(ctx); err != nil {
 		s.end()
 		return err
 	}
@@ -92,14 +83,6 @@ func (s *faultySubscriber) Drain(ctx context.Context) error {
 		s.end()
 		return ctx.Err()
 	}
-}
-
-// Ready is the inner one's.
-func (s *faultySubscriber) Ready() error {
-	if r, ok := s.Subscriber.(interface{ Ready() error }); ok {
-		return r.Ready()
-	}
-	return nil
 }
 
 // Close closes the inner one, and gives up what is held back here.

@@ -161,7 +161,7 @@ func TestAForeignPublisherAndSubscriber(t *testing.T) {
 				channel := gochannel.NewGoChannel(gochannel.Config{OutputChannelBuffer: 0, BlockPublishUntilSubscriberAck: true}, watermill.NopLogger{})
 				var f routertest.Faults
 				tt.with(&f)
-				sub := f.Subscriber(channel)
+				sub := f.Subscriber(alwaysReady{channel})
 				out, err := sub.Subscribe(t.Context(), "t")
 				if err != nil {
 					t.Fatal(err)
@@ -194,6 +194,15 @@ func TestAForeignPublisherAndSubscriber(t *testing.T) {
 		})
 	}
 }
+
+// alwaysReady makes a Watermill subscriber one of the router's.
+type alwaysReady struct{ message.Subscriber }
+
+func (alwaysReady) Declare(context.Context) error { return nil }
+
+func (s alwaysReady) Drain(context.Context) error { return s.Close() }
+
+func (alwaysReady) Ready() error { return nil }
 
 // A drain ends what a fault makes wait, and loses nothing that it holds back.
 func TestADrainWaitsForNoFault(t *testing.T) {

@@ -49,6 +49,10 @@ func (t faultyTransport) Delay(ctx context.Context, queue string, d time.Duratio
 	return act(ctx, t.f, "Delay", queue, func() error { return t.Transport.Delay(ctx, queue, d, msgs...) })
 }
 
+func (t faultyTransport) HasQueue(ctx context.Context, queue string) (bool, error) {
+	return call(ctx, t.f, "HasQueue", queue, func() (bool, error) { return t.Transport.HasQueue(ctx, queue) })
+}
+
 func (t faultyTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
 	inner, err := t.Transport.Subscriber(s)
 	if err != nil {

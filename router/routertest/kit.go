@@ -14,6 +14,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // patience bounds every wait of the kit. What is waited for takes milliseconds;
@@ -27,7 +28,7 @@ type Kit struct {
 	commands  *router.Commands
 	store     *Store
 	transport *Transport
-	kept      *Letters
+	kept      *PoisonStore
 	handled   handledLog
 	views     []string
 	queues    map[string]string // by handler
@@ -48,20 +49,20 @@ func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler
 // what the kit itself records and looks up is not.
 func StartWith(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue, handlers ...router.Handler) *Kit {
 	t.Helper()
-	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}, kept: &Letters{}, queues: map[string]string{}, idle: func() bool { return true }}
+	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}, kept: &PoisonStore{}, queues: map[string]string{}, idle: func() bool { return true }}
 	short := time.Millisecond
-	tuning := map[string]router.Tuning{}
+	tuning := map[string]router.Overrides{}
 	for _, h := range handlers {
 		if h.Kind() == router.KindProjection {
 			k.views = append(k.views, h.Name())
 			continue
 		}
-		tuning[h.Name()] = router.Tuning{Backoff: &short, MaxBackoff: &short}
+		tuning[h.Name()] = router.Overrides{Backoff: &short, MaxBackoff: &short}
 	}
 	config := router.Config{
-		Catalogue: catalogue, Handlers: handlers, Tuning: tuning, Transport: k.transport,
-		Log: k.store, Reader: k.store, Checkpoints: k.store, Views: k.store, Elector: k.store,
-		Inbox: k.store, Parking: k.store, Letters: k.kept,
+		Catalogue: catalogue, Handlers: handlers, Overrides: tuning, Transport: k.transport,
+		Log: k.store, Reader: k.store, Checkpoints: k.store, Projections: k.store, Elector: k.store,
+		Inbox: k.store, Parking: k.store, Poison: k.kept,
 	}
 	adapt(&config)
 	if config.Inbox != nil {
@@ -105,8 +106,8 @@ func (k *Kit) Commands() *router.Commands { return k.commands }
 // Store is what the application remembers.
 func (k *Kit) Store() *Store { return k.store }
 
-// Letters are the poison letters that it has kept.
-func (k *Kit) Letters() *Letters { return k.kept }
+// PoisonStore holds the poison messages of its handlers.
+func (k *Kit) PoisonStore() *PoisonStore { return k.kept }
 
 // Transport is what its messages travel on.
 func (k *Kit) Transport() *Transport { return k.transport }
@@ -144,7 +145,7 @@ func (k *Kit) record(data []events.Data) {
 		h, err := k.store.Load(context.Background(), t.Aggregate, keyed.AggregateID(), "")
 		k.must(err)
 		id := events.NewID()
-		_, err = k.store.Append(context.Background(), events.Append{
+		_, err = k.store.Append(context.Background(), events.AppendRequest{
 			Aggregate: t.Aggregate, AggregateID: keyed.AggregateID(), ExpectedVersion: h.Version(),
 			Events: []events.Envelope{{Data: body, Header: events.Header{
 				ID: id, Type: t.Name, Timestamp: time.Now().UTC().Truncate(time.Millisecond), Aggregate: t.Aggregate,
@@ -173,7 +174,7 @@ func (k *Kit) settled() bool {
 		return false
 	}
 	for _, v := range k.views {
-		if at, _ := k.store.ViewCursor(ctx, v); at.Behind(end) > 0 {
+		if at, _ := k.store.ProjectionCursor(ctx, v); at.Behind(end) > 0 {
 			return false
 		}
 	}
@@ -205,7 +206,7 @@ func (k *Kit) Published(topic string) []events.Envelope {
 
 // Poisoned returns the letters of a handler: one for each message that it could not
 // handle, in the order of their first failure.
-func (k *Kit) Poisoned(handler string) []events.Letter {
+func (k *Kit) Poisoned(handler string) []poison.Message {
 	k.t.Helper()
 	k.transport.mu.Lock()
 	q := k.transport.queue(k.queueOf(handler) + ".poison")
@@ -223,7 +224,7 @@ func (k *Kit) Retry(handler string, messageIDs ...string) {
 	queue := k.queueOf(handler)
 	for _, l := range k.chosen(handler, messageIDs) {
 		k.kept.remove(l.ID)
-		k.must(k.transport.deposit(queue, router.Replay(l)))
+		k.must(k.transport.deposit(queue, poison.Replay(l)))
 	}
 	k.Settle()
 }
@@ -241,8 +242,8 @@ func (k *Kit) Discard(handler string, messageIDs ...string) {
 }
 
 // chosen are the letters of a handler whose messages are named; none named: all.
-func (k *Kit) chosen(handler string, messageIDs []string) []events.Letter {
-	return slices.DeleteFunc(k.kept.Of(handler), func(l events.Letter) bool {
+func (k *Kit) chosen(handler string, messageIDs []string) []poison.Message {
+	return slices.DeleteFunc(k.kept.Of(handler), func(l poison.Message) bool {
 		return len(messageIDs) > 0 && !slices.Contains(messageIDs, l.MessageID)
 	})
 }

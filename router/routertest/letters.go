@@ -6,22 +6,23 @@ import (
 	"sync"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// Letters keep poison letters in memory, in the order of their first failure. The
+// PoisonStore keeps poison messages in memory, in the order of their first failure. The
 // zero value is ready.
-type Letters struct {
+type PoisonStore struct {
 	mu   sync.Mutex
 	kept []*keptLetter
 }
 
 type keptLetter struct {
-	events.Letter
+	poison.Message
 	failures []string // those that were counted
 }
 
-// StoreLetter keeps a letter, or one more failure of a kept one.
-func (l *Letters) StoreLetter(_ context.Context, letter events.Letter) error {
+// StorePoison keeps a letter, or one more failure of a kept one.
+func (l *PoisonStore) StorePoison(_ context.Context, letter poison.Message) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	failure := letter.Source + letter.LastFailedAt.Format(events.TimeLayout)
@@ -38,12 +39,12 @@ func (l *Letters) StoreLetter(_ context.Context, letter events.Letter) error {
 	if k.FirstFailedAt.Before(letter.FirstFailedAt) {
 		letter.FirstFailedAt = k.FirstFailedAt
 	}
-	k.Letter, k.failures = letter, append(k.failures, failure)
+	k.Message, k.failures = letter, append(k.failures, failure)
 	return nil
 }
 
-// CountLetters counts them by handler.
-func (l *Letters) CountLetters(context.Context) (map[string]int, error) {
+// CountPoison counts them by handler.
+func (l *PoisonStore) CountPoison(context.Context) (map[string]int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := map[string]int{}
@@ -53,20 +54,20 @@ func (l *Letters) CountLetters(context.Context) (map[string]int, error) {
 	return out, nil
 }
 
-func (l *Letters) remove(id string) {
+func (l *PoisonStore) remove(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.kept = slices.DeleteFunc(l.kept, func(k *keptLetter) bool { return k.ID == id })
 }
 
 // Of returns the letters of a handler.
-func (l *Letters) Of(handler string) []events.Letter {
+func (l *PoisonStore) Of(handler string) []poison.Message {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []events.Letter
+	var out []poison.Message
 	for _, k := range l.kept {
 		if k.Handler == handler {
-			out = append(out, k.Letter)
+			out = append(out, k.Message)
 		}
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // Scenario is a story about one decision: given events, when a command, then events.
@@ -100,8 +101,8 @@ func (s *Scenario) Rejected(code string) {
 	}
 }
 
-func (k *Kit) letters() []events.Letter {
-	var out []events.Letter
+func (k *Kit) letters() []poison.Message {
+	var out []poison.Message
 	for handler := range k.queues {
 		out = append(out, k.Poisoned(handler)...)
 	}

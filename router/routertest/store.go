@@ -10,9 +10,9 @@ import (
 )
 
 // Store keeps in memory what Redis keeps in production: log, checkpoints and
-// inbox; see [Views] for the rows. Its zero value is ready. It has one partition.
+// inbox; see [Projections] for the rows. Its zero value is ready. It has one partition.
 type Store struct {
-	Views
+	Projections
 
 	mu        sync.Mutex
 	log       []events.Recorded
@@ -42,7 +42,7 @@ func (s *Store) Load(_ context.Context, aggregate, id, schema string) (events.Hi
 }
 
 // Append stores events and outcome.
-func (s *Store) Append(_ context.Context, a events.Append) (events.Outcome, error) {
+func (s *Store) Append(_ context.Context, a events.AppendRequest) (events.Outcome, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := a.Aggregate + "/" + a.AggregateID

@@ -3,7 +3,6 @@ package routertest
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +27,13 @@ func (t *Transport) Publisher() message.Publisher { return publisher{t.publish} 
 
 // QueuePublisher publishes straight into queues.
 func (t *Transport) QueuePublisher() message.Publisher { return publisher{t.deposit} }
+
+// HasQueue reports whether a queue was ever declared or published into.
+func (t *Transport) HasQueue(_ context.Context, name string) (bool, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.queues[name] != nil, nil
+}
 
 // Subscriber prepares consuming, and declares the queue.
 func (t *Transport) Subscriber(s router.Subscription) (router.Subscriber, error) {
@@ -63,7 +69,7 @@ func (t *Transport) publish(topic string, msgs ...*message.Message) error {
 				q.add(m.Copy())
 			}
 		}
-		if !taken && strings.HasSuffix(topic, ".commands") {
+		if !taken && events.IsCommandTopic(topic) {
 			return events.Errorf(events.CodeUnhandled, "nobody handles the command %s on %s", m.Metadata[events.MetaType], topic)
 		}
 		t.published[topic] = append(t.published[topic], m.Copy())
@@ -189,8 +195,8 @@ type subscriber struct {
 	wg    sync.WaitGroup
 }
 
-// SubscribeInitialize has nothing to do: the queue stands already.
-func (s *subscriber) SubscribeInitialize(string) error { return nil }
+// Declare has nothing to do: the queue stands already.
+func (s *subscriber) Declare(context.Context) error { return nil }
 
 // Subscribe starts handing out messages.
 func (s *subscriber) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {

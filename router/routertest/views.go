@@ -9,22 +9,22 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// Views keep the rows of projections in memory. The zero value is ready.
-type Views struct {
+// Projections keep the rows of projections in memory. The zero value is ready.
+type Projections struct {
 	mu      sync.Mutex
 	rows    map[string]map[string][]byte
 	cursors map[string]events.Cursor
 }
 
-// ViewCursor returns how far a projection has read the log.
-func (v *Views) ViewCursor(_ context.Context, projection string) (events.Cursor, error) {
+// ProjectionCursor returns how far a projection has read the log.
+func (v *Projections) ProjectionCursor(_ context.Context, projection string) (events.Cursor, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.cursors[projection].Clone(1), nil
 }
 
 // Rows returns rows by their keys; nil for a missing one.
-func (v *Views) Rows(_ context.Context, projection string, keys []string) ([][]byte, error) {
+func (v *Projections) Rows(_ context.Context, projection string, keys []string) ([][]byte, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	out := make([][]byte, len(keys))
@@ -35,7 +35,7 @@ func (v *Views) Rows(_ context.Context, projection string, keys []string) ([][]b
 }
 
 // Commit writes one step of a projection, if nobody else has.
-func (v *Views) Commit(_ context.Context, c events.ViewCommit) error {
+func (v *Projections) Commit(_ context.Context, c events.ProjectionCommit) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if at := v.cursors[c.Projection]; at.At(0) != c.From.At(0) {
@@ -58,7 +58,7 @@ func (v *Views) Commit(_ context.Context, c events.ViewCommit) error {
 }
 
 // Drop forgets a projection's rows and cursor, so that it is built again.
-func (v *Views) Drop(projection string) {
+func (v *Projections) Drop(projection string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.rows, projection)
@@ -66,7 +66,7 @@ func (v *Views) Drop(projection string) {
 }
 
 // List returns up to limit rows whose keys come after the given one.
-func (v *Views) List(_ context.Context, projection, after string, limit int) ([]events.Row, error) {
+func (v *Projections) List(_ context.Context, projection, after string, limit int) ([]events.Row, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var out []events.Row

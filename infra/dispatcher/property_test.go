@@ -1,0 +1,197 @@
+package dispatcher_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"pgregory.net/rapid"
+
+	"github.com/pitwheel/pitwheel/infra/dispatcher"
+)
+
+// delivery is one message of a random run: its key, its place within the key,
+// how often its handler fails and how long it takes.
+type delivery struct {
+	id     int
+	key    string
+	nth    int
+	fails  int
+	yields int
+}
+
+// checker is a handler that knows what it may be handed.
+type checker struct {
+	mu       sync.Mutex
+	broken   []string
+	all      []delivery
+	attempts map[int]int
+	busy     map[string]bool // by key
+	done     map[string]int  // by key: how many were acked
+	active   int
+	givingUp bool
+	limit    int
+	settled  map[int][]bool
+	acked    map[int]bool
+}
+
+func (c *checker) fail(format string, args ...any) {
+	c.broken = append(c.broken, fmt.Sprintf(format, args...))
+}
+
+func (c *checker) handle(msg *message.Message, d delivery) {
+	c.mu.Lock()
+	if c.active++; c.active > c.limit {
+		c.fail("%d handed out at once, allowed are %d", c.active, c.limit)
+	}
+	if d.key != "" {
+		if c.busy[d.key] {
+			c.fail("two of key %s at once", d.key)
+		}
+		c.busy[d.key] = true
+		if c.done[d.key] != d.nth {
+			c.fail("key %s: number %d was handed out when %d had been handled", d.key, d.nth, c.done[d.key])
+		}
+	}
+	if err := msg.Context().Err(); err != nil && !c.givingUp {
+		c.fail("%d was handed out with a context that is over: %v", d.id, err)
+	}
+	c.attempts[d.id]++
+	ok := c.attempts[d.id] > d.fails
+	c.mu.Unlock()
+	for range d.yields {
+		runtime.Gosched()
+	}
+	c.mu.Lock()
+	c.active--
+	c.busy[d.key] = false
+	if ok {
+		c.done[d.key]++
+		c.acked[d.id] = true
+	}
+	c.mu.Unlock()
+	if ok {
+		msg.Ack()
+	} else {
+		msg.Nack()
+	}
+}
+
+func (c *checker) settle(id int, handled bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settled[id] = append(c.settled[id], handled)
+	if handled && !c.acked[id] {
+		c.fail("%d was settled as handled before it was acked", id)
+	}
+}
+
+// deliveries draws a delivery of one of so many keys, or of none; one in ten fails.
+func deliveries(keys int) *rapid.Generator[delivery] {
+	return rapid.Custom(func(t *rapid.T) delivery {
+		d := delivery{yields: rapid.IntRange(0, 20).Draw(t, "yields")}
+		if k := rapid.IntRange(0, keys).Draw(t, "key"); k > 0 {
+			d.key = fmt.Sprint("k", k)
+		}
+		if rapid.IntRange(0, 9).Draw(t, "luck") == 0 {
+			d.fails = rapid.IntRange(1, 3).Draw(t, "fails")
+		}
+		return d
+	})
+}
+
+func TestOrderWindowAndLoss(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		keys := rapid.IntRange(0, 8).Draw(t, "keys")
+		n := rapid.IntRange(1, 200).Draw(t, "messages")
+		window := rapid.IntRange(1, 40).Draw(t, "window")
+		c := &checker{
+			limit:    rapid.IntRange(1, 12).Draw(t, "concurrency"),
+			attempts: map[int]int{}, busy: map[string]bool{}, done: map[string]int{}, settled: map[int][]bool{}, acked: map[int]bool{},
+		}
+		count := map[string]int{}
+		for i, d := range rapid.SliceOfN(deliveries(keys), n, n).Draw(t, "deliveries") {
+			d.id, d.nth = i, count[d.key]
+			count[d.key]++
+			c.all = append(c.all, d)
+		}
+		// The drain begins at some message, or after all of them are settled.
+		stopAt := rapid.IntRange(0, 2*n).Draw(t, "stop at")
+		patient := rapid.Bool().Draw(t, "patient drain")
+
+		out := make(chan *message.Message)
+		l := dispatcher.New(dispatcher.Config[int]{
+			Concurrency: c.limit, Window: window, Settle: c.settle,
+			MinBackoff: time.Microsecond, MaxBackoff: 50 * time.Microsecond,
+		}, out)
+		var handlers sync.WaitGroup
+		routerDone := make(chan struct{})
+		go func() {
+			defer close(routerDone)
+			for msg := range out {
+				handlers.Go(func() {
+					var id int
+					fmt.Sscan(msg.UUID, &id)
+					c.handle(msg, c.all[id])
+				})
+			}
+		}()
+
+		taken := 0
+		for i, d := range c.all {
+			if i == stopAt {
+				break
+			}
+			if err := l.Push(context.Background(), d.key, message.NewMessage(fmt.Sprint(i), nil), i); err != nil {
+				t.Fatalf("Push: %v", err)
+			}
+			taken++
+			if got := l.InFlight(); got > window {
+				t.Fatalf("%d in flight, the window is %d", got, window)
+			}
+		}
+		if stopAt >= n {
+			for l.InFlight() > 0 {
+				runtime.Gosched()
+			}
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		if !patient {
+			c.mu.Lock()
+			c.givingUp = true
+			c.mu.Unlock()
+			cancel()
+		}
+		err := l.Drain(ctx)
+		cancel()
+		close(out)
+		<-routerDone
+		handlers.Wait()
+
+		for _, b := range c.broken {
+			t.Error(b)
+		}
+		if patient && err != nil {
+			t.Errorf("Drain: %v", err)
+		}
+		for id := range taken {
+			s := c.settled[id]
+			switch {
+			case len(s) != 1:
+				t.Errorf("%d was settled %d times", id, len(s))
+			case stopAt >= n && !s[0]:
+				t.Errorf("%d was given up though there was no stop", id)
+			case patient && s[0] != c.acked[id]:
+				t.Errorf("%d was settled with %v, its handler had acked: %v", id, s[0], c.acked[id])
+			}
+		}
+		if len(c.settled) != taken {
+			t.Errorf("%d settled, %d taken in", len(c.settled), taken)
+		}
+	})
+}

@@ -1,0 +1,110 @@
+package dispatcher
+
+import "github.com/ThreeDotsLabs/watermill/message"
+
+// item is one delivery in the window. Items and lanes are used again, because a
+// consumer makes one of each for nearly every message.
+type item[D any] struct {
+	msg      *message.Message
+	delivery D
+	lane     *lane[D] // nil if the message has no key
+	nacks    int      // how often it was nacked
+	next     *item[D] // the follower in its lane, or in the free list
+}
+
+// lane is a key that has something in the window. It exists as long as one item
+// of the key is ready, handed out or resting; the list holds those behind it.
+type lane[D any] struct {
+	key         string
+	first, last *item[D]
+	next        *lane[D] // in the free list
+}
+
+func (q *lane[D]) push(it *item[D]) {
+	if q.last == nil {
+		q.first = it
+	} else {
+		q.last.next = it
+	}
+	q.last = it
+}
+
+// pop returns nil if nothing waits.
+func (q *lane[D]) pop() *item[D] {
+	it := q.first
+	if it == nil {
+		return nil
+	}
+	q.first = it.next
+	if q.first == nil {
+		q.last = nil
+	}
+	it.next = nil
+	return it
+}
+
+func (l *Dispatcher[D]) newItem(msg *message.Message, d D) *item[D] {
+	it := l.freeItem
+	if it == nil {
+		it = new(item[D])
+	} else {
+		l.freeItem = it.next
+		it.next = nil
+	}
+	it.msg, it.delivery = msg, d
+	return it
+}
+
+func (l *Dispatcher[D]) dropItem(it *item[D]) {
+	*it = item[D]{next: l.freeItem}
+	l.freeItem = it
+}
+
+func (l *Dispatcher[D]) newLane(key string) *lane[D] {
+	q := l.freeLane
+	if q == nil {
+		q = new(lane[D])
+	} else {
+		l.freeLane = q.next
+		q.next = nil
+	}
+	q.key = key
+	l.lanes[key] = q
+	return q
+}
+
+func (l *Dispatcher[D]) dropLane(q *lane[D]) {
+	delete(l.lanes, q.key)
+	*q = lane[D]{next: l.freeLane}
+	l.freeLane = q
+}
+
+// ring is a queue of items that grows as needed.
+type ring[D any] struct {
+	items []*item[D] // its length is a power of two
+	head  int
+	count int
+}
+
+func (r *ring[D]) push(it *item[D]) {
+	if r.count == len(r.items) {
+		bigger := make([]*item[D], max(16, 2*len(r.items)))
+		n := copy(bigger, r.items[r.head:])
+		copy(bigger[n:], r.items[:r.head])
+		r.items, r.head = bigger, 0
+	}
+	r.items[(r.head+r.count)&(len(r.items)-1)] = it
+	r.count++
+}
+
+// pop returns nil if the ring is empty.
+func (r *ring[D]) pop() *item[D] {
+	if r.count == 0 {
+		return nil
+	}
+	it := r.items[r.head]
+	r.items[r.head] = nil
+	r.head = (r.head + 1) & (len(r.items) - 1)
+	r.count--
+	return it
+}

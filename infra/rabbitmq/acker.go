@@ -1,0 +1,182 @@
+package rabbitmq
+
+import (
+	"container/list"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// ackEvery is how many handled deliveries are acknowledged together at most,
+	// and ackAfter how long one waits for company.
+	ackEvery = 64
+	ackAfter = 2 * time.Millisecond
+)
+
+// acker acknowledges the deliveries of one channel in batches: everything up to
+// the low-water mark, below which all are handled, with a single frame. What was
+// handled behind one that is still running waits for it a moment, and is then
+// acknowledged one by one, so that a slow message holds no other back. Nothing is
+// kept of what is acknowledged, however much of it there is behind a slow message.
+//
+// Tags of a channel with one consumer count up from 1.
+type acker struct {
+	ack   func(tag uint64, multiple bool) error
+	batch int
+	limit int // how many may wait behind the low-water mark
+
+	dead atomic.Bool // the channel has ended, and its tags mean nothing any more
+
+	mu      sync.Mutex
+	running list.List                // the tags that are not handled, in order
+	places  map[uint64]*list.Element // where they are in the list
+	next    uint64                   // the tag that comes next
+	handled []uint64                 // what is handled and not acknowledged
+	fresh   int                      // how many were handled since the last flush
+	seen    uint64                   // the low-water mark at the last tick
+
+	some, full chan struct{} // hold a token when something, or a batch, is handled
+	stop       chan struct{}
+	ended      sync.WaitGroup
+}
+
+// newAcker makes an acker, which start sets to work.
+func newAcker(ack func(tag uint64, multiple bool) error, prefetch int) *acker {
+	return &acker{
+		ack: ack, batch: max(1, min(ackEvery, prefetch/4)), limit: max(1, prefetch/2),
+		places: make(map[uint64]*list.Element), next: 1,
+		some: make(chan struct{}, 1), full: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+}
+
+// start lets the acker acknowledge by itself until close or die.
+func (a *acker) start() { a.ended.Go(a.run) }
+
+// delivered takes a tag in. Tags must come in order.
+func (a *acker) delivered(tag uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.next = tag + 1
+	a.places[tag] = a.running.PushBack(tag)
+}
+
+// settle records how a delivery ended. One that was given up is never
+// acknowledged: the broker delivers it again once the channel is closed.
+func (a *acker) settle(tag uint64, ok bool) {
+	if !ok || a.dead.Load() {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	place, ok := a.places[tag]
+	if !ok {
+		return
+	}
+	a.running.Remove(place)
+	delete(a.places, tag)
+	a.handled = append(a.handled, tag)
+	switch a.fresh++; a.fresh {
+	case a.batch:
+		notify(a.full)
+	case 1:
+		notify(a.some)
+	}
+}
+
+// low is the low-water mark: all tags below it are handled.
+func (a *acker) low() uint64 {
+	if first := a.running.Front(); first != nil {
+		return first.Value.(uint64)
+	}
+	return a.next
+}
+
+// run acknowledges until the acker is ended. It sleeps while nothing is handled.
+func (a *acker) run() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-a.some:
+		case <-a.full:
+			if !a.flush(false, false) {
+				continue
+			}
+		case <-a.stop:
+			return
+		}
+		for waiting := true; waiting; {
+			timer.Reset(ackAfter)
+			tick := false
+			select {
+			case <-timer.C:
+				tick = true
+			case <-a.full:
+			case <-a.stop:
+				return
+			}
+			waiting = a.flush(tick, false)
+		}
+	}
+}
+
+// flush acknowledges what is due, and returns whether something handled is left.
+// Only one may run at a time, or a later tag could overtake an earlier one.
+func (a *acker) flush(tick, all bool) bool {
+	top, single, left := a.due(tick, all)
+	if a.dead.Load() {
+		return false
+	}
+	// An error means that the channel is closed, which the consumer learns, too.
+	if top > 0 {
+		_ = a.ack(top, true)
+	}
+	// The broker looks for each from the oldest on, so the order makes it cheap.
+	slices.Sort(single)
+	for _, tag := range single {
+		_ = a.ack(tag, false)
+	}
+	return left
+}
+
+// due takes out what flush is to acknowledge: all up to top, if that is not 0, and
+// the single ones.
+func (a *acker) due(tick, all bool) (top uint64, single []uint64, left bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.fresh = 0
+	low := a.low()
+	behind := a.handled[:0]
+	for _, tag := range a.handled {
+		if tag < low {
+			top = max(top, tag)
+		} else {
+			behind = append(behind, tag)
+		}
+	}
+	a.handled = behind
+	if len(behind) > 0 && (all || len(behind) >= a.limit || tick && low == a.seen) {
+		single, a.handled = behind, nil
+	}
+	if tick {
+		a.seen = low
+	}
+	return top, single, len(a.handled) > 0
+}
+
+// die forgets everything: the channel has ended, and the broker delivers anew
+// what was not acknowledged.
+func (a *acker) die() {
+	a.dead.Store(true)
+	close(a.stop)
+	a.ended.Wait()
+}
+
+// close acknowledges all that is handled and ends the acker.
+func (a *acker) close() {
+	close(a.stop)
+	a.ended.Wait()
+	a.flush(false, true)
+}

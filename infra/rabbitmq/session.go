@@ -1,0 +1,191 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill"
+	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v2/pkg/amqp"
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// session is one channel in confirm mode, for as long as it lives. Only the
+// sender's goroutine calls it, except where a method says otherwise.
+type session struct {
+	conn     *amqp.Connection
+	channel  *amqp.Channel
+	cfg      Config
+	link     *link
+	closed   chan struct{}   // closed when the channel is
+	declared map[string]bool // exchanges and queues, on this channel
+
+	// unconfirmed are the messages sent and not yet confirmed, oldest first, in a ring.
+	unconfirmed []unconfirmed
+	head, count int
+
+	returns returns
+
+	mu     sync.Mutex
+	reason error // why the broker closed the channel
+}
+
+type unconfirmed struct {
+	call    *call
+	item    *item
+	confirm *amqp.DeferredConfirmation
+}
+
+func openSession(conn *amqp.Connection, cfg Config, l *link) (*session, error) {
+	ch, err := conn.Channel()
+	if err != nil {
+		return nil, err
+	}
+	if err := ch.Confirm(false); err != nil {
+		_ = ch.Close() // The error says enough.
+		return nil, err
+	}
+	s := &session{
+		conn: conn, channel: ch, cfg: cfg, link: l,
+		closed:      make(chan struct{}),
+		declared:    make(map[string]bool),
+		unconfirmed: make([]unconfirmed, cfg.MaxUnconfirmed),
+	}
+	reasons := ch.NotifyClose(make(chan *amqp.Error, 1))
+	go func() { // It ends with the channel.
+		if err := <-reasons; err != nil {
+			s.mu.Lock()
+			s.reason = err
+			s.mu.Unlock()
+		}
+		close(s.closed)
+	}()
+	s.returns.listen(ch)
+	return s, nil
+}
+
+// close returns why the broker closed the channel, or nil if it did not.
+func (s *session) close() error {
+	_ = s.channel.Close() // It may be closed already.
+	<-s.closed
+	s.returns.stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason
+}
+
+// refusal returns why the broker closed the channel while it kept the connection.
+// Any goroutine may call it once a confirm has failed.
+func (s *session) refusal() error {
+	if !s.channel.IsClosed() {
+		return nil
+	}
+	<-s.closed
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var a *amqp.Error
+	if errors.As(s.reason, &a) && a.Code != amqp.ConnectionForced && !s.conn.IsClosed() {
+		return a
+	}
+	return nil
+}
+
+// serve publishes until the channel is closed or ctx is over.
+func (s *session) serve(ctx context.Context, calls <-chan *call) {
+	for {
+		select {
+		case c := <-calls:
+			s.write(c)
+		case <-s.closed:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// write sends what it can of a call.
+func (s *session) write(c *call) {
+	defer close(c.written)
+	c.session = s
+	if c.err = s.declare(c.to); c.err != nil {
+		if s.channel.IsClosed() || s.conn.IsClosed() {
+			c.err = nil // Nothing is sent, and it will be tried again.
+		}
+		return
+	}
+	for i := range c.items {
+		it := &c.items[i]
+		if s.link.blocks.Load() && !s.link.awaitUnblocked(s.closed) || !s.makeRoom() || !c.begin() {
+			return
+		}
+		if c.to.mandatory {
+			s.returns.expect(c.to.exchange, it)
+		}
+		confirm, err := s.channel.PublishWithDeferredConfirm(c.to.exchange, it.key, c.to.mandatory, false, it.publishing)
+		if err != nil {
+			return
+		}
+		it.confirm = confirm
+		s.unconfirmed[(s.head+s.count)%len(s.unconfirmed)] = unconfirmed{c, it, confirm}
+		s.count++
+	}
+}
+
+// makeRoom waits until there is room for one more unconfirmed message. It returns
+// false if the channel is closed.
+func (s *session) makeRoom() bool {
+	for s.count > 0 {
+		oldest := &s.unconfirmed[s.head]
+		confirm := oldest.confirm
+		select {
+		case <-confirm.Done():
+		default:
+			if s.count < len(s.unconfirmed) {
+				return true
+			}
+			select {
+			case <-confirm.Done():
+			case <-oldest.call.ctx.Done(): // Nobody waits for it any more.
+			case <-s.closed:
+				return false
+			}
+		}
+		if oldest.call.to.mandatory && oldest.call.ctx.Err() != nil {
+			s.returns.abandon(oldest.call.to.exchange, oldest.item)
+		}
+		*oldest = unconfirmed{}
+		s.head = (s.head + 1) % len(s.unconfirmed)
+		s.count--
+	}
+	return true
+}
+
+// declare declares the exchange once a channel, and the queue where asked to.
+func (s *session) declare(to destination) error {
+	switch {
+	case to.exchange != "" && !s.declared[to.exchange]:
+		err := declareOn(s.conn, func(ch *amqp.Channel) error {
+			var builder wamqp.DefaultTopologyBuilder
+			return builder.ExchangeDeclare(ch, to.exchange, wamqp.Config{Exchange: exchange(to.exchange)})
+		})
+		if err != nil {
+			return explainDeclare(err, "exchange", to.exchange)
+		}
+		s.declared[to.exchange] = true
+	case to.declare, to.wait != nil && !s.declared[to.queue]:
+		queue := s.cfg.queue(to.queue, false)
+		if to.wait != nil {
+			queue = s.cfg.waitingQueue(to.queue, *to.wait)
+		}
+		err := declareOn(s.conn, func(ch *amqp.Channel) error {
+			var builder wamqp.DefaultTopologyBuilder
+			return builder.BuildTopology(ch, to.queue, "", wamqp.Config{Queue: queue}, watermill.NopLogger{})
+		})
+		if err != nil {
+			return explainDeclare(err, "queue", to.queue)
+		}
+		s.declared[to.queue] = true
+	}
+	return nil
+}

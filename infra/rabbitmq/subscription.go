@@ -1,0 +1,242 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/dispatcher"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/backoff"
+)
+
+// subscription is one consumer, over all the connections of its life.
+type subscription struct {
+	broker    *Broker
+	cfg       router.Subscription
+	queue     string
+	log       *slog.Logger
+	marshaler Marshaler
+	out       chan *message.Message
+	lanes     *dispatcher.Dispatcher[delivery]
+
+	intake   context.Context // over when no more is taken in
+	stop     context.CancelFunc
+	drained  chan struct{} // closed when everything taken in is settled
+	drainOne sync.Once
+	finished chan struct{} // closed when run has returned, and all is acknowledged
+
+	mu  sync.Mutex
+	err error // why it is not consuming
+}
+
+// delivery is what it takes to acknowledge a message.
+type delivery struct {
+	acker *acker
+	tag   uint64
+}
+
+func newSubscription(b *Broker, cfg router.Subscription) *subscription {
+	s := &subscription{
+		broker: b, cfg: cfg, queue: b.cfg.qualify(cfg.Queue),
+		marshaler: Marshaler{AppID: b.cfg.AppID},
+		out:       make(chan *message.Message),
+		drained:   make(chan struct{}),
+		finished:  make(chan struct{}),
+	}
+	s.log = b.cfg.Logger.With(slog.String("handler", cfg.Handler), slog.String("queue", s.queue))
+	s.err = events.Errorf(events.CodeUnavailable, "queue %s is not consumed yet", s.queue).MayRetry()
+	s.intake, s.stop = context.WithCancel(context.Background())
+	s.lanes = dispatcher.New(dispatcher.Config[delivery]{
+		Concurrency: cfg.Concurrency,
+		Window:      cfg.Prefetch,
+		Settle:      func(d delivery, handled bool) { d.acker.settle(d.tag, handled) },
+		Stale:       func(d delivery) bool { return d.acker.dead.Load() },
+	}, s.out)
+	return s
+}
+
+// run consumes until intake ends and everything is settled. It declares and
+// consumes again whenever connection, channel or queue is lost.
+func (s *subscription) run() {
+	defer close(s.finished)
+	pause := backoff.Backoff{Min: s.broker.cfg.MinBackoff, Max: s.broker.cfg.MaxBackoff}
+	var loggedAt time.Time
+	for s.intake.Err() == nil {
+		conn, err := s.broker.consume.await(s.intake)
+		if err != nil {
+			s.set(err)
+			break
+		}
+		channel, deliveries, err := s.open(conn)
+		if err != nil {
+			s.set(err)
+			if time.Since(loggedAt) >= 3*time.Second {
+				loggedAt = time.Now()
+				s.log.Warn("queue cannot be consumed, trying again", slog.Any("error", err))
+			}
+			pause.Wait(s.intake)
+			continue
+		}
+		s.set(nil)
+		since := time.Now()
+		s.consume(channel, deliveries)
+		if s.intake.Err() != nil {
+			break
+		}
+		s.set(events.Errorf(events.CodeUnavailable, "the consumer of queue %s was lost and is being replaced", s.queue).MayRetry())
+		if time.Since(since) > s.broker.cfg.MaxBackoff {
+			pause.Reset()
+		}
+		if !conn.IsClosed() { // Otherwise, the connection makes its own pause.
+			s.log.Warn("RabbitMQ ended the consumer, as when its queue is deleted; declaring it again")
+			pause.Wait(s.intake)
+		}
+	}
+	<-s.drained
+}
+
+// open declares everything and begins to consume.
+func (s *subscription) open(conn *amqp.Connection) (*amqp.Channel, <-chan amqp.Delivery, error) {
+	channel, err := conn.Channel()
+	if err != nil {
+		return nil, nil, s.unavailable(err)
+	}
+	deliveries, err := s.begin(channel)
+	if err != nil {
+		_ = channel.Close() // The broker may have closed it already.
+		return nil, nil, err
+	}
+	return channel, deliveries, nil
+}
+
+func (s *subscription) begin(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
+	if err := s.broker.declare(channel, s.cfg); err != nil {
+		return nil, err
+	}
+	if err := channel.Qos(s.cfg.Prefetch, 0, false); err != nil {
+		return nil, s.unavailable(err)
+	}
+	deliveries, err := channel.Consume(s.queue, s.tag(), false, false, false, false, nil)
+	if err != nil {
+		return nil, s.unavailable(err)
+	}
+	return deliveries, nil
+}
+
+// tag names the consumer in the broker's lists. It is alone on its channel.
+func (s *subscription) tag() string {
+	tag := s.cfg.Handler
+	if tag == "" {
+		tag = s.cfg.Queue
+	}
+	return tag[:min(len(tag), maxShort)]
+}
+
+func (s *subscription) unavailable(err error) error {
+	return events.Errorf(events.CodeUnavailable, "queue %s cannot be consumed: %w", s.queue, err).MayRetry()
+}
+
+// consume takes deliveries in until intake ends or the consumer is lost. In the
+// first case it stays until what it took in is settled and acknowledged.
+func (s *subscription) consume(channel *amqp.Channel, deliveries <-chan amqp.Delivery) {
+	acks := newAcker(channel.Ack, s.cfg.Prefetch)
+	acks.start()
+	if s.takeIn(acks, deliveries) {
+		acks.die()
+		_ = channel.Close() // If only the consumer was lost: what it held comes again.
+		return
+	}
+	_ = channel.Cancel(s.tag(), true) // An error means that nothing more comes.
+	<-s.drained
+	// The broker answers the close when it has read every acknowledgement before it.
+	// What was never handed out goes back with it. A quorum queue counts that as a
+	// delivery, as it does after basic.nack, basic.reject and basic.recover (seen with
+	// 3.10); that is why the delivery limit is high.
+	last := make(chan struct{})
+	go func() {
+		defer close(last)
+		acks.close()
+		_ = channel.Close()
+	}()
+	select {
+	case <-last:
+	case <-time.After(2 * time.Second): // A broker that does not answer ends with its heartbeat.
+	}
+}
+
+// takeIn returns true if the consumer was lost, and false if intake has ended.
+func (s *subscription) takeIn(acks *acker, deliveries <-chan amqp.Delivery) (lost bool) {
+	for {
+		select {
+		case d, ok := <-deliveries:
+			if !ok {
+				return s.intake.Err() == nil
+			}
+			acks.delivered(d.DeliveryTag)
+			msg, _ := s.marshaler.Unmarshal(d) // It never fails.
+			err := s.lanes.Push(s.intake, s.cfg.Key(msg), msg, delivery{acks, d.DeliveryTag})
+			if err != nil {
+				return false
+			}
+		case <-s.intake.Done():
+			return false
+		}
+	}
+}
+
+func (s *subscription) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// ready returns why the subscription is not consuming.
+func (s *subscription) ready() error {
+	if s.intake.Err() != nil {
+		return events.Errorf(events.CodeShuttingDown, "the subscription to queue %s has ended", s.queue)
+	}
+	if _, err := s.broker.consume.state(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// drain ends the subscription. It may be called again, and by several goroutines.
+func (s *subscription) drain(ctx context.Context) error {
+	s.stop()
+	err := s.lanes.Drain(ctx)
+	s.drainOne.Do(func() {
+		close(s.out)
+		close(s.drained)
+	})
+	select {
+	case <-s.finished:
+		return err
+	case <-ctx.Done():
+	}
+	// What was handled may still have a moment to be acknowledged.
+	select {
+	case <-s.finished:
+	case <-time.After(closeGrace):
+		err = errors.Join(err, ctx.Err())
+	}
+	return err
+}
+
+func (s *subscription) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	if err := s.drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}

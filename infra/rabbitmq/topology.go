@@ -1,0 +1,129 @@
+package rabbitmq
+
+import (
+	"errors"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill-amqp/v2/pkg/amqp"
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// exchange is how every exchange is declared: of type topic, so that the type of
+// a message is its routing key, and durable.
+func exchange(name string) amqp.ExchangeConfig {
+	return amqp.ExchangeConfig{
+		GenerateName: func(string) string { return name },
+		Type:         amqp091.ExchangeTopic,
+		Durable:      true,
+	}
+}
+
+// queue is how a queue is declared. Its name, qualified, decides what it is for:
+// the queue of a handler, or the poison queue beside it.
+func (c Config) queue(name string, ordered bool) amqp.QueueConfig {
+	args := amqp091.Table{amqp091.QueueTypeArg: c.QueueType}
+	switch {
+	case events.IsPoisonQueue(name):
+		if c.QueueType == Quorum {
+			// Looking into a poison queue counts as a delivery, and RabbitMQ 4 drops a
+			// message after 20 of them unless told otherwise.
+			args["x-delivery-limit"] = 1 << 30
+		}
+	default:
+		args["x-dead-letter-exchange"] = ""
+		args["x-dead-letter-routing-key"] = events.PoisonQueue(name)
+		if c.QueueType == Quorum {
+			args["x-delivery-limit"] = c.DeliveryLimit
+			// Without these two the way into the poison queue may lose a message.
+			args["x-dead-letter-strategy"] = "at-least-once"
+			args["x-overflow"] = "reject-publish"
+		}
+		if ordered {
+			args["x-single-active-consumer"] = true
+		}
+	}
+	return amqp.QueueConfig{
+		GenerateName: amqp.GenerateQueueNameConstant(name),
+		Durable:      true,
+		Arguments:    args,
+	}
+}
+
+// declare declares what a subscription needs. One at a time: a RabbitMQ that is
+// asked for the same new quorum queue twice at once, as for a poison queue by its
+// two users, ends the connection with an internal error.
+func (b *Broker) declare(channel *amqp091.Channel, sub router.Subscription) error {
+	b.declaring.Lock()
+	defer b.declaring.Unlock()
+	queue, name := b.cfg.qualify(sub.Queue), ""
+	if sub.Topic != "" {
+		name = b.cfg.qualify(sub.Topic)
+	}
+	t := &topology{types: sub.Types}
+	if !events.IsPoisonQueue(queue) {
+		t.poison = b.cfg.queue(events.PoisonQueue(queue), false)
+	}
+	return t.BuildTopology(channel, queue, name, amqp.Config{
+		Exchange: exchange(name),
+		Queue:    b.cfg.queue(queue, sub.Ordered),
+	}, watermill.NopLogger{})
+}
+
+// topology declares a handler's exchange, queue, poison queue and bindings. It is
+// Watermill's seam for that, and leaves to Watermill's own builder what that can do.
+// Bindings of types that the handler no longer wants are left alone: another
+// instance may still be of the older version.
+type topology struct {
+	amqp.DefaultTopologyBuilder
+	types  []string
+	poison amqp.QueueConfig // zero: a poison queue has none of its own
+}
+
+var _ amqp.TopologyBuilder = (*topology)(nil)
+
+// BuildTopology declares the poison queue first, so that there is no moment at
+// which the other could lose a message for lack of it. Without the name of an
+// exchange the queue is bound to nothing.
+func (t *topology) BuildTopology(channel *amqp091.Channel, queue, exchange string, config amqp.Config, log watermill.LoggerAdapter) error {
+	if t.poison.GenerateName != nil {
+		poison := config
+		poison.Queue = t.poison
+		if err := t.DefaultTopologyBuilder.BuildTopology(channel, t.poison.GenerateName(""), "", poison, log); err != nil {
+			return explainDeclare(err, "queue", t.poison.GenerateName(""))
+		}
+	}
+	if err := t.DefaultTopologyBuilder.BuildTopology(channel, queue, "", config, log); err != nil {
+		return explainDeclare(err, "queue", queue)
+	}
+	if exchange == "" {
+		return nil
+	}
+	if err := t.ExchangeDeclare(channel, exchange, config); err != nil {
+		return explainDeclare(err, "exchange", exchange)
+	}
+	for _, key := range t.types {
+		if err := channel.QueueBind(queue, key, exchange, false, nil); err != nil {
+			return explainDeclare(err, "queue", queue)
+		}
+	}
+	return nil
+}
+
+// explainDeclare names what could not be declared and, if it exists with other
+// arguments, the way out.
+func explainDeclare(err error, kind, name string) error {
+	var a *amqp091.Error
+	switch {
+	case !errors.As(err, &a):
+	case a.Code == amqp091.AccessRefused:
+		return events.Errorf(events.CodeConfig, "RabbitMQ does not let this user declare %s %s: %w", kind, name, err).
+			WithHint("give the user the permission to configure, write and read %s", name)
+	case a.Code == amqp091.PreconditionFailed:
+		return events.Errorf(events.CodeConfig, "RabbitMQ has a %s %s with other arguments than this application declares: %w", kind, name, err).
+			WithHint("let it run empty and delete it (rabbitmqctl delete_queue, or the management page), or configure the application as it was declared")
+	}
+	return events.Errorf(events.CodeUnavailable, "RabbitMQ did not declare %s %s: %w", kind, name, err).MayRetry()
+}
