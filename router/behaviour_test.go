@@ -11,9 +11,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 const (
@@ -23,8 +23,8 @@ const (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func created(id string) users.Created {
-	return users.Created{UserID: id, Email: "someone@example.com", Name: "Someone"}
+func created(id string) sample.Created {
+	return sample.Created{UserID: id, Email: "someone@example.com", Name: "Someone"}
 }
 
 func TestVerdicts(t *testing.T) {
@@ -46,7 +46,7 @@ func TestVerdicts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var calls atomic.Int32
-			kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+			kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {
 				if n := int(calls.Add(1)); n <= len(tt.answers) {
 					return tt.answers[n-1]
 				}
@@ -69,7 +69,7 @@ func TestVerdicts(t *testing.T) {
 
 func TestAPanicIsAFailedAttemptWithItsStackInTheLetter(t *testing.T) {
 	t.Parallel()
-	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {
 		panic(strings.Repeat("a very long text ", 20_000))
 	}, router.Policy{Attempts: 2}))
 	kit.Record(created(ada))
@@ -85,7 +85,7 @@ func TestAPanicIsAFailedAttemptWithItsStackInTheLetter(t *testing.T) {
 
 func TestAnAttemptIsBoundedByItsTimeout(t *testing.T) {
 	t.Parallel()
-	kit := routertest.Start(t, catalogue(t), router.On("h", func(ctx context.Context, _ router.Event[users.Created]) error {
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(ctx context.Context, _ router.Event[sample.Created]) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}, router.Policy{Attempts: 1, Timeout: 5 * time.Millisecond}))
@@ -101,12 +101,12 @@ func TestARetriedReactionSendsTheSameCommands(t *testing.T) {
 	var kit *routertest.Kit
 	var calls atomic.Int32
 	kit = routertest.Start(t, catalogue(t),
-		router.Decide("create", func(_ context.Context, c users.Create, u users.User) ([]events.Data, error) {
-			return []events.Data{users.Deactivated{UserID: c.UserID, Reason: c.Name}}, nil
+		router.Decide("create", func(_ context.Context, c sample.Create, u sample.User) ([]events.Data, error) {
+			return []events.Data{sample.Deactivated{UserID: c.UserID, Reason: c.Name}}, nil
 		}),
-		router.On("echo", func(ctx context.Context, _ router.Event[users.Created]) error {
+		router.On("echo", func(ctx context.Context, _ router.Event[sample.Created]) error {
 			for range 2 { // Two equal commands are two commands.
-				if _, err := kit.Commands().Send(ctx, users.Create{Email: "a@example.com", Name: "Echo"}, events.SendOptions{}); err != nil {
+				if _, err := kit.Commands().Send(ctx, sample.Create{Email: "a@example.com", Name: "Echo"}, events.SendOptions{}); err != nil {
 					return err
 				}
 			}
@@ -142,10 +142,10 @@ func TestARetriedReactionSendsTheSameCommands(t *testing.T) {
 
 func TestADecisionMustKeepToItsAggregate(t *testing.T) {
 	t.Parallel()
-	kit := routertest.Start(t, catalogue(t), router.Decide("create", func(context.Context, users.Create, users.User) ([]events.Data, error) {
+	kit := routertest.Start(t, catalogue(t), router.Decide("create", func(context.Context, sample.Create, sample.User) ([]events.Data, error) {
 		return []events.Data{created(bob)}, nil
 	}))
-	_, err := kit.Commands().Send(context.Background(), users.Create{UserID: ada, Email: "a@example.com", Name: "A"}, events.SendOptions{})
+	_, err := kit.Commands().Send(context.Background(), sample.Create{UserID: ada, Email: "a@example.com", Name: "A"}, events.SendOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,16 +162,16 @@ func TestADecisionMustKeepToItsAggregate(t *testing.T) {
 func TestAnEventTooLargeForAMessageIsRefused(t *testing.T) {
 	t.Parallel()
 	small := func(c *router.Config) { c.MaxBytes = 1000 }
-	kit := routertest.StartWith(t, small, catalogue(t), router.Decide("create", func(_ context.Context, c users.Create, _ users.User) ([]events.Data, error) {
-		return []events.Data{users.Created{UserID: c.UserID, Email: c.Email, Name: strings.Repeat(c.Name, 1000)}}, nil
+	kit := routertest.StartWith(t, small, catalogue(t), router.Decide("create", func(_ context.Context, c sample.Create, _ sample.User) ([]events.Data, error) {
+		return []events.Data{sample.Created{UserID: c.UserID, Email: c.Email, Name: strings.Repeat(c.Name, 1000)}}, nil
 	}))
-	kit.Given().When(users.Create{UserID: ada, Email: "a@example.com", Name: "A"}).Rejected(events.CodeTooLarge)
+	kit.Given().When(sample.Create{UserID: ada, Email: "a@example.com", Name: "A"}).Rejected(events.CodeTooLarge)
 }
 
 func TestACommandNobodyHandlesIsAnErrorToItsSender(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t), router.On("h", react))
-	_, err := kit.Commands().Send(context.Background(), users.Create{Email: "a@example.com", Name: "A"}, events.SendOptions{})
+	_, err := kit.Commands().Send(context.Background(), sample.Create{Email: "a@example.com", Name: "A"}, events.SendOptions{})
 	if events.CodeOf(err) != events.CodeUnhandled {
 		t.Errorf("the error is %v", err)
 	}
@@ -180,13 +180,13 @@ func TestACommandNobodyHandlesIsAnErrorToItsSender(t *testing.T) {
 // Snapshots shorten loading and change nothing else.
 func TestManyVersionsOfOneAggregate(t *testing.T) {
 	t.Parallel()
-	kit := routertest.Start(t, catalogue(t), router.Decide("deactivate", func(_ context.Context, c users.Deactivate, u users.User) ([]events.Data, error) {
+	kit := routertest.Start(t, catalogue(t), router.Decide("deactivate", func(_ context.Context, c sample.Deactivate, u sample.User) ([]events.Data, error) {
 		// Every decision sees all events before it: the state counts them in its name.
-		return []events.Data{users.Created{UserID: c.UserID, Name: u.Name + "x", Email: "a@example.com"}}, nil
+		return []events.Data{sample.Created{UserID: c.UserID, Name: u.Name + "x", Email: "a@example.com"}}, nil
 	}))
 	const n = 350
 	for range n {
-		if _, err := kit.Commands().Send(context.Background(), users.Deactivate{UserID: ada, Reason: "r"}, events.SendOptions{}); err != nil {
+		if _, err := kit.Commands().Send(context.Background(), sample.Deactivate{UserID: ada, Reason: "r"}, events.SendOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // A partner that is away must not cost a single message, however long it takes.
@@ -24,7 +24,7 @@ func TestAnOpenBreakerKeepsMessagesFromPoison(t *testing.T) {
 	var away atomic.Bool
 	var attempts atomic.Int32
 	away.Store(true)
-	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {
 		// The partner comes back after more failures than attempts would allow.
 		if attempts.Add(1) > 10 {
 			away.Store(false)
@@ -45,13 +45,13 @@ func TestAnOpenBreakerKeepsMessagesFromPoison(t *testing.T) {
 
 func TestAMessageThatCanNeverBeHandledDoesNotHoldTheBreaker(t *testing.T) {
 	t.Parallel()
-	kit := routertest.Start(t, catalogue(t), router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 		if e.Data.Name == "bad" {
 			return errBad
 		}
 		return nil
 	}, router.Policy{Attempts: 2, BreakAfter: 3}))
-	kit.Record(users.Created{UserID: ada, Name: "bad"}, users.Created{UserID: bob, Name: "bad"}, created(ada))
+	kit.Record(sample.Created{UserID: ada, Name: "bad"}, sample.Created{UserID: bob, Name: "bad"}, created(ada))
 	if l := kit.Poisoned("h"); len(l) != 2 {
 		t.Errorf("%d letters, want 2", len(l))
 	}
@@ -80,7 +80,7 @@ func TestARateLimitLetsAStopThrough(t *testing.T) {
 		start := func() (stop func()) {
 			r, err := router.New(router.Config{
 				Catalogue: catalogue(t), Transport: transport, Log: memory, Reader: memory, Checkpoints: memory, Projections: memory, Elector: memory, Poison: letters,
-				Handlers: []router.Handler{router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+				Handlers: []router.Handler{router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 					handled = append(handled, e.ID)
 					return nil
 				}, router.Policy{Rate: 0.1})},

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // Types that the catalogue of the tests does not know.
@@ -32,19 +32,19 @@ func (impostor) EventType() string { return "USER_CREATED" }
 func catalogue(t testing.TB) *events.Catalogue {
 	t.Helper()
 	c := events.NewCatalogue()
-	if err := users.Register(c); err != nil {
+	if err := sample.Register(c); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func react(context.Context, router.Event[users.Created]) error { return nil }
+func react(context.Context, router.Event[sample.Created]) error { return nil }
 
-func create(context.Context, users.Create, users.User) ([]events.Data, error) { return nil, nil }
+func create(context.Context, sample.Create, sample.User) ([]events.Data, error) { return nil, nil }
 
 type row struct{ N int }
 
-func count(r *row, _ router.Event[users.Created]) error {
+func count(r *row, _ router.Event[sample.Created]) error {
 	r.N++
 	return nil
 }
@@ -63,15 +63,15 @@ func TestWhatIsWrongWithADeclarationIsAnErrorAtStartThatNamesTheHandler(t *testi
 		{"a name twice", []router.Handler{router.On("a", react), router.Project("a", router.Case(count))}, nil, []string{`"a"`, "twice"}},
 		{"a queue twice", []router.Handler{router.On("a", react, router.Policy{Queue: "q"}), router.On("b", react, router.Policy{Queue: "q"})}, nil, []string{`"b"`, `"q"`, `"a"`}},
 		{"a command with two handlers", []router.Handler{router.Decide("a", create), router.Decide("b", create)}, nil, []string{`"b"`, "CREATE_USER", `"a"`}},
-		{"no function", []router.Handler{router.On[users.Created]("a", nil)}, nil, []string{`"a"`, "no function"}},
+		{"no function", []router.Handler{router.On[sample.Created]("a", nil)}, nil, []string{`"a"`, "no function"}},
 		{"two policies", []router.Handler{router.On("a", react, router.Policy{}, router.Policy{})}, nil, []string{`"a"`, "2 policies"}},
 		{"an unknown event", []router.Handler{router.On("a", func(context.Context, router.Event[stray]) error { return nil })}, nil, []string{`"a"`, `"STRAY"`, "catalogue"}},
 		{"another type's name", []router.Handler{router.On("a", func(context.Context, router.Event[impostor]) error { return nil })}, nil, []string{`"a"`, "USER_CREATED", "impostor"}},
-		{"an unknown command", []router.Handler{router.Decide("a", func(context.Context, strayWish, users.User) ([]events.Data, error) { return nil, nil })}, nil, []string{`"a"`, `"WISH"`}},
-		{"an unknown state", []router.Handler{router.Decide("a", func(context.Context, users.Create, strayState) ([]events.Data, error) { return nil, nil })}, nil, []string{`"a"`, "strayState"}},
+		{"an unknown command", []router.Handler{router.Decide("a", func(context.Context, strayWish, sample.User) ([]events.Data, error) { return nil, nil })}, nil, []string{`"a"`, `"WISH"`}},
+		{"an unknown state", []router.Handler{router.Decide("a", func(context.Context, sample.Create, strayState) ([]events.Data, error) { return nil, nil })}, nil, []string{`"a"`, "strayState"}},
 		{"no cases", []router.Handler{router.Project("a")}, nil, []string{`"a"`, "no cases"}},
 		{"a case twice", []router.Handler{router.Project("a", router.Case(count), router.Case(count))}, nil, []string{`"a"`, "two cases", "USER_CREATED"}},
-		{"two row types", []router.Handler{router.Project("a", router.Case(count), router.Case(func(*string, router.Event[users.Deactivated]) error { return nil }))}, nil, []string{`"a"`, "row types"}},
+		{"two row types", []router.Handler{router.Project("a", router.Case(count), router.Case(func(*string, router.Event[sample.Deactivated]) error { return nil }))}, nil, []string{`"a"`, "row types"}},
 		{"concurrency out of bounds", []router.Handler{router.On("a", react, router.Policy{Concurrency: -1})}, nil, []string{`"a"`, "concurrency", "-1"}},
 		{"a timeout above the broker's", []router.Handler{router.On("a", react, router.Policy{Timeout: time.Hour})}, nil, []string{`"a"`, "timeout", "1h"}},
 		{"tuning of nobody", []router.Handler{router.On("a", react)}, map[string]router.Overrides{"b": {Attempts: &two}}, []string{`Overrides of "b"`, "there are a"}},

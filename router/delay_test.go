@@ -12,9 +12,9 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // allDelayed lets every pause be spent at the broker.
@@ -61,7 +61,7 @@ func TestDelayedAttemptsAreCountedAndNeverEarly(t *testing.T) {
 			t.Parallel()
 			var mu sync.Mutex
 			var at []time.Time
-			kit := routertest.StartWith(t, adapt, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+			kit := routertest.StartWith(t, adapt, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {
 				mu.Lock()
 				defer mu.Unlock()
 				at = append(at, time.Now())
@@ -102,7 +102,7 @@ func TestDelayedAttemptsAreCountedAndNeverEarly(t *testing.T) {
 func TestADelayedMessageIsPassed(t *testing.T) {
 	t.Parallel()
 	var order []string
-	kit := routertest.StartWith(t, allDelayed, catalogue(t), router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+	kit := routertest.StartWith(t, allDelayed, catalogue(t), router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 		if e.Data.Name == "first" && !slices.Contains(order, "second") {
 			return events.RetryAfter(20*time.Millisecond, errors.New("not yet"))
 		}
@@ -115,8 +115,8 @@ func TestADelayedMessageIsPassed(t *testing.T) {
 	}
 }
 
-func named(id, name string) users.Created {
-	return users.Created{UserID: id, Name: name, Email: "someone@example.com"}
+func named(id, name string) sample.Created {
+	return sample.Created{UserID: id, Name: name, Email: "someone@example.com"}
 }
 
 func TestAHandlerSaysWhatIsWorthARetry(t *testing.T) {
@@ -135,7 +135,7 @@ func TestAHandlerSaysWhatIsWorthARetry(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var calls atomic.Int32
-			kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+			kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {
 				calls.Add(1)
 				return tt.err
 			}, router.Policy{Attempts: 3, RetryIf: func(err error) bool { return !errors.Is(err, hopeless) }}))

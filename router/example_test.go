@@ -6,15 +6,15 @@ import (
 	"testing"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // A reaction does something about an event. An error means that it is tried again, up to
 // five times if the policy does not say otherwise; then the event is set aside.
 func ExampleOn() {
-	welcome := router.On("send-welcome", func(_ context.Context, e router.Event[users.Created]) error {
+	welcome := router.On("send-welcome", func(_ context.Context, e router.Event[sample.Created]) error {
 		fmt.Println("To:", e.Data.Email)
 		fmt.Println("Hello", e.Data.Name)
 		return nil
@@ -23,7 +23,7 @@ func ExampleOn() {
 	t := &exampleT{} // In a test of yours, t is its *testing.T, and catalogue(t) has all types of yours.
 	defer t.finish()
 	kit := routertest.Start(t, catalogue(t), welcome)
-	kit.Record(users.Created{UserID: ada, Email: "ada@example.com", Name: "Ada"})
+	kit.Record(sample.Created{UserID: ada, Email: "ada@example.com", Name: "Ada"})
 	// Output:
 	// To: ada@example.com
 	// Hello Ada
@@ -32,21 +32,21 @@ func ExampleOn() {
 // A decision says what a command leads to, given what has happened so far: events, or a
 // refusal.
 func ExampleDecide() {
-	changeEmail := router.Decide("change-email", func(_ context.Context, c users.ChangeEmail, u users.User) ([]events.Data, error) {
+	changeEmail := router.Decide("change-email", func(_ context.Context, c sample.ChangeEmail, u sample.User) ([]events.Data, error) {
 		if !u.Exists() {
 			return nil, events.Reject("USER_NOT_FOUND", "there is no user %s", c.UserID)
 		}
-		return []events.Data{users.EmailChanged{UserID: c.UserID, Email: c.Email}}, nil
+		return []events.Data{sample.EmailChanged{UserID: c.UserID, Email: c.Email}}, nil
 	})
 
 	t := &exampleT{} // In a test of yours, t is its *testing.T, and catalogue(t) has all types of yours.
 	defer t.finish()
 	kit := routertest.Start(t, catalogue(t), changeEmail)
-	kit.Given(users.Created{UserID: ada, Email: "ada@example.com", Name: "Ada"}).
-		When(users.ChangeEmail{UserID: ada, Email: "ada@example.org"}).
-		Then(users.EmailChanged{UserID: ada, Email: "ada@example.org"})
+	kit.Given(sample.Created{UserID: ada, Email: "ada@example.com", Name: "Ada"}).
+		When(sample.ChangeEmail{UserID: ada, Email: "ada@example.org"}).
+		Then(sample.EmailChanged{UserID: ada, Email: "ada@example.org"})
 	kit.Given().
-		When(users.ChangeEmail{UserID: bob, Email: "bob@example.org"}).
+		When(sample.ChangeEmail{UserID: bob, Email: "bob@example.org"}).
 		Rejected("USER_NOT_FOUND")
 
 	kit.Settle()
@@ -66,15 +66,15 @@ func ExampleProject() {
 		Email string `json:"email"`
 	}
 	directory := router.Project("directory",
-		router.Case(func(row *entry, e router.Event[users.Created]) error {
+		router.Case(func(row *entry, e router.Event[sample.Created]) error {
 			row.Name, row.Email = e.Data.Name, e.Data.Email
 			return nil
 		}),
-		router.Case(func(row *entry, e router.Event[users.EmailChanged]) error {
+		router.Case(func(row *entry, e router.Event[sample.EmailChanged]) error {
 			row.Email = e.Data.Email
 			return nil
 		}),
-		router.Case(func(*entry, router.Event[users.Deactivated]) error {
+		router.Case(func(*entry, router.Event[sample.Deactivated]) error {
 			return router.ErrDeleteRow
 		}),
 	)
@@ -82,13 +82,13 @@ func ExampleProject() {
 	t := &exampleT{} // In a test of yours, t is its *testing.T, and catalogue(t) has all types of yours.
 	defer t.finish()
 	kit := routertest.Start(t, catalogue(t), directory)
-	kit.Record(users.Created{UserID: ada, Email: "ada@example.com", Name: "Ada"})
-	kit.Record(users.EmailChanged{UserID: ada, Email: "ada@example.org"})
+	kit.Record(sample.Created{UserID: ada, Email: "ada@example.com", Name: "Ada"})
+	kit.Record(sample.EmailChanged{UserID: ada, Email: "ada@example.org"})
 	var row entry
 	there := kit.Row("directory", ada, &row)
 	fmt.Println(there, row)
 
-	kit.Record(users.Deactivated{UserID: ada, Reason: "asked for it"})
+	kit.Record(sample.Deactivated{UserID: ada, Reason: "asked for it"})
 	fmt.Println(kit.Row("directory", ada, &row))
 	// Output:
 	// true {Ada ada@example.org}

@@ -12,9 +12,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // Whatever call fails, before or after it has done its work, or is made twice:
@@ -53,11 +53,11 @@ func survive(t *testing.T, inflict func(*routertest.Faults) *routertest.Fault) {
 		faults.Inject(c)
 	}, catalogue(t), house(w)...)
 	const last = 30
-	send(t, kit, users.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}, "create")
+	send(t, kit, sample.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}, "create")
 	for v := range last - 1 {
 		id := fmt.Sprint("move ", v)
-		o := send(t, kit, users.ChangeEmail{UserID: ada, Email: "b@example.com"}, id)
-		if again := send(t, kit, users.ChangeEmail{UserID: ada, Email: "b@example.com"}, id); o.Status != events.StatusAccepted || cmp.Diff(o, again) != "" {
+		o := send(t, kit, sample.ChangeEmail{UserID: ada, Email: "b@example.com"}, id)
+		if again := send(t, kit, sample.ChangeEmail{UserID: ada, Email: "b@example.com"}, id); o.Status != events.StatusAccepted || cmp.Diff(o, again) != "" {
 			t.Errorf("the outcomes of one command: %+v and %+v", o, again)
 		}
 	}
@@ -125,7 +125,7 @@ func checkNothingLost(rt *rapid.T, t *testing.T, kit *routertest.Kit, w *witness
 	for range rapid.IntRange(1, 12).Draw(rt, "commands") {
 		key := rapid.SampledFrom(keys).Draw(rt, "user")
 		versions[key]++
-		wishes = append(wishes, wish{events.NewID(), users.ChangeEmail{UserID: key, Email: "b@example.com"}})
+		wishes = append(wishes, wish{events.NewID(), sample.ChangeEmail{UserID: key, Email: "b@example.com"}})
 	}
 	var clients sync.WaitGroup
 	for _, x := range wishes {

@@ -11,22 +11,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // register accepts a user once, and refuses the second time.
-func register(_ context.Context, c users.Create, u users.User) ([]events.Data, error) {
+func register(_ context.Context, c sample.Create, u sample.User) ([]events.Data, error) {
 	if u.Exists() {
 		return nil, events.Reject("USER_EXISTS", "there is a user %s already", c.UserID)
 	}
-	return []events.Data{users.Created{UserID: c.UserID, Email: c.Email, Name: c.Name}}, nil
+	return []events.Data{sample.Created{UserID: c.UserID, Email: c.Email, Name: c.Name}}, nil
 }
 
 // move accepts every new address.
-func move(_ context.Context, c users.ChangeEmail, _ users.User) ([]events.Data, error) {
-	return []events.Data{users.EmailChanged{UserID: c.UserID, Email: c.Email}}, nil
+func move(_ context.Context, c sample.ChangeEmail, _ sample.User) ([]events.Data, error) {
+	return []events.Data{sample.EmailChanged{UserID: c.UserID, Email: c.Email}}, nil
 }
 
 // tally is a row that has seen every event of its user.
@@ -46,7 +46,7 @@ type witness struct {
 	fail map[uint64]error // by version, once
 }
 
-func (w *witness) handle(_ context.Context, e router.Event[users.EmailChanged]) error {
+func (w *witness) handle(_ context.Context, e router.Event[sample.EmailChanged]) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.fail[e.Version]; err != nil {
@@ -90,7 +90,7 @@ func house(w *witness) []router.Handler {
 	return []router.Handler{
 		router.Decide("register", register), router.Decide("move", move),
 		router.On("w", w.handle, router.Policy{Ordered: true, Attempts: 3}),
-		router.Project("p", router.Case(see[users.Created]), router.Case(see[users.EmailChanged])),
+		router.Project("p", router.Case(see[sample.Created]), router.Case(see[sample.EmailChanged])),
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // A log that repeats itself, or mixes events up, breaks its word. Nothing is applied
@@ -23,7 +23,7 @@ func TestALogThatAnswersOutOfOrder(t *testing.T) {
 				kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(&witness{})...)
 				held := faults.On("Read").Hold()
 				bad := fault(faults.On("Read").Times(4))
-				kit.Given(created(ada), users.EmailChanged{UserID: ada}, users.EmailChanged{UserID: ada})
+				kit.Given(created(ada), sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: ada})
 				held.Await(t, 2) // Relay and projection will see all at once.
 				held.End()
 				bad.Await(t, 4)
@@ -47,7 +47,7 @@ func TestABrokerThatFailsNowAndThenDelaysLittle(t *testing.T) {
 		const n = 40
 		kit.Record(created(ada))
 		for range n - 1 {
-			kit.Record(users.EmailChanged{UserID: ada})
+			kit.Record(sample.EmailChanged{UserID: ada})
 		}
 		if spent := time.Since(began); spent > n*200*time.Millisecond {
 			t.Errorf("%d events took %s", n, spent)
@@ -63,10 +63,10 @@ func TestAnOutcomeIsOneThoughItsAnswerIsLost(t *testing.T) {
 		var faults routertest.Faults
 		kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(&witness{})...)
 		lost := faults.On("Append").Times(1).LoseAnswer()
-		kit.Given().When(users.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}).Then(users.Created{UserID: ada, Email: "a@example.com", Name: "Ada"})
+		kit.Given().When(sample.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}).Then(sample.Created{UserID: ada, Email: "a@example.com", Name: "Ada"})
 		lost.Await(t, 1)
 		lost = faults.On("Append").Times(1).LoseAnswer()
-		kit.Given().When(users.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}).Rejected("USER_EXISTS")
+		kit.Given().When(sample.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}).Rejected("USER_EXISTS")
 		lost.Await(t, 1)
 		kit.Settle()
 		verify(t, kit, ada, 1)
@@ -101,7 +101,7 @@ func TestDuplicatesAreHandledOnceWhereThereIsAnInbox(t *testing.T) {
 				}, catalogue(t), house(w)...)
 				fault := tt.fault(&faults)
 				for range 10 {
-					kit.Record(users.EmailChanged{UserID: ada})
+					kit.Record(sample.EmailChanged{UserID: ada})
 				}
 				var want []uint64
 				for v := range uint64(10) {
@@ -122,7 +122,7 @@ func TestTheRelayGoesOnInOrder(t *testing.T) {
 		var faults routertest.Faults
 		kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(&witness{})...)
 		away := faults.On("Publish user.events").Times(3).Fail(errors.New("away"))
-		kit.Record(created(ada), created(bob), users.EmailChanged{UserID: ada}, users.EmailChanged{UserID: bob})
+		kit.Record(created(ada), created(bob), sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: bob})
 		if away.Struck() != 3 || len(kit.Published("user.events")) != 4 {
 			t.Errorf("after %d failures %d events are published, want 4, none of them twice", away.Struck(), len(kit.Published("user.events")))
 		}
@@ -140,7 +140,7 @@ func TestReorderedDeliveries(t *testing.T) {
 		held := faults.On("Read").Hold() // So that there is a next one when the first is handed out.
 		held.Await(t, 2)
 		faults.On("Deliver w").Every(2).Swap()
-		kit.Given(created(ada), users.EmailChanged{UserID: ada}, users.EmailChanged{UserID: ada}, users.EmailChanged{UserID: ada}, users.EmailChanged{UserID: ada})
+		kit.Given(created(ada), sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: ada})
 		held.End()
 		kit.Settle()
 		if diff := cmp.Diff([]uint64{2, 4, 3, 5}, w.of(ada)); diff != "" {
@@ -150,7 +150,7 @@ func TestReorderedDeliveries(t *testing.T) {
 		faults.On("Publish user.events").Swap()
 		held = faults.On("Read").Hold()
 		held.Await(t, 2)
-		kit.Given(users.EmailChanged{UserID: ada}, users.EmailChanged{UserID: ada})
+		kit.Given(sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: ada})
 		held.End()
 		kit.Settle()
 		if diff := cmp.Diff([]uint64{2, 4, 3, 5, 7, 6}, w.of(ada)); diff != "" {
@@ -170,7 +170,7 @@ func TestALetterWaitsForAStoreThatIsAway(t *testing.T) {
 		w := &witness{fail: map[uint64]error{1: errNever}}
 		kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(w)...)
 		away := faults.On("StorePoison").Fail()
-		kit.Given(users.EmailChanged{UserID: ada}, users.EmailChanged{UserID: bob}, users.EmailChanged{UserID: bob})
+		kit.Given(sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: bob}, sample.EmailChanged{UserID: bob})
 		away.Await(t, 5)
 		eventually(t, "other keys go on", func() bool { return len(w.of(bob)) == 2 })
 		if letters := kit.PoisonStore().Of("w"); len(letters) > 0 {
@@ -195,11 +195,11 @@ func TestAHangingStoreHoldsUpItsOwnKey(t *testing.T) {
 		w := &witness{}
 		kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(w)...)
 		stuck := faults.On("Append").Hold()
-		if _, err := kit.Commands().Send(t.Context(), users.ChangeEmail{UserID: ada, Email: "b@example.com"}, events.SendOptions{}); err != nil {
+		if _, err := kit.Commands().Send(t.Context(), sample.ChangeEmail{UserID: ada, Email: "b@example.com"}, events.SendOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		stuck.Await(t, 1)
-		kit.Given(users.EmailChanged{UserID: bob})
+		kit.Given(sample.EmailChanged{UserID: bob})
 		eventually(t, "others go on", func() bool { return len(w.of(bob)) == 1 })
 		if got := w.of(ada); len(got) > 0 {
 			t.Errorf("handled while the store hangs: %v", got)

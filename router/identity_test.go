@@ -10,9 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // An id belongs to one command on one aggregate: sent again it changes nothing and is
@@ -25,10 +25,10 @@ func TestTheIDOfACommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	kit := routertest.StartWith(t, func(c *router.Config) { c.Metrics = metrics }, catalogue(t),
-		router.Decide("create", func(_ context.Context, c users.Create, _ users.User) ([]events.Data, error) {
-			return []events.Data{users.Created{UserID: c.UserID, Email: c.Email, Name: c.Name}}, nil
+		router.Decide("create", func(_ context.Context, c sample.Create, _ sample.User) ([]events.Data, error) {
+			return []events.Data{sample.Created{UserID: c.UserID, Email: c.Email, Name: c.Name}}, nil
 		}),
-		router.Decide("change", func(context.Context, users.ChangeEmail, users.User) ([]events.Data, error) { return nil, nil }))
+		router.Decide("change", func(context.Context, sample.ChangeEmail, sample.User) ([]events.Data, error) { return nil, nil }))
 	const id = "order 7"
 	send := func(c events.Command) (events.Outcome, error) {
 		t.Helper()
@@ -39,7 +39,7 @@ func TestTheIDOfACommand(t *testing.T) {
 		kit.Settle()
 		return kit.Commands().Await(t.Context(), receipt)
 	}
-	create := users.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}
+	create := sample.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}
 	first, err := send(create)
 	if err != nil || len(first.Events) != 1 {
 		t.Fatalf("the outcome is %+v, %v", first, err)
@@ -47,7 +47,7 @@ func TestTheIDOfACommand(t *testing.T) {
 	if again, err := send(create); err != nil || !cmp.Equal(again, first) {
 		t.Errorf("sent again: %v %s", err, cmp.Diff(first, again))
 	}
-	if _, err := send(users.ChangeEmail{UserID: ada, Email: "b@example.com"}); events.CodeOf(err) != events.CodeIDInUse {
+	if _, err := send(sample.ChangeEmail{UserID: ada, Email: "b@example.com"}); events.CodeOf(err) != events.CodeIDInUse {
 		t.Errorf("another command on the aggregate ends with %v", err)
 	}
 	create.UserID = bob
@@ -70,8 +70,8 @@ func TestTheIDOfACommand(t *testing.T) {
 func TestAnAcceptedCommandWithoutEvents(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t),
-		router.Decide("change", func(context.Context, users.ChangeEmail, users.User) ([]events.Data, error) { return nil, nil }))
-	receipt, err := kit.Commands().Send(t.Context(), users.ChangeEmail{UserID: ada, Email: "b@example.com"}, events.SendOptions{})
+		router.Decide("change", func(context.Context, sample.ChangeEmail, sample.User) ([]events.Data, error) { return nil, nil }))
+	receipt, err := kit.Commands().Send(t.Context(), sample.ChangeEmail{UserID: ada, Email: "b@example.com"}, events.SendOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,16 +13,16 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
 	t.Parallel()
 	var mended atomic.Bool
-	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {
 		if mended.Load() {
 			return nil
 		}
@@ -81,7 +81,7 @@ func TestTheLetterOfAPanicNamesItsFrame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+			kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {
 				fail()
 				return nil
 			}, router.Policy{Attempts: 1}))

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // Whatever a declaration brings along may panic. That is the trouble of its own handler
@@ -19,7 +19,7 @@ import (
 func TestAPanicOfAProjectionHoldsUpNobodyElse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var mended atomic.Bool
-		panics := func(*row, router.Event[users.Created]) error {
+		panics := func(*row, router.Event[sample.Created]) error {
 			if !mended.Load() {
 				panic("boom")
 			}
@@ -27,9 +27,9 @@ func TestAPanicOfAProjectionHoldsUpNobodyElse(t *testing.T) {
 		}
 		kit := routertest.Start(t, catalogue(t),
 			router.Project("p", router.Case(panics)),
-			router.Project("by-key", router.CaseBy(func(e router.Event[users.Created]) string { return string(e.Data.Name[0]) }, count)),
+			router.Project("by-key", router.CaseBy(func(e router.Event[sample.Created]) string { return string(e.Data.Name[0]) }, count)),
 			router.On("h", react))
-		kit.Given(users.Created{UserID: ada})
+		kit.Given(sample.Created{UserID: ada})
 		eventually(t, "the others to go on", func() bool { return len(kit.Handled("h")) == 1 })
 		mended.Store(true)
 		eventually(t, "the row", func() bool {
@@ -62,7 +62,7 @@ func TestAPanicOfAKey(t *testing.T) {
 
 func TestAPanicOfRetryIf(t *testing.T) {
 	t.Parallel()
-	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error { return errBad },
+	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error { return errBad },
 		router.Policy{BreakAfter: 1, BreakPause: 100 * time.Millisecond, RetryIf: func(error) bool { panic("boom") }}))
 	kit.Record(created(ada), created(bob))
 	letters := kit.Poisoned("h")
@@ -74,7 +74,7 @@ func TestAPanicOfRetryIf(t *testing.T) {
 func TestAHandlerMayAskForAnyPause(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var calls atomic.Int32
-		kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[users.Created]) error {
+		kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {
 			calls.Add(1)
 			return events.RetryAfter(math.MaxInt64, errors.New("not in this life"))
 		}))

@@ -19,9 +19,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // workshop is a handler whose answers a test decides, and what it has handled.
@@ -31,7 +31,7 @@ type workshop struct {
 	handled map[string][]string
 }
 
-func (w *workshop) handle(_ context.Context, e router.Event[users.Created]) error {
+func (w *workshop) handle(_ context.Context, e router.Event[sample.Created]) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if left := w.answers[e.Data.Name]; len(left) > 0 {
@@ -319,7 +319,7 @@ func checkOrder(t *rapid.T, kit *routertest.Kit, w *workshop, twice bool) {
 			kit.Retry("h", l.MessageID)
 			continue
 		}
-		var e struct{ Data users.Created }
+		var e struct{ Data sample.Created }
 		if err := json.Unmarshal(l.Body, &e); err != nil {
 			t.Fatal(err)
 		}

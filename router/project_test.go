@@ -7,26 +7,26 @@ import (
 	"testing"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 func TestProjectionsByAnotherKeyAndDeletedRows(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t),
 		router.Project("by-name",
-			router.CaseBy(func(e router.Event[users.Created]) string { return e.Data.Name }, count),
+			router.CaseBy(func(e router.Event[sample.Created]) string { return e.Data.Name }, count),
 		),
 		router.Project("open",
 			router.Case(count),
-			router.Case(func(*row, router.Event[users.Deactivated]) error { return router.ErrDeleteRow }),
+			router.Case(func(*row, router.Event[sample.Deactivated]) error { return router.ErrDeleteRow }),
 		))
 	for i := range 10 {
-		kit.Record(users.Created{UserID: fmt.Sprint(i), Name: []string{"Ada", "Bob"}[i%2]})
+		kit.Record(sample.Created{UserID: fmt.Sprint(i), Name: []string{"Ada", "Bob"}[i%2]})
 	}
 	// Deleted and made anew within one step: nothing of the old row is left.
-	kit.Record(users.Deactivated{UserID: "0"}, created("0"), users.Deactivated{UserID: "1"})
+	kit.Record(sample.Deactivated{UserID: "0"}, created("0"), sample.Deactivated{UserID: "1"})
 	var r row
 	for key, want := range map[string]int{"Ada": 5, "Bob": 5, "Someone": 1} {
 		if !kit.Row("by-name", key, &r) || r.N != want {
@@ -45,7 +45,7 @@ func TestAnEventThatAProjectionCannotApply(t *testing.T) {
 	t.Parallel()
 	var failures atomic.Int32
 	kit := routertest.Start(t, catalogue(t), router.Project("p",
-		router.Case(func(r *row, e router.Event[users.Created]) error {
+		router.Case(func(r *row, e router.Event[sample.Created]) error {
 			r.N++ // Changed before the failure: this must not be stored twice.
 			switch {
 			case e.Data.Name == "hopeless":
@@ -55,7 +55,7 @@ func TestAnEventThatAProjectionCannotApply(t *testing.T) {
 			}
 			return nil
 		})))
-	kit.Record(created(ada), users.Created{UserID: ada, Name: "hopeless"}, created(ada), users.Created{UserID: ada, Name: "later"}, created(ada))
+	kit.Record(created(ada), sample.Created{UserID: ada, Name: "hopeless"}, created(ada), sample.Created{UserID: ada, Name: "later"}, created(ada))
 	var r row
 	if !kit.Row("p", ada, &r) || r.N != 4 {
 		t.Errorf("the row counts %d, want 4: each event but the hopeless one, once", r.N)

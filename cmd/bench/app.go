@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/handlers"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // application is Pitwheel on its drivers, as cmd/pitwheel wires it.
@@ -25,10 +25,7 @@ type application struct {
 // openOn connects an application whose messages travel by the given broker. A
 // partition count of 0 is the default.
 func (s *space) openOn(ctx context.Context, carrier broker, queueType string, partitions int) (*application, error) {
-	catalogue, err := handlers.Catalogue()
-	if err != nil {
-		return nil, err
-	}
+	catalogue := sample.Catalogue()
 	store, err := redisdb.Open(ctx, redisdb.Config{URL: s.redisURL, Namespace: s.name, Partitions: partitions, Logger: s.logger})
 	if err != nil {
 		return nil, err

@@ -11,10 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
-	"github.com/pitwheel/pitwheel/handlers"
-	"github.com/pitwheel/pitwheel/infra/mail"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 const (
@@ -26,25 +24,21 @@ const (
 	halfRate = 2_500
 )
 
-// countedMail counts the mails that a mailer has sent, each once.
+// countedMail counts the users that were welcomed, each once.
 type countedMail struct {
-	handlers.Mailer
 	ids   sync.Map
 	count atomic.Int64
 }
 
-// Send sends.
-func (m *countedMail) Send(ctx context.Context, id, to, subject, text string) error {
-	err := m.Mailer.Send(ctx, id, to, subject, text)
-	if err == nil {
-		if _, twice := m.ids.LoadOrStore(id, true); !twice {
-			m.count.Add(1)
-		}
+// welcome is what the reaction does.
+func (m *countedMail) welcome(_ context.Context, e router.Event[sample.Created]) error {
+	if _, twice := m.ids.LoadOrStore(e.ID, true); !twice {
+		m.count.Add(1)
 	}
-	return err
+	return nil
 }
 
-// reference is the reference application at work: every handler, mail discarded.
+// reference is the sample application at work, with every handler.
 type reference struct {
 	*application
 	commands *router.Commands
@@ -54,14 +48,10 @@ type reference struct {
 	sent     int64        // commands whose outcome is known
 }
 
-// serve starts the reference application and waits until all of it consumes.
+// serve starts the sample application and waits until all of it consumes.
 func (a *application) serve(ctx context.Context) (*reference, error) {
-	sender, err := mail.Open(mail.Config{Logger: a.space.logger})
-	if err != nil {
-		return nil, err
-	}
-	r := &reference{application: a, mails: &countedMail{Mailer: sender}}
-	stop, running, err := a.start(ctx, handlers.All(handlers.Deps{Mailer: r.mails}), nil)
+	r := &reference{application: a, mails: &countedMail{}}
+	stop, running, err := a.start(ctx, sample.Handlers(r.mails.welcome), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +70,7 @@ func (r *reference) create(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	n := r.next.Add(1)
-	receipt, err := r.commands.Send(ctx, users.Create{Email: "user" + strconv.FormatInt(n, 10) + "@example.com", Name: "Ada Lovelace"}, events.SendOptions{})
+	receipt, err := r.commands.Send(ctx, sample.Create{Email: "user" + strconv.FormatInt(n, 10) + "@example.com", Name: "Ada Lovelace"}, events.SendOptions{})
 	if err != nil {
 		return err
 	}

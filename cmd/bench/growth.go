@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // How cost grows with the number of handlers, partitions and bytes.
@@ -43,7 +43,7 @@ func (s *space) fanOut(ctx context.Context, count, n int) (float64, error) {
 	for h := range count {
 		name := fmt.Sprintf("bench-%d", h)
 		queues = append(queues, name)
-		list = append(list, router.On(name, func(_ context.Context, e router.Event[users.Created]) error {
+		list = append(list, router.On(name, func(_ context.Context, e router.Event[sample.Created]) error {
 			if i := numberOf(e.ID); i >= 0 && i < n {
 				m.mark(i*count + h)
 			}

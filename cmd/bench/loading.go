@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 const (
@@ -42,12 +42,12 @@ func loading(ctx context.Context, s *space) (contest, error) {
 func (a *application) grow(ctx context.Context, id string, life uint64) error {
 	const atOnce = 500
 	load := standard(1)
-	var state users.User
+	var state sample.User
 	event := func(i int) events.Envelope {
 		e := load.envelope(0)
 		if i > 0 {
 			e.Type = "USER_EMAIL_CHANGED"
-			e.Data, _ = json.Marshal(users.EmailChanged{UserID: id, Email: "ada.lovelace@example.com"})
+			e.Data, _ = json.Marshal(sample.EmailChanged{UserID: id, Email: "ada.lovelace@example.com"})
 		}
 		return e
 	}
@@ -60,7 +60,7 @@ func (a *application) grow(ctx context.Context, id string, life uint64) error {
 	if life <= sinceSnapshot {
 		return nil
 	}
-	state = state.Apply(users.Created{UserID: id, Email: "ada@ex.com"}).Apply(users.EmailChanged{UserID: id, Email: "ada.lovelace@example.com"})
+	state = state.Apply(sample.Created{UserID: id, Email: "ada@ex.com"}).Apply(sample.EmailChanged{UserID: id, Email: "ada.lovelace@example.com"})
 	text, err := json.Marshal(state)
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (a *application) load(ctx context.Context, id string, version uint64) (floa
 		if err != nil {
 			return 0, err
 		}
-		state, err := events.Fold[users.User](a.catalogue, h)
+		state, err := events.Fold[sample.User](a.catalogue, h)
 		if err != nil {
 			return 0, err
 		}

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // What the rows about readers of the log have in common.
@@ -34,7 +34,7 @@ func (a *application) record(ctx context.Context, n int) error {
 				e := load.envelope(user)
 				if i > 0 {
 					e.Type = "USER_EMAIL_CHANGED"
-					e.Data, _ = json.Marshal(users.EmailChanged{UserID: id, Email: "ada.lovelace@example.com"})
+					e.Data, _ = json.Marshal(sample.EmailChanged{UserID: id, Email: "ada.lovelace@example.com"})
 				}
 				return e
 			}))

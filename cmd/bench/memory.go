@@ -9,10 +9,10 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/handlers"
 	"github.com/pitwheel/pitwheel/infra/dispatcher"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // The router without a broker: messages come from memory as fast as they are taken.
@@ -166,10 +166,7 @@ func inProcess(n int) func(context.Context, *space) (contest, error) {
 
 // through sends the feed through Pitwheel's router.
 func (f feed) through(ctx context.Context) (float64, error) {
-	catalogue, err := handlers.Catalogue()
-	if err != nil {
-		return 0, err
-	}
+	catalogue := sample.Catalogue()
 	m, store := newMeter(len(f.msgs), len(f.msgs)), &routertest.Store{}
 	stop, _, err := startRouter(ctx, router.Config{
 		Catalogue: catalogue, Handlers: []router.Handler{reaction(m, 0)}, Transport: memoryTransport{f},

@@ -10,8 +10,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // restless is a handler that takes 0 to 5 ms and fails for one in a hundred
@@ -105,7 +105,7 @@ func restlessRow(carrier broker) func(context.Context, *space) (contest, error) 
 // restless empties the queue with a restless handler.
 func (a *application) restless(ctx context.Context, n int) (float64, error) {
 	r := newRestless(n, n)
-	handler := router.On("bench", func(ctx context.Context, e router.Event[users.Created]) error {
+	handler := router.On("bench", func(ctx context.Context, e router.Event[sample.Created]) error {
 		i := numberOf(e.ID)
 		if err := r.attempt(ctx, i); err != nil {
 			return err
@@ -154,7 +154,7 @@ func (a *application) waits(ctx context.Context, slow time.Duration) (float64, e
 	due, took := make([]atomic.Int64, n), make([]time.Duration, n)
 	m, started := newMeter(n, n), time.Now()
 	lazy := userID(0)
-	handler := router.On("bench", func(ctx context.Context, e router.Event[users.Created]) error {
+	handler := router.On("bench", func(ctx context.Context, e router.Event[sample.Created]) error {
 		if i := numberOf(e.ID); i >= 0 && i < n {
 			took[i] = time.Since(started) - time.Duration(due[i].Load())
 		}

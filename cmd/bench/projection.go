@@ -2,28 +2,19 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/handlers"
-	"github.com/pitwheel/pitwheel/infra/mail"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// directory is the projection of the reference application, alone.
-func directory() ([]router.Handler, error) {
-	sender, err := mail.Open(mail.Config{})
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range handlers.All(handlers.Deps{Mailer: sender}) {
-		if h.Kind() == router.KindProjection {
-			return []router.Handler{h}, nil
-		}
-	}
-	return nil, events.Errorf(events.CodeInternal, "the reference application has no projection")
+// directory is the projection of the sample application, alone.
+func directory() []router.Handler {
+	return slices.DeleteFunc(sample.Handlers(nil), func(h router.Handler) bool { return h.Kind() != router.KindProjection })
 }
 
 // rebuilding measures building the user directory from nothing, out of logs with
@@ -69,10 +60,7 @@ func inTurn(list []func(context.Context) (float64, error)) func(context.Context)
 
 // rebuild projects the whole log.
 func (a *application) rebuild(ctx context.Context, n int) (float64, error) {
-	list, err := directory()
-	if err != nil {
-		return 0, err
-	}
+	list := directory()
 	if err := a.store.DropProjection(ctx, list[0].Name()); err != nil {
 		return 0, err
 	}

@@ -7,13 +7,13 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // reaction is Pitwheel's handler of the benchmark's event, with the default policy.
 func reaction(m *meter, wait time.Duration) router.Handler {
-	return router.On("bench", func(ctx context.Context, e router.Event[users.Created]) error {
+	return router.On("bench", func(ctx context.Context, e router.Event[sample.Created]) error {
 		if err := pause(ctx, wait); err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 const (
@@ -39,7 +39,7 @@ func (w workload) envelope(i int) events.Envelope {
 		Aggregate: "user", AggregateID: user, Version: uint64(i/w.keys) + 1,
 		CorrelationID: messageID(i), CausationID: messageID(i), SchemaVersion: 1,
 	}}
-	data := users.Created{UserID: user, Email: "ada@ex.com"}
+	data := sample.Created{UserID: user, Email: "ada@ex.com"}
 	e.Data, _ = json.Marshal(data) // A struct of strings always marshals.
 	if short := w.size - len(events.Encode(e)); short > 0 {
 		data.Name = strings.Repeat("a", short)

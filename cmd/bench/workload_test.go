@@ -5,16 +5,12 @@ import (
 	"testing"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
-	"github.com/pitwheel/pitwheel/handlers"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 func TestMessagesHaveTheContractsShape(t *testing.T) {
 	t.Parallel()
-	catalogue, err := handlers.Catalogue()
-	if err != nil {
-		t.Fatal(err)
-	}
+	catalogue := sample.Catalogue()
 	for _, size := range append([]int{bodySize}, payloadSizes()...) {
 		msg := workload{n: 5000, keys: keys, size: size}.message(4321)
 		if len(msg.Payload) != size {
@@ -28,7 +24,7 @@ func TestMessagesHaveTheContractsShape(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		user := data.(users.Created).UserID
+		user := data.(sample.Created).UserID
 		if numberOf(e.ID) != 4321 || e.ID != msg.UUID || !events.IsID(user) || user != userID(321) || user != msg.Metadata[events.MetaAggregateID] {
 			t.Errorf("id %s, user %s, metadata %v", e.ID, user, msg.Metadata)
 		}

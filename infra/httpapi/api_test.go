@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/infra/httpapi"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 const (
@@ -148,7 +148,7 @@ func TestIdsOfACommand(t *testing.T) {
 			if tc.wantCorrelation != "" && o.CorrelationID != tc.wantCorrelation || tc.wantCorrelation == "" && !events.IsID(o.CorrelationID) {
 				t.Errorf("correlation id %q, want %q", o.CorrelationID, tc.wantCorrelation)
 			}
-			if diff := cmp.Diff(users.Create{Email: "ada@example.com", Name: "Ada"}, b.command); diff != "" {
+			if diff := cmp.Diff(sample.Create{Email: "ada@example.com", Name: "Ada"}, b.command); diff != "" {
 				t.Errorf("command (-want +got):\n%s", diff)
 			}
 		})

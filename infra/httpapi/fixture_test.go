@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/infra/httpapi"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // bus is a command bus of which every answer can be set.
@@ -79,7 +79,7 @@ func (v views) List(_ context.Context, _, after string, limit int) ([]events.Row
 func handler(t *testing.T, change func(*httpapi.Config)) http.Handler {
 	t.Helper()
 	catalogue := events.NewCatalogue()
-	if err := catalogue.Aggregate("user", events.StateOf[users.User](), events.CommandOf[users.Create](), events.CommandOf[users.ChangeEmail](), events.EventOf[users.Created]()); err != nil {
+	if err := catalogue.Aggregate("user", events.StateOf[sample.User](), events.CommandOf[sample.Create](), events.CommandOf[sample.ChangeEmail](), events.EventOf[sample.Created]()); err != nil {
 		t.Fatal(err)
 	}
 	c := httpapi.Config{Catalogue: catalogue, Commands: &bus{}, Views: views{}, Projections: []string{"user-directory", "a"}}

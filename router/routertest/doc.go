@@ -4,12 +4,12 @@
 // A decision is tested as a story:
 //
 //	kit := routertest.Start(t, catalogue, handlers...)
-//	kit.Given(users.Created{…}).When(users.ChangeEmail{…}).Then(users.EmailChanged{…})
-//	kit.Given().When(users.ChangeEmail{…}).Rejected("USER_NOT_FOUND")
+//	kit.Given(sample.Created{…}).When(sample.ChangeEmail{…}).Then(sample.EmailChanged{…})
+//	kit.Given().When(sample.ChangeEmail{…}).Rejected("USER_NOT_FOUND")
 //
 // A reaction or a projection is tested by what it did:
 //
-//	kit.Record(users.Created{…})   // store an event and let everything react to it
+//	kit.Record(sample.Created{…})   // store an event and let everything react to it
 //	kit.Handled("send-welcome")    // the ids of the events that a reaction handled
 //	kit.Poisoned("send-welcome")   // the letters that it could not handle
 //	kit.Retry("send-welcome")      // as poison retry does

@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // In a test of yours, t is its *testing.T.
@@ -16,11 +16,11 @@ func ExampleFaults() {
 	t := &exampleT{}
 	defer t.finish()
 	catalogue := events.NewCatalogue()
-	if err := users.Register(catalogue); err != nil {
+	if err := sample.Register(catalogue); err != nil {
 		t.Fatalf("%v", err)
 	}
 	greeted := 0
-	greet := router.On("greet", func(context.Context, router.Event[users.Created]) error {
+	greet := router.On("greet", func(context.Context, router.Event[sample.Created]) error {
 		greeted++
 		return nil
 	})
@@ -29,7 +29,7 @@ func ExampleFaults() {
 	kit := routertest.StartWith(t, faults.Inject, catalogue, greet)
 	away := faults.On("Publish user.events").Times(3).Fail()  // the broker is away at first,
 	twice := faults.On("Deliver greet").Times(1).LoseAnswer() // and then an acknowledgement gets lost
-	kit.Record(users.Created{UserID: "0190f3c2-0000-7000-8000-00000000ada0", Email: "ada@example.com", Name: "Ada"})
+	kit.Record(sample.Created{UserID: "0190f3c2-0000-7000-8000-00000000ada0", Email: "ada@example.com", Name: "Ada"})
 
 	fmt.Println("faults:", away.Struck(), "and", twice.Struck())
 	fmt.Println("greeted:", greeted)

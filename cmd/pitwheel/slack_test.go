@@ -1,6 +1,0 @@
-//go:build !race
-
-package main
-
-// slack is how many times longer than promised something may take in a test.
-const slack = 1

@@ -1,0 +1,200 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+const (
+	// tailBatch is how many events of each partition are read at once.
+	tailBatch = 500
+	// tailWait is how long one read waits for news.
+	tailWait = time.Second
+)
+
+// logView is an event of the log as it is printed, with the aggregate it belongs to.
+type logView struct {
+	eventView
+	Aggregate   string `json:"aggregate"`
+	AggregateID string `json:"aggregate_id"`
+}
+
+// tailing is what the flags of event tail say.
+type tailing struct {
+	types    filledList
+	since    filledText
+	last     int
+	limit    int
+	noFollow bool
+}
+
+func (c *cli) event() *cobra.Command {
+	var t tailing
+	tail := &cobra.Command{
+		Use: "tail", Args: none,
+		Short: "The log, live",
+		Long:  "Print the newest events of the log and then each new one as it is stored.",
+		RunE:  func(cmd *cobra.Command, _ []string) error { return c.runTail(cmd.Context(), t) },
+	}
+	flags := tail.Flags()
+	flags.SortFlags = false
+	flags.Var(&t.types, "type", "only events of this type; may be repeated")
+	flags.Var(&t.since, "since", "begin there: some time ago (10m), or a time (2026-01-31T12:00:00Z)")
+	flags.IntVarP(&t.last, "last", "n", 10, "without --since, begin with this many past events, of those that --type picks")
+	flags.IntVar(&t.limit, "limit", 0, "end after this many events; 0: no limit")
+	flags.BoolVar(&t.noFollow, "no-follow", false, "end at the end of the log instead of waiting for more")
+	_ = tail.RegisterFlagCompletionFunc("type", words(c.catalogue.Events()...)) // It fails only for a flag that is not there.
+	return group("event", "The events of the log", tail)
+}
+
+func (c *cli) runTail(ctx context.Context, t tailing) (err error) {
+	for _, name := range t.types {
+		if known, ok := c.catalogue.Lookup(name); !ok || known.Command {
+			return notFound("event type", name, c.catalogue.Events())
+		}
+	}
+	if t.last < 0 || t.limit < 0 {
+		return usagef("--last is %d and --limit is %d; neither may be negative", t.last, t.limit)
+	}
+	var since time.Time
+	if t.since != "" {
+		if since, err = parseMoment("--since", string(t.since), time.Now()); err != nil {
+			return err
+		}
+	}
+	client, err := c.reach(ctx, storeOnly)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	out := &stream[logView]{p: c.printer(), line: logLine}
+	defer func() {
+		if closed := out.Close(); err == nil {
+			err = closed
+		}
+	}()
+	return client.tail(ctx, t, since, out.Put)
+}
+
+// tail gives events to put, first the past ones and then each as it comes.
+func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(logView) error) error {
+	end, err := c.store.End(ctx)
+	if err != nil {
+		return err
+	}
+	at, past, err := c.beginning(ctx, t, since, end)
+	if err != nil {
+		return err
+	}
+	count := 0
+	done := func() bool { return t.limit > 0 && count >= t.limit }
+	show := func(batch []events.Recorded) error {
+		for _, e := range inTime(batch) {
+			if done() {
+				return nil
+			}
+			if !t.wants(e) || e.Timestamp.Before(since) {
+				continue
+			}
+			count++
+			if err := put(logView{viewOfEvent(e), e.Aggregate, e.AggregateID}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := show(past); err != nil {
+		return err
+	}
+	for !done() && (!t.noFollow || at.Behind(end) > 0) {
+		batch, err := c.store.Read(ctx, at, tailBatch, tailWait)
+		if err != nil {
+			return err
+		}
+		at = at.Clone(len(end))
+		for _, e := range batch {
+			at[e.Partition] = e.Position
+		}
+		if err := show(batch); err != nil {
+			return err
+		}
+		if len(batch) == 0 && t.noFollow {
+			return nil // What is missing up to the end was archived.
+		}
+	}
+	return nil
+}
+
+// beginning is where to read from, and the past events to show before that.
+func (c *client) beginning(ctx context.Context, t tailing, since time.Time, end events.Cursor) (events.Cursor, []events.Recorded, error) {
+	if !since.IsZero() {
+		at, err := c.store.FindTime(ctx, since)
+		return at, nil, err
+	}
+	past, err := c.newest(ctx, t, end)
+	return end, past, err
+}
+
+// newest are the last wanted events up to end. The log is read backwards, a page of
+// every partition at a time, and each until it can hold none that is newer than
+// those that are found.
+func (c *client) newest(ctx context.Context, t tailing, end events.Cursor) ([]events.Recorded, error) {
+	var found []events.Recorded
+	unread := end.Clone(len(end)) // up to where
+	for size := min(t.last, tailBatch); size > 0 && events.Cursor(nil).Behind(unread) > 0; size = min(2*size, tailBatch) {
+		from := end.Clone(len(end)) // for a partition that is done, where nothing is
+		for p, at := range unread {
+			if at > 0 {
+				from[p] = at - min(at, uint64(size))
+			}
+		}
+		batch, err := c.store.Read(ctx, from, size, 0)
+		if err != nil {
+			return nil, err
+		}
+		var page []events.Recorded
+		oldest := map[int]time.Time{}
+		for _, e := range batch {
+			if e.Position > unread[e.Partition] {
+				continue // It came after end, or is known already: what lies before it was archived.
+			}
+			if _, is := oldest[e.Partition]; !is {
+				oldest[e.Partition] = e.Timestamp
+			}
+			if t.wants(e) {
+				page = append(page, e)
+			}
+		}
+		found = inTime(append(page, found...))
+		found = found[max(0, len(found)-t.last):]
+		for p := range unread {
+			at, is := oldest[p]
+			if unread[p] = from[p]; !is || len(found) == t.last && !at.After(found[0].Timestamp) {
+				unread[p] = 0
+			}
+		}
+	}
+	return found, nil
+}
+
+func (t tailing) wants(e events.Recorded) bool {
+	return len(t.types) == 0 || slices.Contains(t.types, e.Type)
+}
+
+// inTime sorts events of several partitions by their time; those of one
+// partition keep their order.
+func inTime(batch []events.Recorded) []events.Recorded {
+	slices.SortStableFunc(batch, func(a, b events.Recorded) int { return a.Timestamp.Compare(b.Timestamp) })
+	return batch
+}
+
+// logLine is an event as people see it in the stream.
+func logLine(e logView) string {
+	return fmt.Sprintf("%s  %-20s v%-4d %s %s  %s", e.Timestamp, e.Type, e.Version, e.Aggregate, e.AggregateID, e.Data)
+}

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// handlerView is how a handler is printed.
+type handlerView struct {
+	Name     string                 `json:"name"`
+	Kind     string                 `json:"kind"`
+	Consumes []string               `json:"consumes"`
+	Topic    string                 `json:"topic,omitempty"`
+	Queue    string                 `json:"queue,omitempty"`
+	Settings map[string]settingView `json:"settings,omitempty"`
+}
+
+// settingView is an effective setting: its value, and who says so.
+type settingView struct {
+	Value  any    `json:"value"`
+	Source string `json:"source"`
+}
+
+func (c *cli) handler() *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Args: none,
+		Short: "Every declared handler with its effective settings and where each came from",
+		RunE: func(*cobra.Command, []string) error {
+			infos, err := c.infos()
+			if err != nil {
+				return err
+			}
+			views := make([]handlerView, len(infos))
+			for i, info := range infos {
+				views[i] = viewOfHandler(info)
+			}
+			return printList(c.printer(), views,
+				column[handlerView]{"name", func(h handlerView) string { return h.Name }},
+				column[handlerView]{"kind", func(h handlerView) string { return h.Kind }},
+				column[handlerView]{"consumes", func(h handlerView) string { return strings.Join(h.Consumes, ", ") }},
+				column[handlerView]{"queue", func(h handlerView) string { return h.Queue }},
+				settingColumn("concurrency"), settingColumn("attempts"), settingColumn("timeout"),
+				settingColumn("backoff"), settingColumn("max_backoff"), settingColumn("break_after"), settingColumn("rate"), settingColumn("ordered"), settingColumn("paused"))
+		},
+	}
+	return group("handler", "The declared handlers", list)
+}
+
+func viewOfHandler(info router.HandlerInfo) handlerView {
+	v := handlerView{Name: info.Name, Kind: string(info.Kind), Consumes: info.Consumes, Topic: info.Topic, Queue: info.Queue}
+	if len(info.Settings) > 0 {
+		v.Settings = map[string]settingView{}
+	}
+	for _, s := range info.Settings {
+		v.Settings[s.Name] = settingView{typed(s), s.Source}
+	}
+	return v
+}
+
+// typed is a setting's value as JSON has it: counts are numbers, switches booleans.
+func typed(s router.Setting) any {
+	switch s.Name {
+	case "concurrency", "attempts", "break_after":
+		if n, err := strconv.Atoi(s.Value); err == nil {
+			return n
+		}
+	case "rate":
+		if f, err := strconv.ParseFloat(s.Value, 64); err == nil {
+			return f
+		}
+	case "ordered", "paused":
+		return s.Value == "true"
+	}
+	return s.Value
+}
+
+// settingColumn shows a setting, and its source where that is not the default.
+func settingColumn(name string) column[handlerView] {
+	return column[handlerView]{name, func(h handlerView) string {
+		s, ok := h.Settings[name]
+		switch {
+		case !ok:
+			return ""
+		case s.Source == router.SourceDefault:
+			return fmt.Sprint(s.Value)
+		}
+		return fmt.Sprintf("%v (%s)", s.Value, s.Source)
+	}}
+}

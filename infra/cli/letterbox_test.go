@@ -1,0 +1,179 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/embedded"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
+)
+
+// letterBox is a store of letters, and queues on Redis Streams.
+type letterBox struct {
+	t       *testing.T
+	store   *redisdb.Store
+	environ []string
+}
+
+// newLetterBox makes one on an in-process Redis.
+func newLetterBox(t *testing.T) *letterBox {
+	t.Helper()
+	srv, err := embedded.Start(embedded.Config{Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = srv.Close() })
+	return openLetterBox(t, srv.URL(), "", "PITWHEEL_DEV_REDIS_ADDR="+srv.Addr())
+}
+
+// realLetterBox makes one on a real Redis.
+func realLetterBox(t *testing.T) *letterBox {
+	t.Helper()
+	url, ns := brokertest.Redis(t), brokertest.Namespace(t)
+	brokertest.CleanRedis(t, url, ns)
+	return openLetterBox(t, url, ns, "PITWHEEL_REDIS_URL="+url, "PITWHEEL_NAMESPACE="+ns)
+}
+
+func openLetterBox(t *testing.T, url, ns string, environ ...string) *letterBox {
+	t.Helper()
+	s, err := redisdb.Open(t.Context(), redisdb.Config{URL: url, Namespace: ns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return &letterBox{t, s, append(environ, "USER=ada")}
+}
+
+// poison runs a verb.
+func (b *letterBox) poison(args ...string) result {
+	b.t.Helper()
+	return pitwheel(b.t, b.environ, append([]string{"poison"}, args...)...)
+}
+
+// letterNumber makes a letter of send-welcome.
+func letterNumber(n int) poison.Message {
+	id := fmt.Sprintf("6f2b1f6e-52a1-4d0c-9a55-%012d", n)
+	body := []byte(fmt.Sprintf(`{"id":%q,"type":"USER_CREATED","timestamp":"2026-01-24T10:00:00.000Z","data":{"userId":%q,"email":"u%d@example.com","name":"<%d>"}}`, id, id, n, n))
+	at := time.Date(2026, 1, 24, 10, 0, 0, 0, time.UTC).Add(time.Duration(n/100) * time.Second)
+	return poison.Message{
+		ID: poison.ID("send-welcome", id), Handler: "send-welcome", Kind: "reaction", Queue: "notification-service", Topic: "user.events",
+		Type: "USER_CREATED", Key: id, MessageID: id, CorrelationID: "story", Code: "INTERNAL", Reason: "no <mail>\nserver", Source: poison.FromRouter,
+		Attempts: 5, Failures: 1, FirstFailedAt: at, LastFailedAt: at, Size: len(body), Body: body,
+		Metadata: map[string]string{"type": "USER_CREATED", "aggregate_id": id, "correlation_id": "story"},
+	}
+}
+
+// fill stores letters 0 to n-1, each changed by adapt if that is not nil.
+func (b *letterBox) fill(n int, adapt func(int, *poison.Message)) {
+	b.t.Helper()
+	var all sync.WaitGroup
+	for w := range 16 {
+		all.Go(func() {
+			for i := w; i < n; i += 16 {
+				l := letterNumber(i)
+				if adapt != nil {
+					adapt(i, &l)
+					l.ID, l.Size = poison.ID(l.Handler, l.MessageID), len(l.Body)
+				}
+				if err := b.store.StorePoison(b.t.Context(), l); err != nil {
+					b.t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func (b *letterBox) count() int {
+	b.t.Helper()
+	counts, err := b.store.CountPoison(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	n := 0
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// listen begins to collect what comes out of a queue.
+func (b *letterBox) listen(queue string) *mailbox {
+	b.t.Helper()
+	sub, err := b.store.Subscriber(router.Subscription{Queue: queue})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	out, err := sub.Subscribe(context.WithoutCancel(b.t.Context()), "")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	m := &mailbox{by: map[string][]*message.Message{}}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for msg := range out {
+			m.mu.Lock()
+			m.by[msg.UUID] = append(m.by[msg.UUID], msg)
+			m.mu.Unlock()
+			msg.Ack()
+		}
+	}()
+	b.t.Cleanup(func() {
+		_ = sub.Close()
+		<-done
+	})
+	return m
+}
+
+// mailbox is what came out of a queue, by id.
+type mailbox struct {
+	mu sync.Mutex
+	by map[string][]*message.Message
+}
+
+func (m *mailbox) ids() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.by)
+}
+
+func (m *mailbox) of(id string) []*message.Message {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.by[id]
+}
+
+// lettersOf reads letters from JSON lines.
+func lettersOf(t *testing.T, lines string) []poison.Message {
+	t.Helper()
+	var out []poison.Message
+	for line := range strings.Lines(lines) {
+		var l poison.Message
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// has fails the test unless all texts are in a stream of output.
+func has(t *testing.T, output string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(output, text) {
+			t.Errorf("%q is not in:\n%s", text, output)
+		}
+	}
+}

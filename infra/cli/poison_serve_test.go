@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/router/poison"
+)
+
+// impatient is a configuration file under which nothing is tried twice.
+func impatient(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "pitwheel.yaml")
+	if err := os.WriteFile(file, []byte("handlers:\n  send-welcome: {attempts: 1}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// depth is how many messages wait in a queue of RabbitMQ.
+func (b *brokers) depth(t *testing.T, queue string) int {
+	t.Helper()
+	q, err := b.channel(t).QueueDeclarePassive(b.named(queue), true, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q.Messages
+}
+
+// TestFailureFromAlertToMended has the mail server away: every welcome becomes a
+// letter, and once it is back, one command sends them all.
+func TestFailureFromAlertToMended(t *testing.T) {
+	t.Parallel()
+	const users = 12 // Too few, also twice, for the breaker to open.
+	b := realBrokers(t)
+	working := b.environ
+	b.environ = append(slices.Clone(working), "PITWHEEL_SMTP_URL=smtp://127.0.0.1:1")
+	r := b.serve(t, "--config", impatient(t))
+	correlations := map[string]bool{}
+	for i := range users {
+		o, err := r.post(t.Context(), "CREATE_USER", fmt.Sprint("user-", i), fmt.Sprintf(`{"email":"u%d@example.com","name":"User %d"}`, i, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		correlations[o.CorrelationID] = true
+	}
+	gauge := func(r *running) float64 {
+		_, page := r.get(t, "/metrics")
+		return metric(page, "pitwheel_poison_letters", `handler_name="send-welcome"`)
+	}
+	eventually(t, "the alert", func() bool { return gauge(r) == users })
+	if code, body := r.get(t, "/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz: %d %s", code, body)
+	}
+	letters := lettersOf(t, pitwheel(t, b.environ, "poison", "export", "--handler", "send-welcome").ok(t).stdout)
+	for _, l := range letters {
+		if !correlations[l.CorrelationID] || l.Key == "" || l.Type != "USER_CREATED" || l.Attempts != 1 || l.Source != poison.FromRouter || l.Metadata["causation_id"] == "" {
+			t.Errorf("a letter is %+v", l)
+		}
+		delete(correlations, l.CorrelationID)
+	}
+	if len(letters) != users || len(correlations) > 0 {
+		t.Errorf("%d letters, and %d stories have none", len(letters), len(correlations))
+	}
+	_, page := r.get(t, "/metrics")
+	if n := metric(page, "pitwheel_handler_messages_total", `handler_name="send-welcome"`, `outcome="poisoned"`); n != users {
+		t.Errorf("%v messages are counted as poisoned", n)
+	}
+	eventually(t, "an empty poison queue", func() bool { return b.depth(t, "notification-service.poison") == 0 })
+	// Given back too early, they come again, and are the same letters.
+	pitwheel(t, b.environ, "poison", "retry", "--handler", "send-welcome", "-y").ok(t)
+	eventually(t, "the second failure of each", func() bool {
+		twice := 0
+		for _, l := range lettersOf(t, pitwheel(t, b.environ, "poison", "list", "-o", "jsonl").ok(t).stdout) {
+			if l.Failures == 2 {
+				twice++
+			}
+		}
+		return twice == users
+	})
+	if code := r.end(t); code != exitOK {
+		t.Errorf("the drain ended with %d", code)
+	}
+
+	b.environ = working
+	r = b.serve(t)
+	pitwheel(t, b.environ, "poison", "retry", "--filter", "handler=send-welcome", "-y").ok(t)
+	eventually(t, "every mail", func() bool { return b.mails.Count() == users })
+	eventually(t, "the end of the alert", func() bool { return gauge(r) == 0 })
+	if out := pitwheel(t, b.environ, "poison", "list", "-o", "json").ok(t).stdout; out != "[]\n" {
+		t.Errorf("letters are left: %s", out)
+	}
+}
+
+// TestBrokerGivesUp has RabbitMQ dead-letter a foreign message without properties.
+func TestBrokerGivesUp(t *testing.T) {
+	t.Parallel()
+	b := realBrokers(t)
+	b.serve(t, "--only", "create-user")
+	ch := b.channel(t)
+	// When an event has come into the queue, it is bound.
+	pitwheel(t, b.environ, "send", "CREATE_USER", "-f", "email=first@example.com", "-f", "name=First").ok(t)
+	eventually(t, "the queue of the handler that does not run", func() bool {
+		d, ok, err := b.channel(t).Get(b.named("notification-service"), true)
+		return err == nil && ok && d.Type == "USER_CREATED"
+	})
+	body := `{"type":"USER_CREATED","data":{"userId":"6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0001","email":"nest@example.com","name":"Nest"}}`
+	if err := ch.PublishWithContext(t.Context(), b.named("user.events"), "USER_CREATED", false, false, amqp.Publishing{Body: []byte(body)}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the message in the queue", func() bool {
+		d, ok, err := ch.Get(b.named("notification-service"), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok && d.Nack(false, false) == nil
+	})
+	var letters []poison.Message
+	eventually(t, "a letter", func() bool {
+		letters = lettersOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
+		return len(letters) == 1
+	})
+	id := events.DeriveID("content", "USER_CREATED", body)
+	if l := letters[0]; l.Source != poison.FromBroker || l.Code != "REJECTED" || l.Type != "USER_CREATED" || l.MessageID != id || l.Handler != "send-welcome" || l.Metadata["type"] != "USER_CREATED" || string(l.Body) != body {
+		t.Errorf("the letter is %+v", l)
+	}
+	pitwheel(t, b.environ, "poison", "retry", letters[0].ID).ok(t)
+	d, ok, err := ch.Get(b.named("notification-service"), true)
+	if err != nil || !ok || string(d.Body) != body || d.Type != "USER_CREATED" || d.MessageId != id || d.Headers["x-death"] != nil {
+		t.Errorf("back in the queue is %v %+v, %v", ok, d, err)
+	}
+}
+
+// TestPoisonOnRedisStreams has a broken command come over a stream.
+func TestPoisonOnRedisStreams(t *testing.T) {
+	t.Parallel()
+	url, ns := brokertest.Redis(t), brokertest.Namespace(t)
+	brokertest.CleanRedis(t, url, ns)
+	environ := []string{"PITWHEEL_REDIS_URL=" + url, "PITWHEEL_NAMESPACE=" + ns, "PITWHEEL_HTTP_ADDR=127.0.0.1:0", "PITWHEEL_LOG_FORMAT=json"}
+	b := &brokers{environ: environ}
+	b.serve(t)
+	store, err := redisdb.Open(t.Context(), redisdb.Config{URL: url, Namespace: ns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	msg := message.NewMessage(events.NewID(), []byte(`{"broken`))
+	msg.Metadata.Set("type", "CREATE_USER")
+	if err := store.Publisher().Publish("user.commands", msg); err != nil {
+		t.Fatal(err)
+	}
+	var letters []poison.Message
+	eventually(t, "a letter", func() bool {
+		letters = lettersOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
+		return len(letters) == 1
+	})
+	if l := letters[0]; l.Handler != "create-user" || l.Kind != "command" || l.MessageID != msg.UUID || l.Code != events.CodeUndecodable {
+		t.Errorf("the letter is %+v", l)
+	}
+	pitwheel(t, environ, "poison", "retry", letters[0].ID).ok(t)
+	eventually(t, "its second failure", func() bool {
+		letters = lettersOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
+		return len(letters) == 1 && letters[0].Failures == 2
+	})
+}

@@ -1,0 +1,273 @@
+package cli
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+)
+
+// process is a pitwheel of its own, for what only a process can show.
+type process struct {
+	*running
+	cmd *exec.Cmd
+}
+
+// launch starts this test binary as pitwheel.
+func launch(t *testing.T, environ []string, args ...string) *process {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{running: &running{out: newTranscript(), errs: newTranscript(), environ: environ}}
+	p.cmd = &exec.Cmd{Path: self, Args: append([]string{"pitwheel"}, args...), Env: append([]string{"PATH=" + os.Getenv("PATH")}, environ...), Stdout: p.out, Stderr: p.errs}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // It has ended already if all went well.
+		_ = p.cmd.Wait()
+		if t.Failed() {
+			t.Logf("stdout:\n%s\nstderr:\n%s", p.out, p.errs)
+		}
+	})
+	return p
+}
+
+func (p *process) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exit waits for the end and returns the exit code.
+func (p *process) exit(t *testing.T) int {
+	t.Helper()
+	kill := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+	defer kill.Stop()
+	_ = p.cmd.Wait() // How it ended is in the state.
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// drain ends it in good order and returns the exit code.
+func (p *process) drain(t *testing.T) int {
+	t.Helper()
+	p.signal(t, syscall.SIGTERM)
+	return p.exit(t)
+}
+
+// launchDev starts dev as a process, on free ports.
+func launchDev(t *testing.T) *process {
+	t.Helper()
+	p := launch(t, []string{"PITWHEEL_DEV_REDIS_ADDR=127.0.0.1:0", "PITWHEEL_DEV_SMTP_ADDR=127.0.0.1:0", "PITWHEEL_HTTP_ADDR=127.0.0.1:0"}, "dev")
+	found := p.out.await(t, `(?s)HTTP +http://(\S+).*Redis +redis://(\S+).*Ctrl-C ends it`)
+	p.http, p.environ = found[1], []string{"PITWHEEL_DEV_REDIS_ADDR=" + found[2]}
+	return p
+}
+
+func TestFirstEventOfDev(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	dev := launchDev(t)
+	dev.out.await(t, `event +USER_CREATED v1`)
+	took := time.Since(began)
+	t.Logf("first event after %s", took)
+	dev.out.await(t, `mail +grace.hopper@example.com`)
+	dev.out.await(t, `row +user-directory`)
+	dev.signal(t, syscall.SIGTERM)
+	if code := dev.exit(t); code != exitOK {
+		t.Errorf("the exit code is %d", code)
+	}
+	if text := dev.errs.String(); text != "" {
+		t.Errorf("stderr has %s", text)
+	}
+}
+
+func TestInterruptedClient(t *testing.T) {
+	t.Parallel()
+	dev := launchDev(t)
+	tail := launch(t, dev.environ, "event", "tail", "-o", "json", "--since", "1h")
+	tail.out.await(t, `USER_CREATED`)
+	tail.signal(t, syscall.SIGINT)
+	if code := tail.exit(t); code != exitInterrupted {
+		t.Errorf("the exit code is %d, not %d", code, exitInterrupted)
+	}
+	if out := tail.out.String(); !strings.HasPrefix(out, "[{") || !strings.HasSuffix(out, "}]\n") {
+		t.Errorf("the interrupted list is %s", out)
+	}
+	if !strings.Contains(tail.errs.String(), `"code":"INTERRUPTED"`) {
+		t.Errorf("stderr has %s", tail.errs)
+	}
+	dev.signal(t, syscall.SIGINT)
+	if code := dev.exit(t); code != exitOK {
+		t.Errorf("the exit code of dev is %d", code)
+	}
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	dev := launchDev(t)
+	// A request whose body never comes keeps the drain waiting.
+	conn, err := net.Dial("tcp", dev.http)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := fmt.Fprintf(conn, "POST /v1/commands/CREATE_USER HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100") {
+		t.Fatalf("the server did not begin to read: %q %v", line, err)
+	}
+	dev.signal(t, syscall.SIGTERM)
+	eventually(t, "the listener to close", func() bool {
+		probe, err := net.Dial("tcp", dev.http)
+		if err == nil {
+			_ = probe.Close()
+		}
+		return err != nil
+	})
+	dev.signal(t, syscall.SIGTERM)
+	if code := dev.exit(t); code != exitInterrupted {
+		t.Errorf("the exit code is %d, not %d", code, exitInterrupted)
+	}
+}
+
+// TestServeWaitsForBrokers starts serve before its brokers.
+func TestServeWaitsForBrokers(t *testing.T) {
+	t.Parallel()
+	b := realBrokers(t)
+	redis := brokertest.StartRedis(t)
+	redis.Kill()
+	address := freeAddress(t)
+	environ := slices.Concat(b.environ, []string{"PITWHEEL_REDIS_URL=" + redis.URL(), "PITWHEEL_HTTP_ADDR=" + address})
+	r := start(t, environ, "serve")
+	r.http = address
+	r.errs.await(t, `waiting for Redis`)
+	code, body := r.get(t, "/readyz")
+	if code != http.StatusServiceUnavailable || !strings.Contains(body, "redis: ") || !strings.Contains(body, "rabbitmq: ") {
+		t.Errorf("/readyz says %d %s", code, body)
+	}
+	if code, _ := r.get(t, "/livez"); code != http.StatusOK {
+		t.Errorf("/livez says %d", code)
+	}
+	resp, err := http.Post("http://"+r.http+"/v1/commands/CREATE_USER", "application/json", strings.NewReader(`{"email":"a@example.com","name":"A"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a command gets %s", resp.Status)
+	}
+	redis.Start()
+	r.errs.await(t, `every handler is consuming`)
+	if code, body := r.get(t, "/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz says %d %s", code, body)
+	}
+	if _, err := r.post(t.Context(), "CREATE_USER", "x", `{"email":"a@example.com","name":"A"}`); err != nil {
+		t.Error(err)
+	}
+	if code := r.end(t); code != exitOK {
+		t.Errorf("the exit code is %d", code)
+	}
+}
+
+// TestStopWhileWaiting ends serve before its brokers are there.
+func TestStopWhileWaiting(t *testing.T) {
+	t.Parallel()
+	r := start(t, []string{"PITWHEEL_REDIS_URL=redis://127.0.0.1:1", "PITWHEEL_HTTP_ADDR=127.0.0.1:0"}, "serve")
+	r.errs.await(t, `waiting for Redis`)
+	if code := r.end(t); code != exitOK {
+		t.Errorf("the exit code is %d", code)
+	}
+}
+
+// TestWrongPasswordStopsTheStart is about promise 8: within 10 s, and no secret.
+func TestWrongPasswordStopsTheStart(t *testing.T) {
+	t.Parallel()
+	b := realBrokers(t)
+	environ := slices.Concat(b.environ, []string{"PITWHEEL_AMQP_URL=" + regexp.MustCompile(`//[^@]*@`).ReplaceAllString(b.amqpURL, "//guest:s3cret@")})
+	r := start(t, environ, "serve")
+	select {
+	case code := <-r.ended:
+		r.ended <- code
+		if code != exitUsage || !strings.Contains(r.errs.String(), "PITWHEEL_AMQP_URL") || strings.Contains(r.errs.String(), "s3cret") {
+			t.Errorf("exit code %d: %s", code, r.errs)
+		}
+	case <-time.After(slack * 10 * time.Second):
+		t.Fatal("the start was not stopped in time")
+	}
+}
+
+// TestCrash kills serve in the middle of its work and starts it again: whatever
+// was accepted is stored once, published, mailed and in the directory.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	const users = 400
+	b := realBrokers(t)
+	first := b.launch(t)
+	deliveries := b.listen(t, "USER_CREATED")
+	outcomes := make([]events.Outcome, users)
+	data := func(i int) string { return fmt.Sprintf(`{"email":"c%d@example.com","name":"C"}`, i) }
+	id := func(i int) string { return fmt.Sprintf("crash-%d", i) }
+	var group errgroup.Group
+	group.SetLimit(20)
+	for i := range users {
+		group.Go(func() error {
+			if i == users/2 {
+				return first.cmd.Process.Kill()
+			}
+			outcomes[i], _ = first.post(t.Context(), "CREATE_USER", id(i), data(i)) // Some cannot succeed.
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	first.exit(t)
+
+	second := b.serve(t)
+	for i := range users {
+		group.Go(func() error {
+			o, err := second.post(t.Context(), "CREATE_USER", id(i), data(i))
+			if err == nil && (o.Status != events.StatusAccepted || o.Version != 1) {
+				err = fmt.Errorf("the outcome is %+v", o)
+			}
+			if before := outcomes[i]; err == nil && before.Status != "" && before.Events[0].ID != o.Events[0].ID {
+				err = fmt.Errorf("%s was accepted with the event %s and now with %s", id(i), before.Events[0].ID, o.Events[0].ID)
+			}
+			outcomes[i] = o
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	b.checkEverything(t, outcomes, deliveries)
+}
+
+// freeAddress is an address that nothing listens on now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}

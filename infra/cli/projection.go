@@ -1,0 +1,250 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// projectionView is how a projection is printed.
+type projectionView struct {
+	Name     string   `json:"name"`
+	Consumes []string `json:"consumes"`
+	// Read is how many events of the log it has read, Behind how many are left.
+	Read   uint64 `json:"read"`
+	Behind uint64 `json:"behind"`
+}
+
+// rebuildView says what became of a rebuild.
+type rebuildView struct {
+	Name   string `json:"name"`
+	Status string `json:"status"` // "dropped", or "rebuilt" once it has caught up
+	Events uint64 `json:"events"` // how many are replayed
+}
+
+func (c *cli) projection() *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Short: "Every projection and how far it has come", Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.listProjections(cmd.Context()) },
+	}
+	get := &cobra.Command{
+		Use: "get NAME KEY", Short: "One row", Args: exactly("the projection's name", "the row's key"),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.getRow(cmd.Context(), args[0], args[1]) },
+	}
+	var after string
+	var limit int
+	rows := &cobra.Command{
+		Use: "rows NAME", Short: "Its rows, sorted by key", Args: exactly("the projection's name"),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.listRows(cmd.Context(), args[0], after, limit) },
+	}
+	rows.Flags().StringVar(&after, "after", "", "begin after this key")
+	rows.Flags().IntVar(&limit, "limit", 100, "at most this many rows, 1 to 10000")
+	var wait bool
+	var timeout time.Duration
+	rebuild := &cobra.Command{
+		Use: "rebuild NAME", Short: "Drop its rows and let the running service replay the log", Args: exactly("the projection's name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.rebuild(cmd.Context(), args[0], wait, timeout)
+		},
+	}
+	rebuild.Flags().BoolVar(&wait, "wait", false, "wait until it has caught up")
+	rebuild.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait")
+	for _, cmd := range []*cobra.Command{get, rows, rebuild} {
+		cmd.ValidArgsFunction = c.completeProjection
+	}
+	return group("projection", "The read side", list, get, rows, rebuild)
+}
+
+func (c *cli) listProjections(ctx context.Context) error {
+	projections, err := c.projections()
+	if err != nil {
+		return err
+	}
+	client, err := c.reach(ctx, storeOnly)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	end, err := client.store.End(ctx)
+	if err != nil {
+		return err
+	}
+	views := make([]projectionView, len(projections))
+	for i, p := range projections {
+		at, err := client.store.ProjectionCursor(ctx, p.Name)
+		if err != nil {
+			return err
+		}
+		views[i] = projectionView{p.Name, p.Consumes, events.Cursor(nil).Behind(at), at.Behind(end)}
+	}
+	return printList(c.printer(), views,
+		column[projectionView]{"name", func(p projectionView) string { return p.Name }},
+		column[projectionView]{"consumes", func(p projectionView) string { return strings.Join(p.Consumes, ", ") }},
+		column[projectionView]{"read", func(p projectionView) string { return fmt.Sprint(p.Read) }},
+		column[projectionView]{"behind", func(p projectionView) string { return fmt.Sprint(p.Behind) }})
+}
+
+func (c *cli) getRow(ctx context.Context, name, key string) error {
+	client, err := c.reachProjection(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	rows, err := client.store.Rows(ctx, name, []string{key})
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 || rows[0] == nil {
+		return events.Errorf(events.CodeNotFound, "the projection %s has no row %q", name, key)
+	}
+	return printOne(c.printer(), json.RawMessage(rows[0]))
+}
+
+func (c *cli) listRows(ctx context.Context, name, after string, limit int) error {
+	if limit < 1 || limit > 10_000 {
+		return usagef("--limit is %d; it must be 1 to 10000", limit)
+	}
+	client, err := c.reachProjection(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	rows, err := client.store.List(ctx, name, after, limit)
+	if err != nil {
+		return err
+	}
+	var more []events.Row
+	if len(rows) == limit {
+		if more, err = client.store.List(ctx, name, rows[limit-1].Key, 1); err != nil {
+			return err
+		}
+	}
+	data := make([]json.RawMessage, len(rows))
+	var columns []column[json.RawMessage]
+	for i, r := range rows {
+		data[i] = r.Data
+		if i == 0 {
+			columns = columnsOf(r.Data)
+		}
+	}
+	if err := printList(c.printer(), data, columns...); err != nil || len(more) == 0 {
+		return err
+	}
+	_, _ = fmt.Fprintf(c.stderr, "there are more rows than these %d; go on with --after=%s\n", limit, shellWord(rows[limit-1].Key))
+	return nil
+}
+
+// columnsOf makes a column of each field that a row has.
+func columnsOf(row json.RawMessage) []column[json.RawMessage] {
+	fields, err := fieldsOf(row)
+	if err != nil {
+		return nil
+	}
+	var out []column[json.RawMessage]
+	for _, f := range fields {
+		out = append(out, column[json.RawMessage]{f[0], func(row json.RawMessage) string {
+			var object map[string]json.RawMessage
+			if json.Unmarshal(row, &object) != nil || object[f[0]] == nil {
+				return ""
+			}
+			return plainText(object[f[0]])
+		}})
+	}
+	return out
+}
+
+func (c *cli) rebuild(ctx context.Context, name string, wait bool, timeout time.Duration) error {
+	if timeout <= 0 {
+		return usagef("--timeout is %s; it must be more than 0s", timeout)
+	}
+	client, err := c.reachProjection(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	end, err := client.store.End(ctx)
+	if err != nil {
+		return err
+	}
+	if err := client.store.DropProjection(ctx, name); err != nil {
+		return err
+	}
+	view := rebuildView{name, "dropped", events.Cursor(nil).Behind(end)}
+	if wait {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		if err := client.caughtUp(ctx, name, end); err != nil {
+			return err
+		}
+		view.Status = "rebuilt"
+	}
+	return printOne(c.printer(), view)
+}
+
+// caughtUp returns when a projection has read the log up to end.
+func (c *client) caughtUp(ctx context.Context, name string, end events.Cursor) error {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		at, err := c.store.ProjectionCursor(ctx, name)
+		if err == nil && at.Behind(end) == 0 {
+			return nil
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return events.Errorf(events.CodeTimeout, "the projection %s has not caught up in time, %d events are left: %w", name, at.Behind(end), ctx.Err()).MayRetry().
+				WithHint("it goes on in the running service; `%s projection list` shows how far it is", program())
+		}
+	}
+}
+
+// projections describes the declared projections.
+func (c *cli) projections() ([]router.HandlerInfo, error) {
+	infos, err := c.infos()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(infos, func(i router.HandlerInfo) bool { return i.Kind != router.KindProjection }), nil
+}
+
+// reachProjection connects to the store, if the projection exists.
+func (c *cli) reachProjection(ctx context.Context, name string) (*client, error) {
+	projections, err := c.projections()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, p := range projections {
+		names = append(names, p.Name)
+	}
+	if !slices.Contains(names, name) {
+		return nil, notFound("projection", name, names)
+	}
+	return c.reach(ctx, storeOnly)
+}
+
+func (c *cli) completeProjection(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	infos, err := router.Describe(c.catalogue, c.declared, nil)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, i := range infos {
+		if i.Kind == router.KindProjection {
+			names = append(names, i.Name)
+		}
+	}
+	return words(names...)(cmd, args, toComplete)
+}

@@ -1,0 +1,235 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// sending is what the flags of send say.
+type sending struct {
+	fields  []string
+	data    string
+	id      filledText
+	wait    bool
+	timeout time.Duration
+}
+
+func (c *cli) send() *cobra.Command {
+	var s sending
+	cmd := &cobra.Command{
+		Use:   "send TYPE [-f field=value]… [-d JSON|@file|-]",
+		Short: "Trigger a command",
+		Long: "Send a command to the service that runs, and with --wait learn how it ended.\n" +
+			"Sending the same --id again gives the same outcome and adds no event.\n\n" +
+			"`send TYPE --help` tells the fields of a command.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("`%s` needs the type of the command", cmd.CommandPath()).WithHint("known commands: %s", strings.Join(c.catalogue.Commands(), ", "))
+			}
+			return exactly("one type")(cmd, args)
+		},
+		ValidArgsFunction: words(c.catalogue.Commands()...),
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.runSend(cmd.Context(), args[0], s) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringArrayVarP(&s.fields, "field", "f", nil, "one field of the data, as name=value; may be repeated")
+	flags.StringVarP(&s.data, "data", "d", "", "the data: JSON, @file, or - for stdin; -f is laid over it")
+	flags.Var(&s.id, "id", "the command's id; what is no UUID is hashed into one (default a new one)")
+	flags.BoolVar(&s.wait, "wait", false, "wait for the outcome")
+	flags.DurationVar(&s.timeout, "timeout", 10*time.Second, "how long to wait, for the brokers and for the outcome")
+	_ = cmd.RegisterFlagCompletionFunc("field", c.completeField) // It fails only for a flag that is not there.
+	help := cmd.HelpFunc()
+	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		help(cmd, args)
+		if t, ok := c.typeIn(cmd.Flags().Args()); ok {
+			c.helpFields(cmd.OutOrStdout(), t)
+		}
+	})
+	return cmd
+}
+
+func (c *cli) runSend(ctx context.Context, name string, s sending) error {
+	t, ok := c.catalogue.Lookup(name)
+	if !ok || !t.Command {
+		return events.Errorf(events.CodeUnknownType, "nobody handles the command %q; the nearest is %q", name, nearest(name, c.catalogue.Commands())).
+			WithHint("known commands: %s", strings.Join(c.catalogue.Commands(), ", "))
+	}
+	if s.timeout <= 0 {
+		return usagef("--timeout is %s; it must be more than 0s", s.timeout)
+	}
+	data, err := c.dataOf(ctx, t, s)
+	if err != nil {
+		return err
+	}
+	// The id is settled here, so that whatever happens the user can be told how to
+	// learn the outcome.
+	id := events.NewID()
+	if s.id != "" {
+		id = events.NormalizeID(string(s.id))
+	}
+	command, err := c.catalogue.ParseCommand(name, data)
+	if err != nil {
+		return c.refused(t, id, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	client, err := c.reach(ctx, withCommands)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	receipt, err := client.commands.Send(ctx, command, events.SendOptions{ID: id})
+	if err != nil {
+		return c.refused(t, id, unanswered(ctx, id, err))
+	}
+	if !s.wait {
+		return printOne(c.printer(), receipt)
+	}
+	outcome, err := client.commands.Await(ctx, receipt)
+	if err != nil {
+		return unanswered(ctx, id, err)
+	}
+	if outcome.Status == events.StatusRejected {
+		return c.rejected(outcome)
+	}
+	return printOne(c.printer(), outcome)
+}
+
+// unanswered says how to learn the outcome of a command that got no answer.
+func unanswered(ctx context.Context, id string, err error) error {
+	var e *events.Error
+	switch ctx.Err() {
+	case nil:
+		return err
+	case context.DeadlineExceeded:
+		e = events.Errorf(events.CodeTimeout, "no outcome of the command %s in time; it is unknown", id).MayRetry()
+	default:
+		e = events.Errorf(codeInterrupted, "interrupted; the outcome of the command %s is unknown", id).MayRetry()
+	}
+	return e.WithHint("send it again with --id %s to learn how it ended; that never adds an event twice", id)
+}
+
+// refused tells a rejection that came before anyone decided. Other errors pass.
+func (c *cli) refused(t *events.Type, id string, err error) error {
+	r, ok := events.AsRejection(err)
+	if !ok {
+		return err
+	}
+	return c.rejected(events.Outcome{Status: events.StatusRejected, CommandID: id, Aggregate: t.Aggregate, Code: r.Code, Message: r.Message, Field: r.Field})
+}
+
+// rejected prints the outcome for machines. For people the error says it all.
+func (c *cli) rejected(o events.Outcome) error {
+	if c.format != formatTable {
+		if err := printOne(c.printer(), o); err != nil {
+			return err
+		}
+	}
+	return &events.Rejection{Code: o.Code, Message: o.Message, Field: o.Field}
+}
+
+// dataOf is the command's data as the flags give it.
+func (c *cli) dataOf(ctx context.Context, t *events.Type, s sending) (json.RawMessage, error) {
+	text, err := c.given(ctx, s.data)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.fields) == 0 && s.data != "" {
+		return text, nil
+	}
+	object := map[string]json.RawMessage{}
+	if s.data != "" {
+		if err := json.Unmarshal(text, &object); err != nil || object == nil {
+			return nil, usagef("-d is no JSON object, so that -f cannot be laid over it")
+		}
+	}
+	seen := map[string]bool{}
+	for _, f := range s.fields {
+		name, value, ok := strings.Cut(f, "=")
+		if !ok || name == "" {
+			return nil, usagef("-f is %q; it must be name=value", f)
+		}
+		if seen[name] {
+			return nil, usagef("-f gives the field %q twice", name)
+		}
+		seen[name] = true
+		object[name] = fieldValue(t, name, value)
+	}
+	return json.Marshal(object)
+}
+
+// given reads the value of -d.
+func (c *cli) given(ctx context.Context, data string) (json.RawMessage, error) {
+	var text []byte
+	var err error
+	switch {
+	case data == "-":
+		text, err = io.ReadAll(c.input(ctx))
+	case strings.HasPrefix(data, "@"):
+		text, err = os.ReadFile(data[1:])
+	default:
+		text = []byte(data)
+	}
+	if err != nil {
+		return nil, usagef("-d: %w", err)
+	}
+	return bytes.TrimSpace(text), nil
+}
+
+// fieldValue is a value as JSON of the field's kind. What does not fit becomes a
+// string, so that the check of the command says what is wrong with it.
+func fieldValue(t *events.Type, name, value string) json.RawMessage {
+	for _, f := range t.Fields() {
+		if f.Name == name && f.Kind != "string" && json.Valid([]byte(value)) {
+			return json.RawMessage(value)
+		}
+	}
+	text, _ := json.Marshal(value) // A string always marshals.
+	return text
+}
+
+// typeIn finds a command type among the arguments.
+func (c *cli) typeIn(args []string) (*events.Type, bool) {
+	for _, a := range args {
+		if t, ok := c.catalogue.Lookup(a); ok && t.Command {
+			return t, true
+		}
+	}
+	return nil, false
+}
+
+// helpFields prints the fields of a command.
+func (c *cli) helpFields(w io.Writer, t *events.Type) {
+	_, _ = fmt.Fprintf(w, "\nFields of %s:\n", t.Name)
+	var rows [][]string
+	for _, f := range t.Fields() {
+		need := "optional"
+		if f.Required {
+			need = "required"
+		}
+		rows = append(rows, []string{"  " + f.Name, f.Kind, need, f.Doc})
+	}
+	_ = printer{out: w}.table(nil, rows) // Help that cannot be written has nobody to be told.
+}
+
+// completeField completes the names of a command's fields.
+func (c *cli) completeField(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var out []string
+	if t, ok := c.typeIn(args); ok {
+		for _, f := range t.Fields() {
+			out = append(out, cobra.CompletionWithDesc(f.Name+"=", f.Doc))
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+}

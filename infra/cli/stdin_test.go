@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"testing"
+	"time"
+)
+
+// endless is an input that never ends, like a terminal where nobody types. It tells
+// when it is read.
+type endless struct{ read chan struct{} }
+
+func (e endless) Read([]byte) (int, error) {
+	close(e.read)
+	select {} // Nothing ends it but the process.
+}
+
+func TestInterruptedWhileStdinIsRead(t *testing.T) {
+	t.Parallel()
+	b := newLetterBox(t)
+	for _, args := range [][]string{{"send", "CREATE_USER", "-d", "-"}, {"poison", "import", "-"}} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		stdin, out := endless{make(chan struct{})}, newTranscript()
+		ended := make(chan int, 1)
+		go func() { ended <- run(ctx, args, b.environ, stdin, io.Discard, out) }()
+		<-stdin.read
+		interrupt()
+		select {
+		case code := <-ended:
+			if code != exitInterrupted {
+				t.Errorf("%v ends with %d: %s", args, code, out)
+			}
+		case <-time.After(patience):
+			t.Fatalf("%v does not end", args)
+		}
+	}
+}

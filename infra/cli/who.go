@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"os"
+	"os/user"
+	"strings"
+)
+
+// who is at the keyboard, for the audit trail.
+func (c *cli) who() string {
+	name := c.env("USER")
+	if name == "" {
+		if u, err := user.Current(); err == nil {
+			name = u.Username
+		}
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return name + "@" + host
+}
+
+// env is a variable of the environment.
+func (c *cli) env(name string) string {
+	value := ""
+	for _, kv := range c.environ {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
