@@ -54,6 +54,14 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 	return &c
 }
 
+// WithField returns a copy of e that names the field at fault. A driver names the field
+// of its Config; whoever knows the setting behind it adds that.
+func (e *Error) WithField(name string) *Error {
+	c := *e
+	c.Field = name
+	return &c
+}
+
 // MayRetry returns a copy of e that says that trying the same again may work.
 func (e *Error) MayRetry() *Error {
 	c := *e

@@ -14,7 +14,7 @@ import (
 
 // TestMain lets scripts call this test binary as pitwheel.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"pitwheel": main})
+	testscript.Main(m, map[string]func(){"pitwheel": Main})
 }
 
 // patience is how long a test waits for something before it fails.
