@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"context"
+	"iter"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/router/poison"
+)
+
+// poisonAdmin administers the poison messages of the running service.
+type poisonAdmin struct {
+	*poison.Admin
+	client *client
+	queues *lazyQueues
+}
+
+// poisonAdmin connects to the running service. It connects to RabbitMQ, too, if the
+// command needs queues in any case, else when they are first used.
+func (c *cli) poisonAdmin(ctx context.Context, queues bool) (*poisonAdmin, error) {
+	client, err := c.reach(ctx, queues)
+	if err != nil {
+		return nil, err
+	}
+	a := &poisonAdmin{client: client, queues: &lazyQueues{c: c}}
+	if queues {
+		a.queues.client = client
+	}
+	if a.Admin, err = poison.New(poison.Config{Store: client.store, Queues: a.queues, Parking: client.store}); err != nil {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// Close closes the connections.
+func (a *poisonAdmin) Close() {
+	if other := a.queues.client; other != nil && other != a.client {
+		other.Close()
+	}
+	a.client.Close()
+}
+
+// lazyQueues are the queues of the running service. They are connected when they are first
+// used: most discards need none, and can be done while RabbitMQ is away.
+type lazyQueues struct {
+	c      *cli
+	client *client // nil: not connected yet
+}
+
+func (q *lazyQueues) connected(ctx context.Context) (poison.Queues, error) {
+	if q.client == nil {
+		var err error
+		if q.client, err = q.c.reach(ctx, withCommands); err != nil {
+			return nil, err
+		}
+	}
+	if q.client.broker != nil {
+		return q.client.broker, nil
+	}
+	return q.client.store, nil
+}
+
+// HasQueue reports whether a queue exists.
+func (q *lazyQueues) HasQueue(ctx context.Context, name string) (bool, error) {
+	to, err := q.connected(ctx)
+	if err != nil {
+		return false, err
+	}
+	return to.HasQueue(ctx, name)
+}
+
+// QueuePublisher publishes straight into queues.
+func (q *lazyQueues) QueuePublisher() message.Publisher { return lazyPublisher{q} }
+
+type lazyPublisher struct{ *lazyQueues }
+
+func (p lazyPublisher) Publish(queue string, msgs ...*message.Message) error {
+	if len(msgs) == 0 {
+		return nil
+	}
+	to, err := p.connected(msgs[0].Context())
+	if err != nil {
+		return err
+	}
+	return to.QueuePublisher().Publish(queue, msgs...)
+}
+
+func (lazyPublisher) Close() error { return nil }
+
+// first returns at most n values of a sequence; all of them if n is 0. An error counts as
+// one.
+func first[T any](all iter.Seq2[T, error], n int) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		count := 0
+		for v, err := range all {
+			if count++; !yield(v, err) || count == n {
+				return
+			}
+		}
+	}
+}
