@@ -4,8 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"github.com/ThreeDotsLabs/watermill/message"
-
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -25,7 +23,7 @@ func (c *cli) poisonAdmin(ctx context.Context, queues bool) (*poisonAdmin, error
 	}
 	a := &poisonAdmin{client: client, queues: &lazyQueues{c: c}}
 	if queues {
-		a.queues.client = client
+		a.queues.use(client)
 	}
 	if a.Admin, err = poison.New(poison.Config{Store: client.store, Queues: a.queues, Parking: client.store}); err != nil {
 		a.Close()
@@ -42,52 +40,32 @@ func (a *poisonAdmin) Close() {
 	a.client.Close()
 }
 
-// lazyQueues are the queues of the running service. They are connected when they are first
-// used: most discards need none, and can be done while RabbitMQ is away.
+// lazyQueues are the queues of the running service. They are connected when one is first
+// looked up: most discards need none, and can be done while RabbitMQ is away.
 type lazyQueues struct {
-	c      *cli
-	client *client // nil: not connected yet
+	poison.Queues // nil: not connected yet
+	c             *cli
+	client        *client
 }
 
-func (q *lazyQueues) connected(ctx context.Context) (poison.Queues, error) {
-	if q.client == nil {
-		var err error
-		if q.client, err = q.c.reach(ctx, withCommands); err != nil {
-			return nil, err
-		}
+func (q *lazyQueues) use(client *client) {
+	q.client, q.Queues = client, client.store
+	if client.broker != nil {
+		q.Queues = client.broker
 	}
-	if q.client.broker != nil {
-		return q.client.broker, nil
-	}
-	return q.client.store, nil
 }
 
 // HasQueue reports whether a queue exists.
 func (q *lazyQueues) HasQueue(ctx context.Context, name string) (bool, error) {
-	to, err := q.connected(ctx)
-	if err != nil {
-		return false, err
+	if q.Queues == nil {
+		client, err := q.c.reach(ctx, withCommands)
+		if err != nil {
+			return false, err
+		}
+		q.use(client)
 	}
-	return to.HasQueue(ctx, name)
+	return q.Queues.HasQueue(ctx, name)
 }
-
-// QueuePublisher publishes straight into queues.
-func (q *lazyQueues) QueuePublisher() message.Publisher { return lazyPublisher{q} }
-
-type lazyPublisher struct{ *lazyQueues }
-
-func (p lazyPublisher) Publish(queue string, msgs ...*message.Message) error {
-	if len(msgs) == 0 {
-		return nil
-	}
-	to, err := p.connected(msgs[0].Context())
-	if err != nil {
-		return err
-	}
-	return to.QueuePublisher().Publish(queue, msgs...)
-}
-
-func (lazyPublisher) Close() error { return nil }
 
 // first returns at most n values of a sequence; all of them if n is 0. An error counts as
 // one.

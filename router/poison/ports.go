@@ -35,7 +35,8 @@ type Store interface {
 	PoisonChanges(ctx context.Context) iter.Seq2[Change, error]
 }
 
-// Queues are the queues of handlers. Each router.Transport satisfies it.
+// Queues are the queues of handlers. Each router.Transport satisfies it. An [Admin] looks
+// up a queue before it publishes into it for the first time in an operation.
 type Queues interface {
 	// QueuePublisher publishes straight into queues: its topic is a queue's name. Publish
 	// returns when the broker has confirmed all messages, and honours their contexts. A

@@ -17,15 +17,14 @@ import (
 // ends, the batch in progress is finished and ctx's error returned. Retrying the same
 // selection again continues with what is left.
 func (a *Admin) Retry(ctx context.Context, p Plan, o Options) (Tally, error) {
-	r := retrier{a, a.queues.QueuePublisher(), map[string]error{}, Change{Action: Retried, Who: o.Who, Why: o.Why}}
+	r := retrier{a, map[string]error{}, Change{Action: Retried, Who: o.Who, Why: o.Why}}
 	return a.run(ctx, p, o, r.retry)
 }
 
 type retrier struct {
 	*Admin
-	publisher message.Publisher
-	hasQueue  map[string]error // nil for a queue that exists, else why it cannot be used
-	change    Change
+	hasQueue map[string]error // nil for a queue that exists, else why it cannot be used
+	change   Change
 }
 
 // retry processes one batch.
@@ -89,7 +88,7 @@ func (r *retrier) publish(ctx context.Context, queue string, messages []Message,
 		msgs[i] = Replay(m)
 		msgs[i].SetContext(ctx)
 	}
-	err := r.publisher.Publish(queue, msgs...)
+	err := r.queues.QueuePublisher().Publish(queue, msgs...)
 	switch {
 	case err == nil:
 		return messages, nil
