@@ -37,7 +37,7 @@ func (r *retrier) retry(ctx context.Context, heads []Message, t *Tally) error {
 	if err != nil {
 		return err
 	}
-	t.Done += len(heads) - len(messages) // Somebody else was faster.
+	t.Done += len(heads) - len(messages) // Another operation was faster.
 	var queues []string
 	byQueue := map[string][]Message{}
 	for _, m := range messages {

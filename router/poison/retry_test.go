@@ -58,11 +58,11 @@ func TestAdmin_Retry(t *testing.T) {
 		}, tally: [5]int{5, 4, 1, 0, 0}, left: 1},
 		{name: "one that somebody else has retried counts as done", arrange: func(t *testing.T, f *fixture, all []poison.Message) {
 			f.store.before = func(call string) error {
-				if m, err := f.store.Store.LoadPoison(t.Context(), all[2].ID); call == "load" && len(m) == 1 {
+				m, err := f.store.Store.LoadPoison(t.Context(), all[2].ID)
+				if err == nil && call == "load" {
 					_, err = f.store.Store.RemovePoison(t.Context(), poison.Change{}, m...)
-					return err
 				}
-				return nil
+				return err
 			}
 		}, tally: [5]int{5, 5, 0, 0, 0}, check: func(t *testing.T, f *fixture, all []poison.Message, _ poison.Tally) {
 			if slices.Contains(f.queues.ids(), all[2].MessageID) {
