@@ -1,7 +1,6 @@
 package router
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 
@@ -138,32 +137,5 @@ func (c *consumer) block(d *delivery, key string) error {
 
 // release lets a key go on after a message.
 func (c *consumer) release(d *delivery, key, id string, handled bool) error {
-	return release(d, c.parking, c.queues, c.plan.name, c.plan.policy.Queue, key, id, handled)
-}
-
-// release lets a key go on after a message: the first parked one goes into the queue.
-func release(ctx context.Context, p Parking, queues message.Publisher, handler, queue, key, id string, handled bool) error {
-	next, msg, err := p.ReleaseKey(ctx, handler, key, id, handled)
-	if err != nil || msg == nil {
-		return err
-	}
-	publishing, cancel := context.WithTimeout(ctx, delayTimeout)
-	defer cancel()
-	msg.SetContext(publishing)
-	msg.Metadata[events.MetaParked] = "true"
-	if err := queues.Publish(queue, msg); err != nil {
-		return err
-	}
-	return p.UnparkMessage(ctx, handler, key, next)
-}
-
-// Release lets the messages go on that are parked behind the one of a letter, if
-// there are any: it comes before a letter is removed whose message will not be
-// handled any more. It may be called again. The publisher publishes into queues, as
-// [Transport].QueuePublisher.
-func Release(ctx context.Context, p Parking, queues message.Publisher, l poison.Message) error {
-	if l.Key == "" || l.Kind == string(KindProjection) {
-		return nil
-	}
-	return release(ctx, p, queues, l.Handler, l.Queue, l.Key, l.MessageID, false)
+	return poison.Release(d, c.parking, c.queues, poison.Blocker{Handler: c.plan.name, Queue: c.plan.policy.Queue, Key: key, MessageID: id}, handled)
 }

@@ -12,44 +12,41 @@ import (
 )
 
 func (c *cli) poison() *cobra.Command {
-	cmd := group("poison", "What handlers could not handle, and mending it",
+	cmd := group("poison", "Messages that handlers failed to process: find, retry, discard",
 		c.poisonList(), c.poisonShow(), c.poisonRetry(), c.poisonDiscard(), c.poisonExport(), c.poisonImport(), c.poisonAudit())
-	cmd.Long = "A message that a handler could not handle is kept whole, as a poison letter: one for each handler\n" +
-		"and message, however often that fails. Look at them, mend what was wrong, and give them to their handler again."
+	cmd.Long = "A message that a handler failed to process is kept whole, as a poison message: one for each handler and\n" +
+		"message, however often that fails. Find out what is wrong, correct it, and retry the messages."
 	return cmd
 }
 
-// picking is what the flags say about which letters are meant.
-type picking struct {
+// poisonFilter has the flags that select poison messages.
+type poisonFilter struct {
 	filters      []string
 	byField      map[string]*filledList // the shorthands, by field
 	older, newer filledText
 }
 
-func (p *picking) flags(c *cli, cmd *cobra.Command) {
+func (p *poisonFilter) flags(c *cli, cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringArrayVar(&p.filters, "filter", nil, "only letters with handler=…,type=…,code=…,correlation=… (also key, frame, kind, queue, source, message); may be repeated")
+	f.StringArrayVar(&p.filters, "filter", nil, "only messages with handler=…,type=…,code=…,correlation=… (also key, frame, kind, queue, source, message); may be repeated")
 	p.byField = map[string]*filledList{"handler": {}, "type": {}, "code": {}}
-	f.Var(p.byField["handler"], "handler", "only letters of this handler; may be repeated")
+	f.Var(p.byField["handler"], "handler", "only messages of this handler; may be repeated")
 	f.Var(p.byField["type"], "type", "only messages of this type; may be repeated")
 	f.Var(p.byField["code"], "code", "only failures with this code; may be repeated")
-	f.Var(&p.older, "older", "only letters that failed last before that: some time ago (1h), or a time (2026-01-31T12:00:00Z)")
-	f.Var(&p.newer, "newer", "only letters that failed last since then")
+	f.Var(&p.older, "older", "only messages that failed last before that: some time ago (1h), or a time (2026-01-31T12:00:00Z)")
+	f.Var(&p.newer, "newer", "only messages that failed last since then")
 	// These fail only for a flag that is not there.
 	_ = cmd.RegisterFlagCompletionFunc("handler", words(c.names...))
 	_ = cmd.RegisterFlagCompletionFunc("type", words(append(c.catalogue.Commands(), c.catalogue.Events()...)...))
-	_ = cmd.RegisterFlagCompletionFunc("filter", words(slices.Collect(func(yield func(string) bool) {
-		for _, name := range slices.Sorted(maps.Keys(filterNames())) {
-			if !yield(name + "=") {
-				return
-			}
-		}
-	})...))
+	var filters []string
+	for _, name := range slices.Sorted(maps.Keys(filterNames())) {
+		filters = append(filters, name+"=")
+	}
+	_ = cmd.RegisterFlagCompletionFunc("filter", words(filters...))
 }
 
-// filterNames are what --filter and --group-by understand, with the letters'
-// fields behind them.
+// filterNames maps what --filter and --group-by accept to the fields of a poison message.
 func filterNames() map[string]string {
 	out := map[string]string{"correlation": "correlation_id", "message": "message_id"}
 	for _, f := range poison.Fields() {
@@ -58,8 +55,17 @@ func filterNames() map[string]string {
 	return out
 }
 
-// filter is what the flags come to.
-func (p *picking) filter(now time.Time) (poison.Filter, error) {
+// filterName returns the field of a name that --filter or --group-by was given.
+func filterName(flag, name string) (string, error) {
+	if field, ok := filterNames()[name]; ok {
+		return field, nil
+	}
+	names := slices.Sorted(maps.Keys(filterNames()))
+	return "", usagef("%s: poison messages have no %q; the nearest is %q", flag, name, nearest(name, names)).WithHint("they have %s", strings.Join(names, ", "))
+}
+
+// filter returns the filter that the flags ask for.
+func (p *poisonFilter) filter(now time.Time) (poison.Filter, error) {
 	f := poison.Filter{Fields: map[string][]string{}}
 	for _, given := range p.filters {
 		for _, pair := range strings.Split(given, ",") {
@@ -67,10 +73,9 @@ func (p *picking) filter(now time.Time) (poison.Filter, error) {
 			if !ok || value == "" {
 				return f, usagef("--filter has %q; it must be name=value, several separated by commas", pair)
 			}
-			field, known := filterNames()[name]
-			if !known {
-				names := slices.Sorted(maps.Keys(filterNames()))
-				return f, usagef("--filter: letters have no %q; the nearest is %q", name, nearest(name, names)).WithHint("they have %s", strings.Join(names, ", "))
+			field, err := filterName("--filter", name)
+			if err != nil {
+				return f, err
 			}
 			f.Fields[field] = append(f.Fields[field], value)
 		}
@@ -96,8 +101,8 @@ func (p *picking) filter(now time.Time) (poison.Filter, error) {
 	return f, nil
 }
 
-// given tells whether any of the flags is.
-func (p *picking) given() bool {
+// given reports whether any of the flags is given.
+func (p *poisonFilter) given() bool {
 	for _, values := range p.byField {
 		if len(*values) > 0 {
 			return true

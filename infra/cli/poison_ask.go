@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 )
 
-// again is the command line that goes on with what is left.
+// again returns the command line that continues with what is left.
 func (b *bulk) again() string {
 	_, path, _ := strings.Cut(b.cmd.CommandPath(), " ")
 	parts := []string{program(), path}
@@ -30,10 +30,10 @@ func (b *bulk) again() string {
 			parts = append(parts, "--"+f.Name+"="+shellWord(f.Value.String()))
 		}
 	})
-	return strings.Join(append(parts, b.ids...), " ")
+	return strings.Join(append(parts, b.selection.IDs...), " ")
 }
 
-// shellWord is a text as a shell takes it.
+// shellWord quotes a text for a shell, if need be.
 func shellWord(s string) string {
 	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_=.,:/@+", r))

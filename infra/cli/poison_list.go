@@ -4,34 +4,35 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 func (c *cli) poisonList() *cobra.Command {
-	var p picking
+	var p poisonFilter
 	var groupBy []string
 	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Args: none,
-		Short: "Letters, the newest failure first, or how many there are",
-		Long:  "List all letters that the filters pick, without their bodies, which `poison show` and `poison export` give.",
+		Short: "List poison messages, the newest failure first, or count them",
+		Long:  "List all poison messages that the filters select, without their bodies, which `poison show` and `poison export` print.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.listLetters(cmd.Context(), &p, groupBy, limit)
+			return c.listPoison(cmd.Context(), &p, groupBy, limit)
 		},
 	}
 	p.flags(c, cmd)
-	cmd.Flags().StringSliceVar(&groupBy, "group-by", nil, "count letters by handler, code, frame, type, … instead of listing them; several separated by commas")
-	cmd.Flags().IntVar(&limit, "limit", 0, "at most this many letters; 0: all")
+	cmd.Flags().StringSliceVar(&groupBy, "group-by", nil, "count messages by handler, code, frame, type, … instead of listing them; several separated by commas")
+	cmd.Flags().IntVar(&limit, "limit", 0, "at most this many messages; 0: all")
 	_ = cmd.RegisterFlagCompletionFunc("group-by", words("code", "handler", "frame", "type")) // It fails only for a flag that is not there.
 	return cmd
 }
 
-func (c *cli) listLetters(ctx context.Context, p *picking, groupBy []string, limit int) (err error) {
+func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string, limit int) error {
 	filter, err := p.filter(time.Now())
 	if err != nil {
 		return err
@@ -39,55 +40,70 @@ func (c *cli) listLetters(ctx context.Context, p *picking, groupBy []string, lim
 	if limit < 0 {
 		return usagef("--limit is %d; it must not be negative", limit)
 	}
-	groups, err := newLetterGroups(groupBy)
+	var fields []string
+	for _, name := range groupBy {
+		field, err := filterName("--group-by", name)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(fields, field) {
+			fields = append(fields, field)
+		}
+	}
+	admin, err := c.poisonAdmin(ctx, storeOnly)
 	if err != nil {
 		return err
 	}
-	client, err := c.reach(ctx, storeOnly)
-	if err != nil {
-		return err
+	defer admin.Close()
+	messages := first(admin.Messages(ctx, filter, poison.NewestFirst), limit)
+	if len(fields) > 0 {
+		groups, err := poison.GroupBy(messages, fields...)
+		if err != nil {
+			return err
+		}
+		return printGroups(c.printer(), groups, fields)
 	}
-	defer client.Close()
 	var rows []poison.Message // for the table, whose columns are as wide as the widest row
 	out := &stream[poison.Message]{p: c.printer()}
-	put := out.Put
-	switch {
-	case len(groupBy) > 0:
-		put = func(l poison.Message) error { groups.add(l); return nil }
-	case c.format == formatTable:
-		put = func(l poison.Message) error { rows = append(rows, l); return nil }
-	}
-	count := 0
-	for l, err2 := range client.store.Letters(ctx, filter, redisdb.NewestFirst) {
-		if err2 == nil {
-			err2 = put(l)
+	for m, merr := range messages {
+		switch {
+		case merr != nil:
+			err = merr
+		case c.format == formatTable:
+			rows = append(rows, m)
+		default:
+			err = out.Put(m)
 		}
-		if err2 != nil {
-			err = err2
-			break
-		}
-		if count++; count == limit {
+		if err != nil {
 			break
 		}
 	}
-	switch {
-	case len(groupBy) > 0 && err == nil:
-		return groups.print(c.printer())
-	case len(groupBy) > 0:
-		return err
-	case c.format != formatTable:
+	if c.format != formatTable {
 		return cmp.Or(err, out.Close()) // Closed after an interruption, too, so that JSON is whole.
-	case err != nil:
+	}
+	if err != nil {
 		return err
 	}
 	now := time.Now()
 	return printList(c.printer(), rows,
-		column[poison.Message]{"id", func(l poison.Message) string { return l.ID }},
-		column[poison.Message]{"handler", func(l poison.Message) string { return l.Handler }},
-		column[poison.Message]{"type", func(l poison.Message) string { return cell(l.Type, 30) }},
-		column[poison.Message]{"key", func(l poison.Message) string { return cell(l.Key, 36) }},
-		column[poison.Message]{"code", func(l poison.Message) string { return cell(l.Code, 30) }},
-		column[poison.Message]{"failures", func(l poison.Message) string { return fmt.Sprint(l.Failures) }},
-		column[poison.Message]{"last failed", func(l poison.Message) string { return ago(now.Sub(l.LastFailedAt)) }},
-		column[poison.Message]{"reason", func(l poison.Message) string { return cell(l.Reason, 60) }})
+		column[poison.Message]{"id", func(m poison.Message) string { return m.ID }},
+		column[poison.Message]{"handler", func(m poison.Message) string { return m.Handler }},
+		column[poison.Message]{"type", func(m poison.Message) string { return cell(m.Type, 30) }},
+		column[poison.Message]{"key", func(m poison.Message) string { return cell(m.Key, 36) }},
+		column[poison.Message]{"code", func(m poison.Message) string { return cell(m.Code, 30) }},
+		column[poison.Message]{"failures", func(m poison.Message) string { return fmt.Sprint(m.Failures) }},
+		column[poison.Message]{"last failed", func(m poison.Message) string { return ago(now.Sub(m.LastFailedAt)) }},
+		column[poison.Message]{"reason", func(m poison.Message) string { return cell(m.Reason, 60) }})
+}
+
+// printGroups prints groups by some fields, which are columns of the table.
+func printGroups(p printer, groups []poison.Group, fields []string) error {
+	var columns []column[poison.Group]
+	for i, f := range fields {
+		columns = append(columns, column[poison.Group]{f, func(g poison.Group) string { return cell(g.Values[i], 60) }})
+	}
+	return printList(p, groups, append(columns,
+		column[poison.Group]{"messages", func(g poison.Group) string { return fmt.Sprint(g.Messages) }},
+		column[poison.Group]{"first failed", func(g poison.Group) string { return g.FirstFailedAt.Format(events.TimeLayout) }},
+		column[poison.Group]{"last failed", func(g poison.Group) string { return g.LastFailedAt.Format(events.TimeLayout) }})...)
 }

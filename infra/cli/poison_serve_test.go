@@ -17,7 +17,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// impatient is a configuration file under which nothing is tried twice.
+// impatient writes a configuration file under which nothing is retried.
 func impatient(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pitwheel.yaml")
@@ -27,7 +27,7 @@ func impatient(t *testing.T) string {
 	return file
 }
 
-// depth is how many messages wait in a queue of RabbitMQ.
+// depth returns how many messages wait in a queue of RabbitMQ.
 func (b *brokers) depth(t *testing.T, queue string) int {
 	t.Helper()
 	q, err := b.channel(t).QueueDeclarePassive(b.named(queue), true, false, false, false, nil)
@@ -37,9 +37,9 @@ func (b *brokers) depth(t *testing.T, queue string) int {
 	return q.Messages
 }
 
-// TestFailureFromAlertToMended has the mail server away: every welcome becomes a
-// letter, and once it is back, one command sends them all.
-func TestFailureFromAlertToMended(t *testing.T) {
+// While the mail server is away, every welcome becomes a poison message; once it is back,
+// one command sends them all.
+func TestPoison_FromAlertToRetry(t *testing.T) {
 	t.Parallel()
 	const users = 12 // Too few, also twice, for the breaker to open.
 	b := realBrokers(t)
@@ -62,22 +62,22 @@ func TestFailureFromAlertToMended(t *testing.T) {
 	if code, body := r.get(t, "/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz: %d %s", code, body)
 	}
-	letters := lettersOf(t, pitwheel(t, b.environ, "poison", "export", "--handler", "send-welcome").ok(t).stdout)
-	for _, l := range letters {
+	messages := lettersOf(t, pitwheel(t, b.environ, "poison", "export", "--handler", "send-welcome").ok(t).stdout)
+	for _, l := range messages {
 		if !correlations[l.CorrelationID] || l.Key == "" || l.Type != "USER_CREATED" || l.Attempts != 1 || l.Source != poison.FromRouter || l.Metadata["causation_id"] == "" {
-			t.Errorf("a letter is %+v", l)
+			t.Errorf("a poison message is %+v", l)
 		}
 		delete(correlations, l.CorrelationID)
 	}
-	if len(letters) != users || len(correlations) > 0 {
-		t.Errorf("%d letters, and %d stories have none", len(letters), len(correlations))
+	if len(messages) != users || len(correlations) > 0 {
+		t.Errorf("%d poison messages, and %d correlations have none", len(messages), len(correlations))
 	}
 	_, page := r.get(t, "/metrics")
 	if n := metric(page, "pitwheel_handler_messages_total", `handler_name="send-welcome"`, `outcome="poisoned"`); n != users {
 		t.Errorf("%v messages are counted as poisoned", n)
 	}
 	eventually(t, "an empty poison queue", func() bool { return b.depth(t, "notification-service.poison") == 0 })
-	// Given back too early, they come again, and are the same letters.
+	// Given back too early, they fail again, and are the same poison messages.
 	pitwheel(t, b.environ, "poison", "retry", "--handler", "send-welcome", "-y").ok(t)
 	eventually(t, "the second failure of each", func() bool {
 		twice := 0
@@ -98,12 +98,12 @@ func TestFailureFromAlertToMended(t *testing.T) {
 	eventually(t, "every mail", func() bool { return b.mails.Count() == users })
 	eventually(t, "the end of the alert", func() bool { return gauge(r) == 0 })
 	if out := pitwheel(t, b.environ, "poison", "list", "-o", "json").ok(t).stdout; out != "[]\n" {
-		t.Errorf("letters are left: %s", out)
+		t.Errorf("poison messages are left: %s", out)
 	}
 }
 
-// TestBrokerGivesUp has RabbitMQ dead-letter a foreign message without properties.
-func TestBrokerGivesUp(t *testing.T) {
+// RabbitMQ dead-letters a foreign message without properties.
+func TestPoison_FromBroker(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)
 	b.serve(t, "--only", "create-user")
@@ -125,24 +125,24 @@ func TestBrokerGivesUp(t *testing.T) {
 		}
 		return ok && d.Nack(false, false) == nil
 	})
-	var letters []poison.Message
-	eventually(t, "a letter", func() bool {
-		letters = lettersOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
-		return len(letters) == 1
+	var messages []poison.Message
+	eventually(t, "a poison message", func() bool {
+		messages = lettersOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
+		return len(messages) == 1
 	})
 	id := events.DeriveID("content", "USER_CREATED", body)
-	if l := letters[0]; l.Source != poison.FromBroker || l.Code != "REJECTED" || l.Type != "USER_CREATED" || l.MessageID != id || l.Handler != "send-welcome" || l.Metadata["type"] != "USER_CREATED" || string(l.Body) != body {
-		t.Errorf("the letter is %+v", l)
+	if l := messages[0]; l.Source != poison.FromBroker || l.Code != "REJECTED" || l.Type != "USER_CREATED" || l.MessageID != id || l.Handler != "send-welcome" || l.Metadata["type"] != "USER_CREATED" || string(l.Body) != body {
+		t.Errorf("the poison message is %+v", l)
 	}
-	pitwheel(t, b.environ, "poison", "retry", letters[0].ID).ok(t)
+	pitwheel(t, b.environ, "poison", "retry", messages[0].ID).ok(t)
 	d, ok, err := ch.Get(b.named("notification-service"), true)
 	if err != nil || !ok || string(d.Body) != body || d.Type != "USER_CREATED" || d.MessageId != id || d.Headers["x-death"] != nil {
 		t.Errorf("back in the queue is %v %+v, %v", ok, d, err)
 	}
 }
 
-// TestPoisonOnRedisStreams has a broken command come over a stream.
-func TestPoisonOnRedisStreams(t *testing.T) {
+// A broken command arrives over a stream.
+func TestPoison_OnRedisStreams(t *testing.T) {
 	t.Parallel()
 	url, ns := brokertest.Redis(t), brokertest.Namespace(t)
 	brokertest.CleanRedis(t, url, ns)
@@ -159,17 +159,17 @@ func TestPoisonOnRedisStreams(t *testing.T) {
 	if err := store.Publisher().Publish("user.commands", msg); err != nil {
 		t.Fatal(err)
 	}
-	var letters []poison.Message
-	eventually(t, "a letter", func() bool {
-		letters = lettersOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
-		return len(letters) == 1
+	var messages []poison.Message
+	eventually(t, "a poison message", func() bool {
+		messages = lettersOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
+		return len(messages) == 1
 	})
-	if l := letters[0]; l.Handler != "create-user" || l.Kind != "command" || l.MessageID != msg.UUID || l.Code != events.CodeUndecodable {
-		t.Errorf("the letter is %+v", l)
+	if l := messages[0]; l.Handler != "create-user" || l.Kind != "command" || l.MessageID != msg.UUID || l.Code != events.CodeUndecodable {
+		t.Errorf("the poison message is %+v", l)
 	}
-	pitwheel(t, environ, "poison", "retry", letters[0].ID).ok(t)
+	pitwheel(t, environ, "poison", "retry", messages[0].ID).ok(t)
 	eventually(t, "its second failure", func() bool {
-		letters = lettersOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
-		return len(letters) == 1 && letters[0].Failures == 2
+		messages = lettersOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
+		return len(messages) == 1 && messages[0].Failures == 2
 	})
 }

@@ -17,41 +17,41 @@ import (
 
 func (c *cli) poisonShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID", Args: exactly("the letter's id"),
-		Short: "All that is known about one letter, with its body",
-		RunE:  func(cmd *cobra.Command, args []string) error { return c.showLetter(cmd.Context(), args[0]) },
+		Use: "show ID", Args: exactly("the id of a poison message"),
+		Short: "Print all that is known about one poison message, with its body",
+		RunE:  func(cmd *cobra.Command, args []string) error { return c.showPoison(cmd.Context(), args[0]) },
 	}
 }
 
-func (c *cli) showLetter(ctx context.Context, id string) error {
-	client, err := c.reach(ctx, storeOnly)
+func (c *cli) showPoison(ctx context.Context, id string) error {
+	admin, err := c.poisonAdmin(ctx, storeOnly)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	l, err := client.store.Letter(ctx, id)
+	defer admin.Close()
+	m, err := admin.Message(ctx, id)
 	if err != nil {
 		return err
 	}
 	if c.format != formatTable {
-		return printOne(c.printer(), l)
+		return printOne(c.printer(), m)
 	}
-	return c.printer().letter(l)
+	return c.printer().poison(m)
 }
 
-// letter shows a letter to people: its fields, and below them what has many lines.
-func (p printer) letter(l poison.Message) error {
-	head := l
+// poison prints a message for people: its fields, and below them what has many lines.
+func (p printer) poison(m poison.Message) error {
+	head := m
 	head.Stack, head.Metadata, head.Body = "", nil, nil
 	if err := printOne(p, head); err != nil {
 		return err
 	}
 	var metadata strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(l.Metadata)) {
-		fmt.Fprintf(&metadata, "%s: %s\n", safeText(name, false), safeText(l.Metadata[name], false))
+	for _, name := range slices.Sorted(maps.Keys(m.Metadata)) {
+		fmt.Fprintf(&metadata, "%s: %s\n", safeText(name, false), safeText(m.Metadata[name], false))
 	}
 	for _, part := range []struct{ title, text string }{
-		{"metadata", metadata.String()}, {"stack", l.Stack}, {"body", prettyBody(l.Body)},
+		{"metadata", metadata.String()}, {"stack", m.Stack}, {"body", prettyBody(m.Body)},
 	} {
 		if part.text == "" {
 			continue
@@ -64,8 +64,8 @@ func (p printer) letter(l poison.Message) error {
 	return nil
 }
 
-// prettyBody is a body for people: JSON indented, other text as it is, and what is
-// no text in hexadecimal.
+// prettyBody returns a body for people: JSON indented, other text as it is, and what is
+// not text in hexadecimal.
 func prettyBody(body []byte) string {
 	var indented bytes.Buffer
 	switch {
@@ -75,5 +75,5 @@ func prettyBody(body []byte) string {
 		return string(body)
 	}
 	const most = 256
-	return fmt.Sprintf("(%d bytes that are no text; `poison show -o json` has them in body_base64)\n% x", len(body), body[:min(most, len(body))])
+	return fmt.Sprintf("(%d bytes that are not text; `poison show -o json` has them in body_base64)\n% x", len(body), body[:min(most, len(body))])
 }

@@ -23,7 +23,7 @@ func (r result) exits(t *testing.T, code int) result {
 	return r
 }
 
-func TestPoisonListAndShow(t *testing.T) {
+func TestPoison_ListAndShow(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
 	if out := b.poison("list", "-o", "json").ok(t).stdout; out != "[]\n" {
@@ -57,17 +57,17 @@ func TestPoisonListAndShow(t *testing.T) {
 	} {
 		got := lettersOf(t, b.poison(append([]string{"list", "-o", "jsonl"}, tt.args...)...).ok(t).stdout)
 		if len(got) != tt.want {
-			t.Errorf("list %v has %d letters, want %d", tt.args, len(got), tt.want)
+			t.Errorf("list %v has %d messages, want %d", tt.args, len(got), tt.want)
 		}
 	}
 	var groups []struct {
 		Handler, Code string
-		Letters       int
+		Messages      int
 	}
 	if err := json.Unmarshal([]byte(b.poison("list", "--group-by", "handler,code", "-o", "json").ok(t).stdout), &groups); err != nil {
 		t.Fatal(err)
 	}
-	if len(groups) != 2 || groups[0].Handler != "send-welcome" || groups[0].Letters != 6 || groups[1].Code != "PANIC" || groups[1].Letters != 4 {
+	if len(groups) != 2 || groups[0].Handler != "send-welcome" || groups[0].Messages != 6 || groups[1].Code != "PANIC" || groups[1].Messages != 4 {
 		t.Errorf("the groups are %+v", groups)
 	}
 	has(t, b.poison("list", "--group-by", "frame").ok(t).stdout, "FRAME", "users.f f.go:1")
@@ -77,7 +77,7 @@ func TestPoisonListAndShow(t *testing.T) {
 	has(t, shown, `"email": "u1@example.com"`, "aggregate_id: "+letterNumber(1).Key, "attempts", "no <mail>")
 	odd := poison.ID("create-user", letterNumber(9).MessageID)
 	shown = b.poison("show", odd).ok(t).stdout
-	has(t, shown, "2 bytes that are no text", "ff 00", "stack:", "line 1")
+	has(t, shown, "2 bytes that are not text", "ff 00", "stack:", "line 1")
 	if strings.ContainsRune(shown, '\x1b') {
 		t.Errorf("the terminal is told to obey: %q", shown)
 	}
@@ -88,7 +88,7 @@ func TestPoisonListAndShow(t *testing.T) {
 	b.poison("show", "nobody").exits(t, exitNotFound)
 }
 
-func TestPoisonUsage(t *testing.T) {
+func TestPoison_Usage(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
 	b.fill(3, nil)
@@ -101,12 +101,12 @@ func TestPoisonUsage(t *testing.T) {
 		{"list --group-by cod", `the nearest is "code"`},
 		{"list --older yesterday", `--older is "yesterday"`},
 		{"list --limit -1", "--limit is -1"},
-		{"retry", "needs the ids of letters"},
+		{"retry", "needs the ids of poison messages"},
 		{"retry --all --handler x", "not both"},
 		{"retry x --all", "not both"},
 		{"retry --all", "there is no terminal"},
 		{"retry --all -y --rate fast", `--rate is "fast"`},
-		{"retry --all -y --edit", "exactly one letter"},
+		{"retry --all -y --edit", "exactly one poison message"},
 		{"discard --all -y", "needs --reason"},
 		{"discard --all --reason r", "there is no terminal"},
 		{"export -o json", "JSON lines"},
@@ -119,11 +119,11 @@ func TestPoisonUsage(t *testing.T) {
 		has(t, r.stderr, tt.says)
 	}
 	if n := b.count(); n != 3 {
-		t.Errorf("%d letters are left", n)
+		t.Errorf("%d messages are left", n)
 	}
 }
 
-func TestPoisonRetry(t *testing.T) {
+func TestPoison_Retry(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
 	b.fill(200, func(i int, l *poison.Message) {
@@ -143,30 +143,30 @@ func TestPoisonRetry(t *testing.T) {
 	b.poison("retry", "nobody").exits(t, exitNotFound)
 	// What nobody knows is told before, too.
 	b.poison("retry", "nobody", "--dry-run").exits(t, exitNotFound)
-	has(t, b.poison("retry", "nobody", "none", "--dry-run").exits(t, exitNotFound).stderr, "there is no letter nobody", "there is no letter none")
+	has(t, b.poison("retry", "nobody", "none", "--dry-run").exits(t, exitNotFound).stderr, "there is no poison message nobody", "there is no poison message none")
 	r := b.poison("discard", "nobody", old, "--dry-run", "-o", "json").exits(t, exitPartly)
 	has(t, r.stdout, `"handler":"old"`)
-	has(t, r.stderr, "there is no letter nobody", "1 of 2 letters could not be discarded")
+	has(t, r.stderr, "there is no poison message nobody", "1 of 2 poison messages could not be discarded")
 	one := letterNumber(20)
 	if out := b.poison("retry", one.ID, "-o", "json", "--reason", "try").ok(t).stdout; out != `{"matched":1,"done":1,"failed_again":0,"failed":0}`+"\n" {
 		t.Errorf("one retry: %s", out)
 	}
 	r = b.poison("retry", one.ID, letterNumber(21).ID, "-o", "json").exits(t, exitPartly)
 	has(t, r.stdout, `"matched":2,"done":1,`, `"failed":1`)
-	has(t, r.stderr, "there is no letter "+one.ID, `"code":"PARTLY_DONE"`)
+	has(t, r.stderr, "there is no poison message "+one.ID, `"code":"PARTLY_DONE"`)
 
 	r = b.poison("retry", "--all", "-y", "-o", "json").exits(t, exitPartly)
 	has(t, r.stdout, `{"matched":198,"done":178,"failed_again":0,"failed":20}`)
-	has(t, r.stderr, "10 × the letter is of the projection", "10 × the queue old-queue")
+	has(t, r.stderr, "10 × the poison message is of the projection", "10 × the queue old-queue")
 	if n := b.count(); n != 20 {
-		t.Errorf("%d letters are left, not 20", n)
+		t.Errorf("%d messages are left, not 20", n)
 	}
 	eventually(t, "all messages in the handler's queue", func() bool { return box.ids() == 180 })
 	for i := 20; i < 200; i++ {
 		l := letterNumber(i)
 		got := box.of(l.MessageID)
 		if len(got) != 1 || !bytes.Equal(got[0].Payload, l.Body) || got[0].Metadata["correlation_id"] != "story" || got[0].Metadata["type"] != "USER_CREATED" || got[0].Metadata[poison.MetaRetried] != "1" {
-			t.Fatalf("letter %d came as %+v", i, got)
+			t.Fatalf("message %d came as %+v", i, got)
 		}
 	}
 	// Nothing matches any more, which is no failure.
@@ -175,11 +175,11 @@ func TestPoisonRetry(t *testing.T) {
 	if n := strings.Count(changes, "\n"); n != 180 {
 		t.Errorf("%d changes are kept", n)
 	}
-	has(t, changes, `"action":"retried","who":"ada@`, `"why":"try","letter_id":"`+one.ID+`","handler":"send-welcome"`)
+	has(t, changes, `"action":"retried","who":"ada@`, `"why":"try","poison_id":"`+one.ID+`","handler":"send-welcome"`)
 }
 
 // A retry that is interrupted, or killed, and run again loses nothing.
-func TestPoisonRetryInterrupted(t *testing.T) {
+func TestPoison_RetryInterrupted(t *testing.T) {
 	t.Parallel()
 	const n = 600
 	b := realLetterBox(t)
@@ -195,15 +195,15 @@ func TestPoisonRetryInterrupted(t *testing.T) {
 			if code != exitInterrupted {
 				t.Errorf("interrupted, it ended with %d", code)
 			}
-			has(t, p.errs.String(), "of 600 letters are retried", "go on with `", "poison retry --filter=handler=send-welcome,type=USER_CREATED --yes --rate=500/s`")
+			has(t, p.errs.String(), "of 600 poison messages are retried", "go on with `", "poison retry --filter=handler=send-welcome,type=USER_CREATED --yes --rate=500/s`")
 		}
 		if left := b.count(); left == 0 || left == before {
-			t.Errorf("%d of %d letters are left: nothing was interrupted", left, before)
+			t.Errorf("%d of %d messages are left: nothing was interrupted", left, before)
 		}
 	}
 	pitwheel(t, b.environ, args...).ok(t)
 	if left := b.count(); left != 0 {
-		t.Errorf("%d letters are left", left)
+		t.Errorf("%d messages are left", left)
 	}
 	eventually(t, "every message in the handler's queue", func() bool { return box.ids() == n })
 	for i := range n {
@@ -213,7 +213,7 @@ func TestPoisonRetryInterrupted(t *testing.T) {
 	}
 }
 
-func TestPoisonRetryWithEdit(t *testing.T) {
+func TestPoison_RetryWithEdit(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
 	b.fill(2, func(i int, l *poison.Message) {
@@ -230,12 +230,12 @@ func TestPoisonRetryWithEdit(t *testing.T) {
 	}
 	b.poison("retry", "--edit", letterNumber(0).ID).exits(t, exitUsage)
 	has(t, edit("true", 0).ok(t).stderr, "nothing is changed")
-	has(t, edit("sed -i s/name/name/x", 0).exits(t, exitFailed).stderr, "editing letter")
-	has(t, edit("sed -i s/{/x/", 0).exits(t, exitRejected).stderr, "is no JSON", "what you wrote is kept in")
+	has(t, edit("sed -i s/name/name/x", 0).exits(t, exitFailed).stderr, "editing poison message")
+	has(t, edit("sed -i s/{/x/", 0).exits(t, exitRejected).stderr, "is not JSON", "what you wrote is kept in")
 	has(t, edit("sed -i s/6f2b1f6e/7f2b1f6e/", 0).exits(t, exitRejected).stderr, "it must stay "+letterNumber(0).MessageID)
 	has(t, edit("sed -i s/data/date/", 0).exits(t, exitRejected).stderr, `has no "data"`)
 	if n := b.count(); n != 2 {
-		t.Fatalf("%d letters are left", n)
+		t.Fatalf("%d messages are left", n)
 	}
 	edit("sed -i s/u0@example.com/mended@example.com/", 0).ok(t)
 	edit(`sed -i 's/{$/{"userId":"x"}}/'`, 1).ok(t)
@@ -253,7 +253,7 @@ func TestPoisonRetryWithEdit(t *testing.T) {
 	}
 }
 
-func TestPoisonDiscard(t *testing.T) {
+func TestPoison_Discard(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
 	b.fill(70, func(i int, l *poison.Message) {
@@ -261,16 +261,16 @@ func TestPoisonDiscard(t *testing.T) {
 			l.Code = "KEEP"
 		}
 	})
-	has(t, b.poison("discard", "--code", "INTERNAL", "--dry-run", "-o", "jsonl").ok(t).stdout, `{"handler":"send-welcome","code":"INTERNAL","letters":66,`)
+	has(t, b.poison("discard", "--code", "INTERNAL", "--dry-run", "-o", "jsonl").ok(t).stdout, `{"handler":"send-welcome","code":"INTERNAL","messages":66,`)
 	has(t, b.poison("discard", letterNumber(0).ID, "--reason", "a test", "-o", "json").ok(t).stdout, `"done":1`)
 	has(t, b.poison("discard", "--code", "INTERNAL", "--reason", "two\nlines", "-y").ok(t).stdout, "done          65")
 	if n := b.count(); n != 4 {
-		t.Errorf("%d letters are left, not 4", n)
+		t.Errorf("%d messages are left, not 4", n)
 	}
 	has(t, b.poison("audit").ok(t).stdout, "discarded", "a test", "two lines", "ada@")
 }
 
-func TestPoisonExportAndImport(t *testing.T) {
+func TestPoison_ExportAndImport(t *testing.T) {
 	t.Parallel()
 	from, to := newLetterBox(t), newLetterBox(t)
 	from.fill(150, func(i int, l *poison.Message) {
@@ -279,7 +279,7 @@ func TestPoisonExportAndImport(t *testing.T) {
 		}
 		l.Failures = i + 1
 	})
-	file := filepath.Join(t.TempDir(), "letters.jsonl")
+	file := filepath.Join(t.TempDir(), "messages.jsonl")
 	exported := from.poison("export", "--handler", "send-welcome").ok(t).stdout
 	if err := os.WriteFile(file, []byte(exported), 0o600); err != nil {
 		t.Fatal(err)
@@ -299,12 +299,12 @@ func TestPoisonExportAndImport(t *testing.T) {
 	}, "\n")
 	r := pitwheelWith(t, to.environ, bad, "poison", "import", "-", "-o", "json").exits(t, exitPartly)
 	has(t, r.stdout, `{"read":5,"imported":0,"present":1,"failed":4}`)
-	has(t, r.stderr, "line 4: it is no letter", "the letter of message", "`poison export` does not")
+	has(t, r.stderr, "line 4: it is not a poison message", "the poison message for message", "an export does not")
 	pitwheelWith(t, to.environ, "{}\n", "poison", "import", "-").exits(t, exitRejected)
 	has(t, to.poison("audit", "--limit", "1", "-o", "json").ok(t).stdout, `"action":"imported"`, `"why":"moved"`)
 }
 
-func TestPoisonManyLetters(t *testing.T) {
+func TestPoison_ManyMessages(t *testing.T) {
 	t.Parallel()
 	const n = 20_000
 	b := realLetterBox(t)
@@ -314,8 +314,8 @@ func TestPoisonManyLetters(t *testing.T) {
 		seen[l.ID] = true
 	}
 	if len(seen) != n {
-		t.Errorf("%d letters are listed, not %d", len(seen), n)
+		t.Errorf("%d messages are listed, not %d", len(seen), n)
 	}
-	has(t, b.poison("list", "--group-by", "code", "-o", "jsonl").ok(t).stdout, fmt.Sprintf(`{"code":"INTERNAL","letters":%d,`, n))
+	has(t, b.poison("list", "--group-by", "code", "-o", "jsonl").ok(t).stdout, fmt.Sprintf(`{"code":"INTERNAL","messages":%d,`, n))
 	has(t, b.poison("discard", "--all", "-y", "--reason", "done", "-o", "json").ok(t).stdout, fmt.Sprintf(`"matched":%d,"done":%d,`, n, n))
 }

@@ -173,7 +173,7 @@ func (r *rig) letters(n int) []poison.Message {
 	var out []poison.Message
 	eventually(r.t, fmt.Sprintf("%d letters", n), func() bool {
 		out = out[:0]
-		for l, err := range r.store.Letters(r.t.Context(), poison.Filter{}, redisdb.OldestFirst) {
+		for l, err := range r.store.PoisonMessages(r.t.Context(), poison.Filter{}, poison.OldestFirst) {
 			if err != nil {
 				r.t.Fatal(err)
 			}

@@ -30,9 +30,9 @@ func (s *Store) StorePoison(ctx context.Context, l poison.Message) error {
 	return err
 }
 
-// ImportLetter keeps a letter that came from elsewhere, unless it is there
+// ImportPoison keeps a letter that came from elsewhere, unless it is there
 // already, and tells whether it did. The change says who wanted it, and why.
-func (s *Store) ImportLetter(ctx context.Context, l poison.Message, c poison.Change) (bool, error) {
+func (s *Store) ImportPoison(ctx context.Context, l poison.Message, c poison.Change) (bool, error) {
 	c.Action = poison.Imported
 	return s.storeLetter(ctx, l, auditFields(l, c))
 }
@@ -82,20 +82,10 @@ func (s *Store) CountPoison(ctx context.Context) (map[string]int, error) {
 	return out, nil
 }
 
-// Removal is what became of a letter that was to be removed.
-type Removal int
-
-// What becomes of letters.
-const (
-	Removed Removal = iota
-	Changed         // the message has failed again since the letter was read, so it stays
-	Gone            // somebody else has removed it
-)
-
-// RemoveLetters removes letters that are still as they were read; the change says
+// RemovePoison removes letters that are still as they were read; the change says
 // what was done with them, by whom and why. Each is removed with its audit entry
 // or not at all.
-func (s *Store) RemoveLetters(ctx context.Context, c poison.Change, letters ...poison.Message) ([]Removal, error) {
+func (s *Store) RemovePoison(ctx context.Context, c poison.Change, letters ...poison.Message) ([]poison.Removal, error) {
 	if len(letters) == 0 {
 		return nil, nil
 	}
@@ -111,21 +101,21 @@ func (s *Store) RemoveLetters(ctx context.Context, c poison.Change, letters ...p
 	if err := send(ctx, s.calls, cmds...); err != nil {
 		return nil, err
 	}
-	out := make([]Removal, len(letters))
+	out := make([]poison.Removal, len(letters))
 	for i, cmd := range cmds {
 		n, err := cmd.Int64()
 		if err != nil {
 			return nil, s.link.explain(err)
 		}
-		out[i] = map[int64]Removal{1: Removed, 0: Changed, -1: Gone}[n]
+		out[i] = map[int64]poison.Removal{1: poison.Removed, 0: poison.Changed, -1: poison.Gone}[n]
 	}
 	return out, nil
 }
 
-// EditLetter gives a letter another body and returns it with that. If it is no
+// EditPoison gives a letter another body and returns it with that. If it is no
 // longer as it was read, the error has the code VERSION_CONFLICT; if it is gone,
 // NOT_FOUND.
-func (s *Store) EditLetter(ctx context.Context, l poison.Message, body []byte, c poison.Change) (poison.Message, error) {
+func (s *Store) EditPoison(ctx context.Context, l poison.Message, body []byte, c poison.Change) (poison.Message, error) {
 	c.Action = poison.Edited
 	args := append([]any{l.Revision, body, len(body)}, auditFields(l, c)...)
 	reply, err := s.run(ctx, s.scripts.letterEdit, []string{s.letterKey("letter:" + l.ID), s.letterKey("revision"), s.letterKey("audit")}, args...)

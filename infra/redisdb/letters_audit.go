@@ -19,9 +19,9 @@ func auditFields(l poison.Message, c poison.Change) []any {
 	}
 }
 
-// LetterChanges returns what was done to letters, the newest first. The last
+// PoisonChanges returns what was done to letters, the newest first. The last
 // million changes are kept, and roughly no more. After an error nothing more comes.
-func (s *Store) LetterChanges(ctx context.Context) iter.Seq2[poison.Change, error] {
+func (s *Store) PoisonChanges(ctx context.Context) iter.Seq2[poison.Change, error] {
 	return func(yield func(poison.Change, error) bool) {
 		from := "+"
 		for {
@@ -56,7 +56,7 @@ func decodeChange(entry any) poison.Change {
 		c.At = time.UnixMilli(n).UTC()
 	}
 	for name, into := range map[string]*string{
-		"action": &c.Action, "who": &c.Who, "why": &c.Why, "letter": &c.LetterID, "handler": &c.Handler,
+		"action": &c.Action, "who": &c.Who, "why": &c.Why, "letter": &c.PoisonID, "handler": &c.Handler,
 		"type": &c.Type, "key": &c.Key, "message": &c.MessageID, "code": &c.Code,
 	} {
 		*into, _ = fieldOf(fields, name)

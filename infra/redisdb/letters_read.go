@@ -17,19 +17,10 @@ import (
 // lettersAtOnce is how many letters of a list are read at once.
 const lettersAtOnce = 500
 
-// LetterOrder is the order of a list of letters.
-type LetterOrder bool
-
-// The orders, by the time of the last failure.
-const (
-	OldestFirst LetterOrder = false
-	NewestFirst LetterOrder = true
-)
-
-// Letters returns all letters that a filter picks, without stack, metadata and
+// PoisonMessages returns all letters that a filter picks, without stack, metadata and
 // body, a page at a time. Letters that come or go meanwhile may be in it or not;
 // all others are in it once. After an error nothing more comes.
-func (s *Store) Letters(ctx context.Context, f poison.Filter, order LetterOrder) iter.Seq2[poison.Message, error] {
+func (s *Store) PoisonMessages(ctx context.Context, f poison.Filter, order poison.Order) iter.Seq2[poison.Message, error] {
 	return func(yield func(poison.Message, error) bool) {
 		index := s.letterKey("index")
 		if handlers := f.Fields["handler"]; len(handlers) == 1 {
@@ -44,7 +35,7 @@ func (s *Store) Letters(ctx context.Context, f poison.Filter, order LetterOrder)
 		}
 		for {
 			args := []any{"zrangebylex", index, low, high, "limit", 0, lettersAtOnce}
-			if order == NewestFirst {
+			if order == poison.NewestFirst {
 				args = []any{"zrevrangebylex", index, high, low, "limit", 0, lettersAtOnce}
 			}
 			reply, err := s.do(ctx, args...)
@@ -66,7 +57,7 @@ func (s *Store) Letters(ctx context.Context, f poison.Filter, order LetterOrder)
 				return
 			}
 			last := "(" + text(places[len(places)-1])
-			if order == NewestFirst {
+			if order == poison.NewestFirst {
 				high = last
 			} else {
 				low = last
@@ -84,14 +75,14 @@ func (s *Store) letterHeads(ctx context.Context, places []any) ([]poison.Message
 	return s.readLetters(ctx, ids, "head", "failures", "first", "size", "revision")
 }
 
-// LoadLetters reads letters whole. Those that are gone are left out.
-func (s *Store) LoadLetters(ctx context.Context, ids ...string) ([]poison.Message, error) {
+// LoadPoison reads letters whole. Those that are gone are left out.
+func (s *Store) LoadPoison(ctx context.Context, ids ...string) ([]poison.Message, error) {
 	return s.readLetters(ctx, ids, "head", "failures", "first", "size", "revision", "rest", "body")
 }
 
-// Letter reads one letter, whole. If there is none, the error has the code NOT_FOUND.
-func (s *Store) Letter(ctx context.Context, id string) (poison.Message, error) {
-	found, err := s.LoadLetters(ctx, id)
+// PoisonMessage reads one letter, whole. If there is none, the error has the code NOT_FOUND.
+func (s *Store) PoisonMessage(ctx context.Context, id string) (poison.Message, error) {
+	found, err := s.LoadPoison(ctx, id)
 	if err == nil && len(found) == 0 {
 		err = events.Errorf(events.CodeNotFound, "there is no letter %s; it may have been retried or discarded", id)
 	}

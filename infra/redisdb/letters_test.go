@@ -62,7 +62,7 @@ func TestALetterIsKeptWholeAndOnce(t *testing.T) {
 		s, ctx := open(t, url), t.Context()
 		first := letter("h", "m", 1)
 		store(t, s, first, first) // The broker may hand it out again.
-		got := must[poison.Message](t)(s.Letter(ctx, first.ID))
+		got := must[poison.Message](t)(s.PoisonMessage(ctx, first.ID))
 		if diff := cmp.Diff(first, got, cmpopts.IgnoreFields(poison.Message{}, "Revision")); diff != "" {
 			t.Errorf("kept otherwise than given (-given +kept):\n%s", diff)
 		}
@@ -71,7 +71,7 @@ func TestALetterIsKeptWholeAndOnce(t *testing.T) {
 		later.Code, later.Body = "PANIC", []byte("other")
 		later.Size = len(later.Body)
 		store(t, s, later, first, later)
-		got = must[poison.Message](t)(s.Letter(ctx, first.ID))
+		got = must[poison.Message](t)(s.PoisonMessage(ctx, first.ID))
 		want := later
 		want.Failures, want.FirstFailedAt = 2, first.FirstFailedAt
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(poison.Message{}, "Revision")); diff != "" {
@@ -79,7 +79,7 @@ func TestALetterIsKeptWholeAndOnce(t *testing.T) {
 		}
 		// One that comes in the wrong order is counted, and changes nothing else.
 		store(t, s, letter("h", "m", 3))
-		got = must[poison.Message](t)(s.Letter(ctx, first.ID))
+		got = must[poison.Message](t)(s.PoisonMessage(ctx, first.ID))
 		want.Failures = 3
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(poison.Message{}, "Revision")); diff != "" {
 			t.Errorf("after a failure that came late (-want +kept):\n%s", diff)
@@ -88,17 +88,17 @@ func TestALetterIsKeptWholeAndOnce(t *testing.T) {
 		retried := letter("h", "m", 9)
 		retried.Failures = 8
 		store(t, s, retried)
-		if got = must[poison.Message](t)(s.Letter(ctx, first.ID)); got.Failures != 8 {
+		if got = must[poison.Message](t)(s.PoisonMessage(ctx, first.ID)); got.Failures != 8 {
 			t.Errorf("%d failures, want 8", got.Failures)
 		}
-		heads := collect(t, s.Letters(ctx, poison.Filter{}, redisdb.NewestFirst))
+		heads := collect(t, s.PoisonMessages(ctx, poison.Filter{}, poison.NewestFirst))
 		if len(heads) != 1 || heads[0].Body != nil || heads[0].Metadata != nil || heads[0].Stack != "" || heads[0].Failures != 8 || heads[0].Size != len(retried.Body) {
 			t.Errorf("the list is %+v", heads)
 		}
 		if diff := cmp.Diff(map[string]int{"h": 1}, must[map[string]int](t)(s.CountPoison(ctx))); diff != "" {
 			t.Error(diff)
 		}
-		if _, err := s.Letter(ctx, poison.ID("h", "other")); events.CodeOf(err) != events.CodeNotFound {
+		if _, err := s.PoisonMessage(ctx, poison.ID("h", "other")); events.CodeOf(err) != events.CodeNotFound {
 			t.Errorf("a letter that is not there: %v", err)
 		}
 	})
@@ -125,22 +125,22 @@ func TestLettersAreFoundByAllThatIsKnown(t *testing.T) {
 		for _, tt := range []struct {
 			name   string
 			filter poison.Filter
-			order  redisdb.LetterOrder
+			order  poison.Order
 			want   string
 		}{
-			{"all", poison.Filter{}, redisdb.OldestFirst, "m0 m1 m2 m3 m4 m5 m6 m7 m8 m9 m10 m11"},
-			{"all, the newest first", poison.Filter{}, redisdb.NewestFirst, "m11 m10 m9 m8 m7 m6 m5 m4 m3 m2 m1 m0"},
-			{"a handler", fields("handler", "b"), redisdb.OldestFirst, "m1 m4 m7 m10"},
-			{"two handlers", fields("handler", "b", "handler", "c"), redisdb.NewestFirst, "m11 m10 m8 m7 m5 m4 m2 m1"},
-			{"handler and code", fields("handler", "a", "code", "PANIC"), redisdb.OldestFirst, "m0 m6"},
-			{"a story", fields("correlation_id", "story4"), redisdb.OldestFirst, "m4"},
-			{"nobody", fields("handler", "z"), redisdb.OldestFirst, ""},
-			{"since", poison.Filter{After: longAgo.Add(9 * time.Minute)}, redisdb.OldestFirst, "m9 m10 m11"},
-			{"before", poison.Filter{Before: longAgo.Add(2 * time.Minute)}, redisdb.NewestFirst, "m1 m0"},
-			{"between", poison.Filter{After: longAgo.Add(3 * time.Minute), Before: longAgo.Add(5 * time.Minute)}, redisdb.NewestFirst, "m4 m3"},
+			{"all", poison.Filter{}, poison.OldestFirst, "m0 m1 m2 m3 m4 m5 m6 m7 m8 m9 m10 m11"},
+			{"all, the newest first", poison.Filter{}, poison.NewestFirst, "m11 m10 m9 m8 m7 m6 m5 m4 m3 m2 m1 m0"},
+			{"a handler", fields("handler", "b"), poison.OldestFirst, "m1 m4 m7 m10"},
+			{"two handlers", fields("handler", "b", "handler", "c"), poison.NewestFirst, "m11 m10 m8 m7 m5 m4 m2 m1"},
+			{"handler and code", fields("handler", "a", "code", "PANIC"), poison.OldestFirst, "m0 m6"},
+			{"a story", fields("correlation_id", "story4"), poison.OldestFirst, "m4"},
+			{"nobody", fields("handler", "z"), poison.OldestFirst, ""},
+			{"since", poison.Filter{After: longAgo.Add(9 * time.Minute)}, poison.OldestFirst, "m9 m10 m11"},
+			{"before", poison.Filter{Before: longAgo.Add(2 * time.Minute)}, poison.NewestFirst, "m1 m0"},
+			{"between", poison.Filter{After: longAgo.Add(3 * time.Minute), Before: longAgo.Add(5 * time.Minute)}, poison.NewestFirst, "m4 m3"},
 		} {
 			var got []string
-			for _, l := range collect(t, s.Letters(ctx, tt.filter, tt.order)) {
+			for _, l := range collect(t, s.PoisonMessages(ctx, tt.filter, tt.order)) {
 				got = append(got, l.MessageID)
 			}
 			if strings.Join(got, " ") != tt.want {
@@ -171,9 +171,9 @@ func TestManyLetters(t *testing.T) {
 			})
 		}
 		all.Wait()
-		for _, order := range []redisdb.LetterOrder{redisdb.OldestFirst, redisdb.NewestFirst} {
+		for _, order := range []poison.Order{poison.OldestFirst, poison.NewestFirst} {
 			seen := map[string]bool{}
-			for _, l := range collect(t, s.Letters(ctx, poison.Filter{}, order)) {
+			for _, l := range collect(t, s.PoisonMessages(ctx, poison.Filter{}, order)) {
 				seen[l.ID] = true
 			}
 			if len(seen) != n {
@@ -181,15 +181,15 @@ func TestManyLetters(t *testing.T) {
 			}
 		}
 		var batch []poison.Message
-		for l, err := range s.Letters(ctx, poison.Filter{}, redisdb.OldestFirst) {
+		for l, err := range s.PoisonMessages(ctx, poison.Filter{}, poison.OldestFirst) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			if batch = append(batch, l); len(batch) < 100 {
 				continue
 			}
-			for _, r := range must[[]redisdb.Removal](t)(s.RemoveLetters(ctx, poison.Change{Action: poison.Discarded}, batch...)) {
-				if r != redisdb.Removed {
+			for _, r := range must[[]poison.Removal](t)(s.RemovePoison(ctx, poison.Change{Action: poison.Discarded}, batch...)) {
+				if r != poison.Removed {
 					t.Fatalf("a letter is not removed: %d", r)
 				}
 			}
@@ -198,7 +198,7 @@ func TestManyLetters(t *testing.T) {
 		if left := must[map[string]int](t)(s.CountPoison(ctx)); len(left) > 0 {
 			t.Errorf("%v are left", left)
 		}
-		if changes := collect(t, s.LetterChanges(ctx)); len(changes) != n {
+		if changes := collect(t, s.PoisonChanges(ctx)); len(changes) != n {
 			t.Errorf("%d changes, want %d", len(changes), n)
 		}
 	})
@@ -210,18 +210,18 @@ func TestALetterThatFailedAgainIsNotRemoved(t *testing.T) {
 		s, ctx := open(t, url), t.Context()
 		a, b, c := letter("h", "a", 1), letter("h", "b", 2), letter("h", "c", 3)
 		store(t, s, a, b, c)
-		read := collect(t, s.Letters(ctx, poison.Filter{}, redisdb.OldestFirst))
+		read := collect(t, s.PoisonMessages(ctx, poison.Filter{}, poison.OldestFirst))
 		store(t, s, letter("h", "a", 7)) // It was retried, and failed, before it is removed.
 		change := poison.Change{Action: poison.Retried, Who: "ada@host", Why: "mended"}
-		if got := must[[]redisdb.Removal](t)(s.RemoveLetters(ctx, change, read[1])); !slices.Equal(got, []redisdb.Removal{redisdb.Removed}) {
+		if got := must[[]poison.Removal](t)(s.RemovePoison(ctx, change, read[1])); !slices.Equal(got, []poison.Removal{poison.Removed}) {
 			t.Fatalf("the removal ended with %v", got)
 		}
 		store(t, s, b) // Removed, and poisoned anew: another letter than the one that was read.
-		got := must[[]redisdb.Removal](t)(s.RemoveLetters(ctx, change, read...))
-		if want := []redisdb.Removal{redisdb.Changed, redisdb.Changed, redisdb.Removed}; !slices.Equal(got, want) {
+		got := must[[]poison.Removal](t)(s.RemovePoison(ctx, change, read...))
+		if want := []poison.Removal{poison.Changed, poison.Changed, poison.Removed}; !slices.Equal(got, want) {
 			t.Errorf("the removals ended with %v, want %v", got, want)
 		}
-		if got := must[[]redisdb.Removal](t)(s.RemoveLetters(ctx, change, read[2])); got[0] != redisdb.Gone {
+		if got := must[[]poison.Removal](t)(s.RemovePoison(ctx, change, read[2])); got[0] != poison.Gone {
 			t.Errorf("the second removal ended with %v", got)
 		}
 		if diff := cmp.Diff(map[string]int{"h": 2}, must[map[string]int](t)(s.CountPoison(ctx))); diff != "" {
@@ -229,9 +229,9 @@ func TestALetterThatFailedAgainIsNotRemoved(t *testing.T) {
 		}
 		want := []poison.Change{change, change}
 		for i, l := range []poison.Message{c, b} { // The newest first.
-			want[i].LetterID, want[i].Handler, want[i].Type, want[i].Key, want[i].MessageID, want[i].Code = l.ID, "h", l.Type, l.Key, l.MessageID, l.Code
+			want[i].PoisonID, want[i].Handler, want[i].Type, want[i].Key, want[i].MessageID, want[i].Code = l.ID, "h", l.Type, l.Key, l.MessageID, l.Code
 		}
-		changes := collect(t, s.LetterChanges(ctx))
+		changes := collect(t, s.PoisonChanges(ctx))
 		if diff := cmp.Diff(want, changes, cmpopts.IgnoreFields(poison.Change{}, "At")); diff != "" {
 			t.Errorf("another audit trail than wanted (-want +got):\n%s", diff)
 		}
@@ -246,30 +246,30 @@ func TestEditAndImport(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		s, ctx := open(t, url), t.Context()
 		store(t, s, letter("h", "a", 1))
-		read := must[poison.Message](t)(s.Letter(ctx, poison.ID("h", "a")))
-		edited := must[poison.Message](t)(s.EditLetter(ctx, read, []byte("mended"), poison.Change{Who: "ada@host"}))
-		again := must[poison.Message](t)(s.Letter(ctx, read.ID))
+		read := must[poison.Message](t)(s.PoisonMessage(ctx, poison.ID("h", "a")))
+		edited := must[poison.Message](t)(s.EditPoison(ctx, read, []byte("mended"), poison.Change{Who: "ada@host"}))
+		again := must[poison.Message](t)(s.PoisonMessage(ctx, read.ID))
 		if diff := cmp.Diff(edited, again); diff != "" || string(again.Body) != "mended" || again.Size != 6 {
 			t.Errorf("the edited letter is kept otherwise (-returned +kept):\n%s", diff)
 		}
-		if _, err := s.EditLetter(ctx, read, []byte("mine"), poison.Change{}); events.CodeOf(err) != events.CodeConflict {
+		if _, err := s.EditPoison(ctx, read, []byte("mine"), poison.Change{}); events.CodeOf(err) != events.CodeConflict {
 			t.Errorf("an edit of an old revision: %v", err)
 		}
-		if _, err := s.EditLetter(ctx, letter("h", "other", 1), nil, poison.Change{}); events.CodeOf(err) != events.CodeNotFound {
+		if _, err := s.EditPoison(ctx, letter("h", "other", 1), nil, poison.Change{}); events.CodeOf(err) != events.CodeNotFound {
 			t.Errorf("an edit of no letter: %v", err)
 		}
 		for i, want := range []bool{false, true, false} {
 			l := letter("h", []string{"a", "new", "new"}[i], 1)
 			l.Failures = 4
-			if got := must[bool](t)(s.ImportLetter(ctx, l, poison.Change{Who: "ada@host"})); got != want {
+			if got := must[bool](t)(s.ImportPoison(ctx, l, poison.Change{Who: "ada@host"})); got != want {
 				t.Errorf("import %d: %v, want %v", i, got, want)
 			}
 		}
-		if l := must[poison.Message](t)(s.Letter(ctx, poison.ID("h", "new"))); l.Failures != 4 {
+		if l := must[poison.Message](t)(s.PoisonMessage(ctx, poison.ID("h", "new"))); l.Failures != 4 {
 			t.Errorf("the imported letter is %+v", l)
 		}
 		var actions []string
-		for _, c := range collect(t, s.LetterChanges(ctx)) {
+		for _, c := range collect(t, s.PoisonChanges(ctx)) {
 			actions = append(actions, c.Action)
 		}
 		if !slices.Equal(actions, []string{poison.Imported, poison.Edited}) {

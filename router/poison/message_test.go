@@ -13,8 +13,8 @@ import (
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// A letter survives its JSON, byte for byte, whatever the body holds.
-func TestLetterJSON(t *testing.T) {
+// A message survives its JSON, byte for byte, whatever the body holds.
+func TestMessage_JSON(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		at := rapid.Custom(func(t *rapid.T) time.Time {
@@ -43,16 +43,16 @@ func TestLetterJSON(t *testing.T) {
 	})
 }
 
-func TestLetterJSONOfOthers(t *testing.T) {
+func TestMessage_JSONOfOthers(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "[]", `{"id":1}`, `{"first_failed_at":"yesterday"}`, `{"first_failed_at":"2026-01-24T10:00:00Z","last_failed_at":""}`} {
 		if err := json.Unmarshal([]byte(text), &poison.Message{}); err == nil {
-			t.Errorf("%q is taken for a letter", text)
+			t.Errorf("%q is read as a poison message", text)
 		}
 	}
 }
 
-func TestLetterFieldsAreAllThere(t *testing.T) {
+func TestMessage_Fields(t *testing.T) {
 	t.Parallel()
 	l := poison.Message{
 		Code: "code", CorrelationID: "correlation_id", Frame: "frame", Handler: "handler", Key: "key", Kind: "kind", MessageID: "message_id", Queue: "queue",

@@ -9,7 +9,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// Names of what a poison letter carries beside the message itself.
+// Headers that the router adds to a message in the poison queue.
 const (
 	MetaHandler     = "poison_handler"
 	MetaQueue       = "poison_queue"
@@ -20,32 +20,39 @@ const (
 	MetaAttempts    = "poison_attempts"
 	MetaFirstFailed = "poison_first_failed_at"
 	MetaLastFailed  = "poison_last_failed_at"
-	// MetaLeftOut names the metadata that there was no room for. It stays with the
-	// message, unlike the others.
+	// MetaLeftOut lists the headers that there was no room for. It stays with the message,
+	// unlike the others.
 	MetaLeftOut = "poison_left_out"
 )
 
-// Replay makes the message that a letter holds, as it was before it failed: with
-// its identity, its correlation and what else travelled beside it, and a mark
-// that joins a failure after it to the same letter. It is for the handler's own
-// queue, so that nobody else gets it again.
-func Replay(l Message) *message.Message {
-	msg := message.NewMessage(l.MessageID, l.Body)
-	for name, value := range l.Metadata {
-		if !OwnHeader(name) && !brokersWord(name) {
+// Headers of a retried message. If it fails again, that is counted for the same poison
+// message.
+const (
+	// MetaRetried is how often the message had failed before it was retried.
+	MetaRetried = "pitwheel_retried"
+	// MetaFailingSince is when its first attempt of all failed.
+	MetaFailingSince = "pitwheel_failing_since"
+)
+
+// Replay returns the message as it was before it failed, with its id, its correlation and
+// its headers, marked as retried. It is for the handler's own queue, so that no other
+// handler receives it again.
+func Replay(m Message) *message.Message {
+	msg := message.NewMessage(m.MessageID, m.Body)
+	for name, value := range m.Metadata {
+		if !OwnHeader(name) && !brokerHeader(name) {
 			msg.Metadata[name] = value
 		}
 	}
-	if l.CorrelationID != "" {
-		msg.Metadata[events.MetaCorrelationID] = l.CorrelationID
+	if m.CorrelationID != "" {
+		msg.Metadata[events.MetaCorrelationID] = m.CorrelationID
 	}
-	msg.Metadata[MetaRetried] = strconv.Itoa(l.Failures)
-	msg.Metadata[MetaFailingSince] = l.FirstFailedAt.UTC().Format(events.TimeLayout)
+	msg.Metadata[MetaRetried] = strconv.Itoa(m.Failures)
+	msg.Metadata[MetaFailingSince] = timeText(m.FirstFailedAt)
 	return msg
 }
 
-// OwnHeader tells whether metadata is ours and belongs to the letter, not to
-// the message in it.
+// OwnHeader reports whether a header describes the failure and not the message.
 func OwnHeader(name string) bool {
 	switch name {
 	case MetaHandler, MetaQueue, MetaTopic, MetaCode, MetaReason, MetaStack, MetaAttempts, MetaFirstFailed, MetaLastFailed,
@@ -55,9 +62,8 @@ func OwnHeader(name string) bool {
 	return false
 }
 
-// brokersWord tells whether RabbitMQ has put metadata beside a message that tells
-// of its former ways.
-func brokersWord(name string) bool {
+// brokerHeader reports whether RabbitMQ has added a header, about former deliveries.
+func brokerHeader(name string) bool {
 	switch name {
 	case "x-death", "x-delivery-count", "x-acquired-count", "x-redelivered":
 		return true

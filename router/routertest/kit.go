@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -204,48 +203,51 @@ func (k *Kit) Published(topic string) []events.Envelope {
 	return out
 }
 
-// Poisoned returns the letters of a handler: one for each message that it could not
-// handle, in the order of their first failure.
+// Poisoned returns the poison messages of a handler: one for each message that it failed
+// to process, in the order of their first failure.
 func (k *Kit) Poisoned(handler string) []poison.Message {
 	k.t.Helper()
 	k.transport.mu.Lock()
 	q := k.transport.queue(k.queueOf(handler) + ".poison")
 	k.transport.mu.Unlock()
 	if !poll(func() bool { return q.size() == 0 }) {
-		k.t.Fatalf("routertest: the letters of %s are not kept after %s", handler, patience)
+		k.t.Fatalf("routertest: the poison messages of %s are not stored after %s", handler, patience)
 	}
 	return k.kept.Of(handler)
 }
 
-// Retry gives the letters of a handler, or only those of the given messages, to it
-// again, as `pitwheel poison retry` does, and returns when everything has reacted.
+// Retry retries the poison messages of a handler, or only those of the given messages, as
+// `pitwheel poison retry` does, and returns when everything has reacted.
 func (k *Kit) Retry(handler string, messageIDs ...string) {
 	k.t.Helper()
-	queue := k.queueOf(handler)
-	for _, l := range k.chosen(handler, messageIDs) {
-		k.kept.remove(l.ID)
-		k.must(k.transport.deposit(queue, poison.Replay(l)))
-	}
-	k.Settle()
+	k.administer((*poison.Admin).Retry, handler, messageIDs)
 }
 
-// Discard gives up the letters of a handler, or only those of the given messages, as
-// `pitwheel poison discard` does, and returns when everything has reacted to it.
+// Discard removes the poison messages of a handler, or only those of the given messages,
+// as `pitwheel poison discard` does, and returns when everything has reacted.
 func (k *Kit) Discard(handler string, messageIDs ...string) {
 	k.t.Helper()
-	k.queueOf(handler)
-	for _, l := range k.chosen(handler, messageIDs) {
-		k.must(router.Release(context.Background(), k.store, k.transport.QueuePublisher(), l))
-		k.kept.remove(l.ID)
-	}
-	k.Settle()
+	k.administer((*poison.Admin).Discard, handler, messageIDs)
 }
 
-// chosen are the letters of a handler whose messages are named; none named: all.
-func (k *Kit) chosen(handler string, messageIDs []string) []poison.Message {
-	return slices.DeleteFunc(k.kept.Of(handler), func(l poison.Message) bool {
-		return len(messageIDs) > 0 && !slices.Contains(messageIDs, l.MessageID)
-	})
+func (k *Kit) administer(do func(*poison.Admin, context.Context, poison.Plan, poison.Options) (poison.Tally, error), handler string, messageIDs []string) {
+	k.t.Helper()
+	k.queueOf(handler) // A misspelt one would seem to have no poison messages.
+	fields := map[string][]string{"handler": {handler}}
+	if len(messageIDs) > 0 {
+		fields["message_id"] = messageIDs
+	}
+	ctx := context.Background()
+	admin, err := poison.New(poison.Config{Store: k.kept, Queues: k.transport, Parking: k.store})
+	k.must(err)
+	plan, err := admin.Plan(ctx, poison.Selection{Filter: poison.Filter{Fields: fields}})
+	k.must(err)
+	tally, err := do(admin, ctx, plan, poison.Options{Who: "routertest"})
+	k.must(err)
+	for _, p := range tally.Problems {
+		k.must(p.Err)
+	}
+	k.Settle()
 }
 
 // queueOf is where a handler's messages wait.

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
+)
+
+func (c *cli) poisonExport() *cobra.Command {
+	var p poisonFilter
+	cmd := &cobra.Command{
+		Use: "export", Args: none,
+		Short: "Print whole poison messages as JSON lines, for `poison import` and other tools",
+		RunE:  func(cmd *cobra.Command, _ []string) error { return c.exportPoison(cmd.Context(), &p) },
+	}
+	p.flags(c, cmd)
+	return cmd
+}
+
+func (c *cli) exportPoison(ctx context.Context, p *poisonFilter) error {
+	if c.format != formatTable && c.format != formatJSONL {
+		return usagef("-o is %q; `poison export` writes JSON lines", c.format)
+	}
+	filter, err := p.filter(time.Now())
+	if err != nil {
+		return err
+	}
+	admin, err := c.poisonAdmin(ctx, storeOnly)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	out := bufio.NewWriter(c.stdout)
+	return errors.Join(admin.Export(ctx, filter, out), out.Flush())
+}
+
+func (c *cli) poisonImport() *cobra.Command {
+	var why string
+	cmd := &cobra.Command{
+		Use: "import FILE|-", Args: exactly("a file of JSON lines, or - for stdin"),
+		Short: "Import poison messages that `poison export` has written",
+		Long:  "Read poison messages as JSON lines. One that exists already stays as it is, so that an import may be repeated.",
+		RunE:  func(cmd *cobra.Command, args []string) error { return c.importPoison(cmd.Context(), args[0], why) },
+	}
+	cmd.Flags().StringVar(&why, "reason", "", "why, for the audit trail")
+	return cmd
+}
+
+func (c *cli) importPoison(ctx context.Context, name, why string) error {
+	in, err := c.open(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	admin, err := c.poisonAdmin(ctx, storeOnly)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	t, err := admin.Import(ctx, in, poison.Change{Who: c.who(), Why: why})
+	for _, p := range t.Problems {
+		_, _ = fmt.Fprintln(c.stderr, p)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("importing %s: %w", name, err)
+	case t.Failed > 0 && t.Failed == t.Read:
+		return events.Errorf(events.CodeInvalid, "none of the %d lines is a poison message", t.Read)
+	case t.Failed > 0:
+		err = events.Errorf(codePartly, "%d of %d lines are not poison messages", t.Failed, t.Read)
+	}
+	return errors.Join(printOne(c.printer(), t), err)
+}
