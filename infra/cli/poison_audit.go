@@ -43,7 +43,7 @@ func (c *cli) auditLetters(ctx context.Context, limit int) error {
 	}
 	defer client.Close()
 	var views []changeView
-	for change, err := range client.store.LetterChanges(ctx) {
+	for change, err := range client.store.PoisonChanges(ctx) {
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -76,11 +76,11 @@ func (b *bulk) begin(ctx context.Context, commands bool, ids []string) error {
 // An id that no letter has is an error of its own, and others follow.
 func (b *bulk) letters(ctx context.Context) iter.Seq2[poison.Message, error] {
 	if len(b.ids) == 0 {
-		return b.client.store.Letters(ctx, b.filter, redisdb.OldestFirst)
+		return b.client.store.PoisonMessages(ctx, b.filter, poisonstore.OldestFirst)
 	}
 	return func(yield func(poison.Message, error) bool) {
 		for _, id := range b.ids {
-			l, err := b.client.store.Letter(ctx, id)
+			l, err := b.client.store.PoisonMessage(ctx, id)
 			l.Body = nil
 			if !yield(l, err) {
 				return

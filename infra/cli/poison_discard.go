@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -44,10 +44,10 @@ func (b *discarder) discard(ctx context.Context, letters []poison.Message, t *ta
 	if err := b.release(ctx, letters); err != nil {
 		return err
 	}
-	removals, err := b.client.store.RemoveLetters(ctx, poison.Change{Action: poison.Discarded, Who: b.c.who(), Why: b.why}, letters...)
+	removals, err := b.client.store.RemovePoison(ctx, poison.Change{Action: poison.Discarded, Who: b.c.who(), Why: b.why}, letters...)
 	again := 0
 	for _, is := range removals {
-		if is == redisdb.Changed {
+		if is == poisonstore.Changed {
 			again++
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // editLetter has a letter's body edited, keeps the new one, and tells whether
 // there is a new one.
 func (c *cli) editLetter(ctx context.Context, b *bulk, id string) (bool, error) {
-	l, err := b.client.store.Letter(ctx, id)
+	l, err := b.client.store.PoisonMessage(ctx, id)
 	if err != nil {
 		return false, err
 	}
@@ -53,7 +53,7 @@ func (c *cli) editLetter(ctx context.Context, b *bulk, id string) (bool, error) 
 		return false, events.Errorf(events.CodeInvalid, "%w; what you wrote is kept in %s", err, file.Name())
 	}
 	_ = os.Remove(file.Name())
-	_, err = b.client.store.EditLetter(ctx, l, body, poison.Change{Who: c.who(), Why: b.why})
+	_, err = b.client.store.EditPoison(ctx, l, body, poison.Change{Who: c.who(), Why: b.why})
 	return err == nil, err
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -58,7 +58,7 @@ func (c *cli) listLetters(ctx context.Context, p *picking, groupBy []string, lim
 		put = func(l poison.Message) error { rows = append(rows, l); return nil }
 	}
 	count := 0
-	for l, err2 := range client.store.Letters(ctx, filter, redisdb.NewestFirst) {
+	for l, err2 := range client.store.PoisonMessages(ctx, filter, poisonstore.NewestFirst) {
 		if err2 == nil {
 			err2 = put(l)
 		}

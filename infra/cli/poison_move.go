@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
@@ -48,7 +48,7 @@ func (c *cli) exportLetters(ctx context.Context, p *picking) error {
 	var batch []string
 	bytes := 0
 	flush := func() error {
-		letters, err := client.store.LoadLetters(ctx, batch...)
+		letters, err := client.store.LoadPoison(ctx, batch...)
 		batch, bytes = batch[:0], 0
 		for _, l := range letters {
 			if err == nil {
@@ -57,7 +57,7 @@ func (c *cli) exportLetters(ctx context.Context, p *picking) error {
 		}
 		return err
 	}
-	for l, err := range client.store.Letters(ctx, filter, redisdb.OldestFirst) {
+	for l, err := range client.store.PoisonMessages(ctx, filter, poisonstore.OldestFirst) {
 		if err == nil && (len(batch) == bulkBatch || len(batch) > 0 && bytes+l.Size > bulkBytes) {
 			err = flush()
 		}
@@ -148,7 +148,7 @@ func (c *client) importLetter(ctx context.Context, line []byte, change poison.Ch
 		return false, err
 	}
 	l.Failures = max(1, l.Failures)
-	return c.store.ImportLetter(ctx, l, change)
+	return c.store.ImportPoison(ctx, l, change)
 }
 
 // checkLetter tells what keeps a text that looks like a letter from being one.

@@ -31,7 +31,7 @@ func (r *releaser) release(ctx context.Context, letters []poison.Message) error 
 	queues := r.carrier.queuePublisher()
 	for _, l := range blocking {
 		// A letter that has changed stays, and so does what waits behind it.
-		now, err := r.client.store.Letter(ctx, l.ID)
+		now, err := r.client.store.PoisonMessage(ctx, l.ID)
 		if events.CodeOf(err) == events.CodeNotFound && err != nil || err == nil && now.Revision != l.Revision {
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
@@ -70,7 +70,7 @@ func (r *retrier) retry(ctx context.Context, heads []poison.Message, t *tally) e
 	for i, l := range heads {
 		ids[i] = l.ID
 	}
-	letters, err := r.client.store.LoadLetters(ctx, ids...)
+	letters, err := r.client.store.LoadPoison(ctx, ids...)
 	if err != nil {
 		return err
 	}
@@ -147,9 +147,9 @@ func (r *retrier) publish(ctx context.Context, queue string, letters []poison.Me
 }
 
 func (r *retrier) remove(ctx context.Context, letters []poison.Message, t *tally) error {
-	removals, err := r.client.store.RemoveLetters(ctx, poison.Change{Action: poison.Retried, Who: r.c.who(), Why: r.why}, letters...)
+	removals, err := r.client.store.RemovePoison(ctx, poison.Change{Action: poison.Retried, Who: r.c.who(), Why: r.why}, letters...)
 	for _, is := range removals {
-		if is == redisdb.Changed {
+		if is == poisonstore.Changed {
 			t.FailedAgain++
 		} else {
 			t.Done++

@@ -29,7 +29,7 @@ func (c *cli) showLetter(ctx context.Context, id string) error {
 		return err
 	}
 	defer client.Close()
-	l, err := client.store.Letter(ctx, id)
+	l, err := client.store.PoisonMessage(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,8 @@ import (
 	"github.com/pitwheel/pitwheel/handlers"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis"
+	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
@@ -30,7 +31,7 @@ type rig struct {
 	t         *testing.T
 	environ   []string
 	namespace string
-	store     *redisdb.Store
+	store     *redis.Store
 	transport router.Transport
 	handler   router.Handler
 	registry  *prometheus.Registry // of the latest run
@@ -45,7 +46,7 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 		t.Helper()
 		url, ns := brokertest.Redis(t), brokertest.Namespace(t)
 		brokertest.CleanRedis(t, url, ns)
-		store, err := redisdb.Open(t.Context(), redisdb.Config{URL: url, Namespace: ns})
+		store, err := redis.Open(t.Context(), redis.Config{URL: url, Namespace: ns})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +174,7 @@ func (r *rig) letters(n int) []poison.Message {
 	var out []poison.Message
 	eventually(r.t, fmt.Sprintf("%d letters", n), func() bool {
 		out = out[:0]
-		for l, err := range r.store.Letters(r.t.Context(), poison.Filter{}, redisdb.OldestFirst) {
+		for l, err := range r.store.PoisonMessages(r.t.Context(), poison.Filter{}, poisonstore.OldestFirst) {
 			if err != nil {
 				r.t.Fatal(err)
 			}
