@@ -19,7 +19,7 @@ import (
 )
 
 // Everything a store does also works where its keys lie on several nodes.
-func TestRedisCluster(t *testing.T) {
+func TestStore_RedisCluster(t *testing.T) {
 	t.Parallel()
 	s := redistest.OpenWith(t, redis.Config{URL: brokertest.StartRedisCluster(t), Namespace: "ns"})
 	ctx := t.Context()

@@ -1,9 +1,7 @@
 package redis_test
 
 import (
-	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,34 +17,9 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-func TestForgottenScriptsAreToldAgain(t *testing.T) {
-	t.Parallel()
-	srv := brokertest.StartRedis(t)
-	s, ctx := redistest.OpenWith(t, redis.Config{URL: srv.URL()}), t.Context()
-	var writers sync.WaitGroup
-	for w := range 10 {
-		writers.Go(func() {
-			id := fmt.Sprint("u", w)
-			for v := range uint64(50) {
-				if v%10 == 0 {
-					s.Client().ScriptFlush(ctx)
-				}
-				if _, err := s.Append(ctx, redistest.Decision(id, events.NewID(), v, 1)); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	writers.Wait()
-	if n := events.Cursor(nil).Behind(redistest.Must[events.Cursor](t)(s.End(ctx))); n != 500 {
-		t.Errorf("%d events; want 500", n)
-	}
-}
-
 // The server is killed while commands are stored and messages consumed. What was
 // confirmed is there afterwards, once; everything goes on by itself.
-func TestRedisIsKilledAndComesBack(t *testing.T) {
+func TestStore_RedisIsKilledAndComesBack(t *testing.T) {
 	t.Parallel()
 	srv := brokertest.StartRedis(t)
 	var states atomic.Int64
@@ -118,110 +91,4 @@ func TestRedisIsKilledAndComesBack(t *testing.T) {
 		t.Error(err)
 	}
 	consumer.Wait()
-}
-
-// A Redis out of memory answers readers all the time. That it takes nothing is told
-// once, and so is that it does again.
-func TestRedisOutOfMemory(t *testing.T) {
-	t.Parallel()
-	srv := brokertest.StartRedis(t)
-	var begun, ended atomic.Int64
-	s := redistest.OpenWith(t, redis.Config{URL: srv.URL(), OnBlocked: func(is bool) {
-		if is {
-			begun.Add(1)
-		} else {
-			ended.Add(1)
-		}
-	}})
-	ctx := t.Context()
-	limit := func(bytes string) {
-		if err := s.Client().ConfigSet(ctx, "maxmemory", bytes).Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	limit("1")
-	for range 3 {
-		if _, err := s.Append(ctx, redistest.Decision("u", "c", 0, 1)); events.CodeOf(err) != events.CodeUnavailable || !strings.Contains(err.Error(), "takes no writes") {
-			t.Errorf("an append: %v", err)
-		}
-		if _, err := s.Load(ctx, "user", "u", ""); err != nil {
-			t.Errorf("a load: %v", err)
-		}
-	}
-	if s.Ready() == nil || begun.Load() != 1 || ended.Load() != 0 {
-		t.Errorf("ready: %v; the block was told of %d times and its end %d times", s.Ready(), begun.Load(), ended.Load())
-	}
-	limit("0")
-	redistest.Eventually(t, "it is ready", func() bool { return s.Ready() == nil })
-	if _, err := s.Append(ctx, redistest.Decision("u", "c", 0, 1)); err != nil {
-		t.Errorf("an append: %v", err)
-	}
-	if begun.Load() != 1 || ended.Load() != 1 {
-		t.Errorf("the block was told of %d times and its end %d times", begun.Load(), ended.Load())
-	}
-}
-
-func TestCallsEndWithTheirContextsWhileRedisHangs(t *testing.T) {
-	t.Parallel()
-	srv := brokertest.StartRedis(t, "--enable-debug-command", "yes")
-	s := redistest.OpenWith(t, redis.Config{URL: srv.URL()})
-	// A server that does not answer for a while, without refusing connections.
-	go s.Client().Do(context.Background(), "debug", "sleep", "3")
-	redistest.Eventually(t, "the server sleeps", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		return s.Client().Ping(ctx).Err() != nil
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	began := time.Now()
-	if _, err := s.Append(ctx, redistest.Decision("u", events.NewID(), 0, 1)); err == nil {
-		t.Error("it is stored by a server that sleeps")
-	}
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("it took %s to give up", took)
-	}
-}
-
-// A Redis that is away when a handler subscribes is waited for, and everything that
-// the queue needs is made then, also where a part of it stands from before.
-func TestSubscribeWhileRedisIsAway(t *testing.T) {
-	t.Parallel()
-	for _, ordered := range []bool{false, true} {
-		t.Run(fmt.Sprint("ordered ", ordered), func(t *testing.T) {
-			t.Parallel()
-			srv := brokertest.StartRedis(t)
-			s, ctx := redistest.OpenWith(t, redis.Config{URL: srv.URL()}), t.Context()
-			known := router.Subscription{Topic: "user.commands", Types: []string{"CREATE_USER"}, Queue: "known", Ordered: ordered}
-			if err := redistest.Subscriber(t, s, known).Declare(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-			known.Types = append(known.Types, "RENAME_USER")
-			fresh := router.Subscription{Topic: "user.commands", Types: []string{"DELETE_USER"}, Queue: "fresh", Ordered: ordered}
-			srv.Kill()
-			outs := map[string]<-chan *message.Message{}
-			for kind, cfg := range map[string]router.Subscription{"RENAME_USER": known, "DELETE_USER": fresh} {
-				sub := redistest.Subscriber(t, s, cfg)
-				outs[kind] = redistest.Must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
-				if events.CodeOf(sub.Ready()) != events.CodeUnavailable {
-					t.Errorf("ready without Redis: %v", sub.Ready())
-				}
-			}
-			srv.Start()
-			for kind, out := range outs {
-				redistest.Eventually(t, "somebody handles "+kind, func() bool {
-					err := s.Publisher().Publish("user.commands", redistest.Message(kind, kind, "k"))
-					if code := events.CodeOf(err); err != nil && code != events.CodeUnavailable && code != events.CodeUnhandled {
-						t.Fatal(err)
-					}
-					return err == nil
-				})
-				msg := redistest.Next(t, out)
-				if msg.UUID != kind {
-					t.Errorf("got %s; want %s", msg.UUID, kind)
-				}
-				msg.Ack()
-			}
-		})
-	}
 }

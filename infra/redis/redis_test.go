@@ -1,48 +1,48 @@
 package redis_test
 
 import (
-	"bytes"
-	"context"
-	"log/slog"
-	"net"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/pitwheel/pitwheel/infra/redis/conn"
 	"github.com/pitwheel/pitwheel/infra/redis/eventlog"
 	"github.com/pitwheel/pitwheel/infra/redis/internal/redistest"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/redis"
 )
 
-func TestWrongSettingsAreFoundAtOnce(t *testing.T) {
+func TestOpen_WrongSettings(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		cfg   redis.Config
-		names string
+		says  string
+		field string
 	}{
-		"no URL":           {redis.Config{}, "URL"},
-		"no scheme":        {redis.Config{URL: "secret@localhost"}, "URL"},
-		"wrong scheme":     {redis.Config{URL: "http://u:secret@localhost"}, "URL"},
-		"wrong port":       {redis.Config{URL: "redis://u:secret@localhost:x"}, "URL"},
-		"wrong database":   {redis.Config{URL: "redis://u:secret@localhost/x"}, "URL"},
-		"wrong option":     {redis.Config{URL: "redis://u:secret@localhost?foo=secret"}, "URL"},
-		"odd password":     {redis.Config{URL: "redis://u:%zzsecret@localhost"}, "URL"},
-		"cluster database": {redis.Config{URL: "redis://u:secret@a,b/3"}, "URL"},
-		"namespace":        {redis.Config{URL: "redis://localhost", Namespace: "a{b}"}, "Namespace"},
-		"partitions":       {redis.Config{URL: "redis://localhost", Partitions: -1}, "Partitions"},
-		"outcome TTL":      {redis.Config{URL: "redis://localhost", OutcomeTTL: 500 * time.Microsecond}, "OutcomeTTL"},
-		"inbox TTL":        {redis.Config{URL: "redis://localhost", InboxTTL: time.Millisecond}, "InboxTTL"},
-		"durability":       {redis.Config{URL: "redis://localhost", Durability: "eternal"}, "Durability"},
+		"no URL":           {redis.Config{}, "Redis URL", "URL"},
+		"no scheme":        {redis.Config{URL: "secret@localhost"}, "Redis URL", "URL"},
+		"wrong scheme":     {redis.Config{URL: "http://u:secret@localhost"}, "Redis URL", "URL"},
+		"wrong port":       {redis.Config{URL: "redis://u:secret@localhost:x"}, "Redis URL", "URL"},
+		"wrong database":   {redis.Config{URL: "redis://u:secret@localhost/x"}, "Redis URL", "URL"},
+		"wrong option":     {redis.Config{URL: "redis://u:secret@localhost?foo=secret"}, "Redis URL", "URL"},
+		"odd password":     {redis.Config{URL: "redis://u:%zzsecret@localhost"}, "Redis URL", "URL"},
+		"cluster database": {redis.Config{URL: "redis://u:secret@a,b/3"}, "Redis URL", "URL"},
+		"namespace":        {redis.Config{URL: "redis://localhost", Namespace: "a{b}"}, "namespace", "Namespace"},
+		"partitions":       {redis.Config{URL: "redis://localhost", Partitions: -1}, "partitions", "Partitions"},
+		"outcome TTL":      {redis.Config{URL: "redis://localhost", OutcomeTTL: 500 * time.Microsecond}, "outcomes", "OutcomeTTL"},
+		"inbox TTL":        {redis.Config{URL: "redis://localhost", InboxTTL: time.Millisecond}, "inbox", "InboxTTL"},
+		"durability":       {redis.Config{URL: "redis://localhost", Durability: "eternal"}, "durability", "Durability"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := redis.Open(t.Context(), c.cfg)
-			if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), c.names) {
-				t.Errorf("got %v; want CONFIG and %s", err, c.names)
+			if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v; want CONFIG and %q", err, c.says)
+			}
+			var wrong *events.Error
+			if !errors.As(err, &wrong) || wrong.Field != c.field {
+				t.Errorf("%v does not name the field %s", err, c.field)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret") {
 				t.Errorf("a secret is shown: %v", err)
@@ -51,7 +51,7 @@ func TestWrongSettingsAreFoundAtOnce(t *testing.T) {
 	}
 }
 
-func TestPartitionsAreFixed(t *testing.T) {
+func TestOpen_PartitionsAreFixed(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
@@ -68,31 +68,8 @@ func TestPartitionsAreFixed(t *testing.T) {
 	})
 }
 
-func TestRedisIsWaitedFor(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
-	var said bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	_, err = redis.Open(ctx, redis.Config{URL: "redis://u:secret@" + addr, Logger: slog.New(slog.NewTextHandler(&said, nil))})
-	if events.CodeOf(err) != events.CodeUnavailable || !strings.Contains(err.Error(), addr) {
-		t.Errorf("got %v; want UNAVAILABLE and the address", err)
-	}
-	if n := strings.Count(said.String(), "waiting for Redis"); n != 1 {
-		t.Errorf("the log says %d times in a second that it waits:\n%s", n, said.String())
-	}
-	if strings.Contains(said.String()+err.Error(), "secret") {
-		t.Error("a secret is shown")
-	}
-}
-
 // Whoever only looks settles nothing, and what is no database is not waited for.
-func TestGuest(t *testing.T) {
+func TestOpen_ReadOnly(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
@@ -108,59 +85,4 @@ func TestGuest(t *testing.T) {
 			t.Errorf("a guest takes it for a store of %d partitions", n)
 		}
 	})
-}
-
-func TestWhatRedisRefusesIsASetting(t *testing.T) {
-	t.Parallel()
-	srv := brokertest.StartRedis(t)
-	_, err := redis.Open(t.Context(), redis.Config{URL: "redis://" + srv.Addr() + "/99"})
-	if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "DB index") {
-		t.Errorf("got %v; want CONFIG", err)
-	}
-}
-
-func TestWrongPasswordIsNotWaitedFor(t *testing.T) {
-	t.Parallel()
-	srv := brokertest.StartRedis(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	_, err := redis.Open(ctx, redis.Config{URL: "redis://u:secret@" + srv.Addr()})
-	if events.CodeOf(err) != events.CodeConfig || strings.Contains(err.Error(), "secret") {
-		t.Errorf("got %v; want CONFIG without the password", err)
-	}
-}
-
-func TestDurabilityIsProbed(t *testing.T) {
-	t.Parallel()
-	redistest.OnEmbedded(t, func(t *testing.T, url string) {
-		_, err := redis.Open(t.Context(), redis.Config{URL: url, Durability: conn.DurabilityFast})
-		if events.CodeOf(err) != events.CodeConfig {
-			t.Errorf("an in-process Redis keeps nothing: %v", err)
-		}
-	})
-	for name, c := range map[string]struct {
-		server []string
-		fast   bool
-		strict bool
-	}{
-		"always":   {nil, true, true},
-		"everysec": {[]string{"--appendfsync", "everysec"}, true, false},
-		"no fsync": {[]string{"--appendfsync", "no"}, false, false},
-		"no AOF":   {[]string{"--appendonly", "no"}, false, false},
-		"evicting": {[]string{"--maxmemory-policy", "allkeys-lru"}, false, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := brokertest.StartRedis(t, c.server...)
-			for durability, ok := range map[string]bool{conn.DurabilityFast: c.fast, conn.DurabilityStrict: c.strict, "": true} {
-				s, err := redis.Open(t.Context(), redis.Config{URL: srv.URL(), Durability: durability})
-				if err == nil {
-					_ = s.Close()
-				}
-				if (err == nil) != ok || err != nil && events.CodeOf(err) != events.CodeConfig {
-					t.Errorf("durability %q: %v", durability, err)
-				}
-			}
-		})
-	}
 }

@@ -3,7 +3,6 @@ package eventlog_test
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
 
 	"github.com/pitwheel/pitwheel/infra/redis/internal/redistest"
@@ -19,7 +18,7 @@ func BenchmarkAppend(b *testing.B) {
 	url := brokertest.Redis(b)
 	b.Run("pitwheel", func(b *testing.B) {
 		s := redistest.Open(b, url)
-		writers(b, func(w, i int) error {
+		redistest.Writers(b, func() error {
 			_, err := s.Append(context.Background(), redistest.Decision(events.NewID(), events.NewID(), 0, 1))
 			return err
 		})
@@ -41,43 +40,12 @@ func BenchmarkAppend(b *testing.B) {
 		if err := script.Load(context.Background(), c).Err(); err != nil {
 			b.Fatal(err)
 		}
-		writers(b, func(w, i int) error {
+		redistest.Writers(b, func() error {
 			a := redistest.Decision(events.NewID(), events.NewID(), 0, 1)
 			return script.EvalSha(context.Background(), c, []string{ns + ":{0}:o:" + a.Outcome.CommandID, ns + ":{0}:i:" + a.AggregateID, ns + ":{0}:log"},
 				0, "USER_CREATED", []byte(a.Events[0].Data), `{"status":"accepted"}`).Err()
 		})
 	})
-}
-
-// writers runs f b.N times in 50 goroutines.
-func writers(b *testing.B, f func(w, i int) error) {
-	b.Helper()
-	const n = 50
-	var next atomic.Int64
-	b.ReportAllocs()
-	b.ResetTimer()
-	done := make(chan error, n)
-	for w := range n {
-		go func() {
-			for {
-				i := int(next.Add(1))
-				if i > b.N {
-					done <- nil
-					return
-				}
-				if err := f(w, i); err != nil {
-					done <- err
-					return
-				}
-			}
-		}()
-	}
-	for range n {
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 }
 
 // Reading the whole log in batches of 1,000 from each partition.
@@ -107,17 +75,4 @@ func BenchmarkRead(b *testing.B) {
 		read += len(got)
 	}
 	b.ReportMetric(float64(read)/b.Elapsed().Seconds(), "events/s")
-}
-
-// Seen and Record by 50 handlers at once.
-func BenchmarkInbox(b *testing.B) {
-	s := redistest.Open(b, brokertest.Redis(b))
-	ctx := context.Background()
-	writers(b, func(w, i int) error {
-		id := events.NewID()
-		if _, err := s.Seen(ctx, "send-welcome", id); err != nil {
-			return err
-		}
-		return s.Record(ctx, "send-welcome", id)
-	})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis"
 )
 
-func TestAppendAndLoad(t *testing.T) {
+func TestLog_AppendAndLoad(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx, id := redistest.Open(t, url), t.Context(), events.NewID()
@@ -73,7 +73,7 @@ func TestAppendAndLoad(t *testing.T) {
 	})
 }
 
-func TestAppendRefusesWhatWouldLeaveAHole(t *testing.T) {
+func TestLog_Append_RefusesGaps(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, id := redistest.Open(t, url), events.NewID()
@@ -93,7 +93,7 @@ func TestAppendRefusesWhatWouldLeaveAHole(t *testing.T) {
 
 // What Redis refuses in the middle of an append leaves nothing behind, not even the
 // outcome: the command may be sent again when that is mended.
-func TestARefusedAppendLeavesNothing(t *testing.T) {
+func TestLog_Append_RefusedByRedisLeavesNothing(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
@@ -134,7 +134,7 @@ func TestARefusedAppendLeavesNothing(t *testing.T) {
 	})
 }
 
-func TestLoadFromSnapshot(t *testing.T) {
+func TestLog_Load_FromSnapshot(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx, id := redistest.Open(t, url), t.Context(), events.NewID()
@@ -168,7 +168,7 @@ func TestLoadFromSnapshot(t *testing.T) {
 	})
 }
 
-func TestLoadOfALongHistoryTakesPages(t *testing.T) {
+func TestLog_Load_LongHistoryInPages(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx, id := redistest.Open(t, url), t.Context(), events.NewID()
@@ -190,7 +190,7 @@ func TestLoadOfALongHistoryTakesPages(t *testing.T) {
 }
 
 // Concurrent decisions on one aggregate each see a version of their own.
-func TestConcurrentAppendsLeaveNoGap(t *testing.T) {
+func TestLog_Append_ConcurrentlyLeavesNoGap(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx, id := redistest.Open(t, url), t.Context(), events.NewID()

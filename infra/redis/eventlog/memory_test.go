@@ -14,7 +14,7 @@ import (
 
 // An event in the log takes at most 350 bytes, where its body on the wire alone
 // has 240.
-func TestMemoryOfAnEvent(t *testing.T) {
+func TestLog_MemoryOfAnEvent(t *testing.T) {
 	t.Parallel()
 	ns, url := brokertest.Namespace(t), brokertest.Redis(t)
 	brokertest.CleanRedis(t, url, ns)

@@ -17,7 +17,7 @@ import (
 // Whatever is appended, repeated, refused and snapshotted, the log is the same as
 // a model of it: versions of an aggregate and positions of a partition run from 1
 // on without gap, and a command has one outcome.
-func TestLogIsLikeItsModel(t *testing.T) {
+func TestLog_LikeItsModel(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		rapid.Check(t, func(rt *rapid.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-func TestRead(t *testing.T) {
+func TestLog_Read(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
@@ -70,7 +70,7 @@ func TestRead(t *testing.T) {
 }
 
 // What is no event may be anything, and is not shown in an error.
-func TestReadOfWhatIsNoEvent(t *testing.T) {
+func TestLog_Read_NotAnEvent(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
@@ -85,7 +85,7 @@ func TestReadOfWhatIsNoEvent(t *testing.T) {
 	})
 }
 
-func TestReadHonoursItsContext(t *testing.T) {
+func TestLog_Read_HonoursItsContext(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s := redistest.Open(t, url)
@@ -101,7 +101,7 @@ func TestReadHonoursItsContext(t *testing.T) {
 	})
 }
 
-func TestHistoryByTime(t *testing.T) {
+func TestLog_FindTime(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()

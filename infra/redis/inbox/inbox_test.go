@@ -17,7 +17,7 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-func TestInbox(t *testing.T) {
+func TestInbox_SeenAndRecord(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
@@ -43,7 +43,7 @@ func TestInbox(t *testing.T) {
 }
 
 // What was recorded is written before a store is closed.
-func TestInboxSurvivesItsStore(t *testing.T) {
+func TestInbox_Close_WritesTheBuffer(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
@@ -68,7 +68,7 @@ func TestInboxSurvivesItsStore(t *testing.T) {
 	})
 }
 
-func TestInboxForgets(t *testing.T) {
+func TestInbox_Expiry(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
@@ -86,7 +86,7 @@ func TestInboxForgets(t *testing.T) {
 
 // A message that comes twice at the same time, as after a publisher's retry, is
 // recognised, although the inbox was asked about both before either was handled.
-func TestInboxKnowsADuplicateInTheSameBatch(t *testing.T) {
+func TestInbox_DuplicateInTheSameBatch(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
@@ -125,7 +125,7 @@ func TestInboxKnowsADuplicateInTheSameBatch(t *testing.T) {
 
 // A copy of a message that is read while the record of the first is on its way is
 // known afterwards, although Redis, asked ahead, did not know it yet.
-func TestInboxKnowsWhatWasOnItsWayToRedis(t *testing.T) {
+func TestInbox_RecordOnItsWayToRedis(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()

@@ -9,7 +9,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/internal/redistest"
 )
 
-func TestLeadHandsOver(t *testing.T) {
+func TestElector_HandsOver(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
@@ -51,7 +51,7 @@ func TestLeadHandsOver(t *testing.T) {
 	})
 }
 
-func TestLeadReturnsTheErrorOfItsFunction(t *testing.T) {
+func TestElector_ReturnsTheErrorOfItsFunction(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s := redistest.Open(t, url)
@@ -78,7 +78,7 @@ func TestLeadReturnsTheErrorOfItsFunction(t *testing.T) {
 
 // A holder whose lease is gone is told, and another one takes over in six
 // seconds; a machine that has much else to do may take longer.
-func TestALostLeaseEndsTheLead(t *testing.T) {
+func TestElector_LostLease(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("a lease runs for five seconds")

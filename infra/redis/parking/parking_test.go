@@ -60,7 +60,7 @@ func (p parking) is(step, blocker string, keys, messages int) {
 	}
 }
 
-func TestParking(t *testing.T) {
+func TestParking_Steps(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		namespace := redistest.Namespace(t, url)
@@ -113,7 +113,7 @@ func TestParking(t *testing.T) {
 
 // A message that was handled comes again if its acknowledgement was lost. It must not
 // come after those that were behind it.
-func TestWhatWasHandledLastIsNotParked(t *testing.T) {
+func TestParking_HandledLastIsNotParked(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		p := parking{redistest.Open(t, url), t}
@@ -136,7 +136,7 @@ func TestWhatWasHandledLastIsNotParked(t *testing.T) {
 	})
 }
 
-func TestAParkedMessageIsKeptWhole(t *testing.T) {
+func TestParking_KeepsMessagesWhole(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s := redistest.Open(t, url)

@@ -1,7 +1,6 @@
 package poisonstore_test
 
 import (
-	"context"
 	"fmt"
 	"iter"
 	"slices"
@@ -13,13 +12,11 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/internal/redistest"
 	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redis"
-	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -59,7 +56,7 @@ func store(t *testing.T, s *redis.Store, letters ...poison.Message) {
 	}
 }
 
-func TestALetterIsKeptWholeAndOnce(t *testing.T) {
+func TestPoisonStore_KeepsAMessageWholeAndOnce(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
@@ -107,7 +104,7 @@ func TestALetterIsKeptWholeAndOnce(t *testing.T) {
 	})
 }
 
-func TestLettersAreFoundByAllThatIsKnown(t *testing.T) {
+func TestPoisonStore_PoisonMessages_Filters(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
@@ -155,7 +152,7 @@ func TestLettersAreFoundByAllThatIsKnown(t *testing.T) {
 
 // A list of many letters that failed in the same millisecond is complete, also
 // while they are removed.
-func TestManyLetters(t *testing.T) {
+func TestPoisonStore_ManyMessages(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		n := 3000
@@ -207,7 +204,7 @@ func TestManyLetters(t *testing.T) {
 	})
 }
 
-func TestALetterThatFailedAgainIsNotRemoved(t *testing.T) {
+func TestPoisonStore_RemovePoison_FailedAgain(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
@@ -244,7 +241,7 @@ func TestALetterThatFailedAgainIsNotRemoved(t *testing.T) {
 	})
 }
 
-func TestEditAndImport(t *testing.T) {
+func TestPoisonStore_EditAndImport(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
@@ -277,44 +274,6 @@ func TestEditAndImport(t *testing.T) {
 		}
 		if !slices.Equal(actions, []string{poison.Imported, poison.Edited}) {
 			t.Errorf("the audit trail has %v", actions)
-		}
-	})
-}
-
-// A poison queue is a stream that only receives what is put straight into it.
-func TestSubscriberOfAQueueAlone(t *testing.T) {
-	t.Parallel()
-	redistest.OnEach(t, func(t *testing.T, url string) {
-		s, ctx := redistest.Open(t, url), t.Context()
-		if has := redistest.Must[bool](t)(s.HasQueue(ctx, "q.poison")); has {
-			t.Error("a queue nobody has made is there")
-		}
-		// What comes before anyone subscribes waits.
-		if err := s.QueuePublisher().Publish("q.poison", message.NewMessage("1", []byte("one"))); err != nil {
-			t.Fatal(err)
-		}
-		if has := redistest.Must[bool](t)(s.HasQueue(ctx, "q.poison")); has {
-			t.Error("nobody takes from the queue, and yet it is there")
-		}
-		sub := redistest.Must[router.Subscriber](t)(s.Subscriber(router.Subscription{Handler: "letters", Queue: "q.poison"}))
-		out := redistest.Must[<-chan *message.Message](t)(sub.Subscribe(context.WithoutCancel(ctx), ""))
-		for want := range 2 {
-			msg := <-out
-			if msg.UUID != fmt.Sprint(want+1) {
-				t.Errorf("got %s, want %d", msg.UUID, want+1)
-			}
-			msg.Ack()
-			if want == 0 {
-				if err := s.QueuePublisher().Publish("q.poison", message.NewMessage("2", []byte("two"))); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		if has := redistest.Must[bool](t)(s.HasQueue(ctx, "q.poison")); !has {
-			t.Error("the queue is not there")
-		}
-		if err := sub.Drain(ctx); err != nil {
-			t.Error(err)
 		}
 	})
 }

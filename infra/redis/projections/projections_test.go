@@ -13,26 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-func TestCheckpointNeverMovesBack(t *testing.T) {
-	t.Parallel()
-	redistest.OnEach(t, func(t *testing.T, url string) {
-		s, ctx := redistest.Open(t, url), t.Context()
-		for _, c := range []events.Cursor{{3, 0, 7}, {2, 5, 9}, nil, {0, 4, 8}} {
-			if err := s.SaveCheckpoint(ctx, "relay", c); err != nil {
-				t.Fatal(err)
-			}
-		}
-		got := redistest.Must[events.Cursor](t)(s.Checkpoint(ctx, "relay"))
-		if want := (events.Cursor{3, 5, 9}).Clone(s.Partitions()); !cmp.Equal(got, want) {
-			t.Errorf("checkpoint %v; want %v", got, want)
-		}
-		if got := redistest.Must[events.Cursor](t)(s.Checkpoint(ctx, "other")); got.At(0) != 0 {
-			t.Errorf("the checkpoint of another role is %v", got)
-		}
-	})
-}
-
-func TestViewCommit(t *testing.T) {
+func TestProjections_Commit(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
@@ -93,7 +74,7 @@ func TestViewCommit(t *testing.T) {
 }
 
 // A list may be as long as it is said to be.
-func TestAListOfManyRows(t *testing.T) {
+func TestProjections_List_ManyRows(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
@@ -123,7 +104,7 @@ func TestAListOfManyRows(t *testing.T) {
 }
 
 // Two instances that project the same events apply each of them once.
-func TestTwoInstancesNeverApplyAnEventTwice(t *testing.T) {
+func TestProjections_Commit_TwoInstancesApplyAnEventOnce(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()

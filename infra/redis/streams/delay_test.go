@@ -14,7 +14,7 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-func TestADelayedMessageComesWholeAndNeverEarly(t *testing.T) {
+func TestTransport_Delay_DeliversWholeAndNeverEarly(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s := redistest.Open(t, url)
@@ -56,7 +56,7 @@ func TestADelayedMessageComesWholeAndNeverEarly(t *testing.T) {
 
 // Several instances move what is due, none of it twice; what was delayed before they
 // began comes, too.
-func TestManyDelayedMessagesComeOnceEach(t *testing.T) {
+func TestTransport_Delay_DeliversEachOnce(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		namespace := redistest.Namespace(t, url)

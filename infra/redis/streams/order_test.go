@@ -20,7 +20,7 @@ import (
 )
 
 // Many keys, random delays and failures: per key nothing is out of order.
-func TestOrderOfEachKey(t *testing.T) {
+func TestSubscriber_OrderOfEachKey(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s := redistest.Open(t, url)
@@ -77,7 +77,7 @@ func TestOrderOfEachKey(t *testing.T) {
 }
 
 // What a consumer has read and not settled when it ends, another one gets.
-func TestWhatADrainLeavesIsTakenOver(t *testing.T) {
+func TestSubscriber_ReclaimsWhatADrainLeaves(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s := redistest.Open(t, url)
@@ -121,7 +121,7 @@ func TestWhatADrainLeavesIsTakenOver(t *testing.T) {
 
 // A consumer that died without a word is found by its silence; one that is only
 // slow keeps its message.
-func TestTheDeadAreFoundAndTheSlowLeftAlone(t *testing.T) {
+func TestSubscriber_ReclaimsFromDeadConsumersOnly(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("a dead consumer is waited for, for eight seconds")
@@ -169,7 +169,7 @@ func TestTheDeadAreFoundAndTheSlowLeftAlone(t *testing.T) {
 }
 
 // With Ordered, one instance consumes, and another follows when it ends.
-func TestOrderedAcrossInstances(t *testing.T) {
+func TestSubscriber_OrderedAcrossInstances(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s := redistest.Open(t, url)

@@ -20,7 +20,7 @@ import (
 
 // However many and however large the messages of one Publish are, with or without a
 // type, they are in the stream as they were given.
-func TestPublishKeepsTheOrder(t *testing.T) {
+func TestPublisher_KeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s := redistest.Open(t, url)
@@ -56,7 +56,7 @@ func TestPublishKeepsTheOrder(t *testing.T) {
 
 // What Redis refuses for a moment, and takes when it is asked again, does not come
 // behind messages that were published after it.
-func TestPublishKeepsTheOrderWhereRedisRefusesSome(t *testing.T) {
+func TestPublisher_KeepsTheOrderWhereRedisRefusesSome(t *testing.T) {
 	t.Parallel()
 	srv := brokertest.StartRedis(t)
 	s, ctx := redistest.OpenWith(t, redis.Config{URL: srv.URL()}), t.Context()

@@ -14,7 +14,7 @@ import (
 )
 
 // Watermill's own suite for publishers and subscribers, on both kinds of Redis.
-func TestWatermillSuite(t *testing.T) {
+func TestTransport_WatermillSuite(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the suite takes a minute")
 	}

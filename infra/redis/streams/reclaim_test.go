@@ -44,7 +44,7 @@ func publishAll(t testing.TB, s *redis.Store, ids ...string) {
 
 // A consumer that was silent for long, and is heard of again before anybody had time
 // to take over its messages, keeps them.
-func TestARevivedConsumerIsLeftAlone(t *testing.T) {
+func TestReclaim_RevivedConsumerKeepsItsMessages(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("a silent consumer is watched for some seconds")
@@ -106,7 +106,7 @@ func TestARevivedConsumerIsLeftAlone(t *testing.T) {
 
 // A leader takes over what the one before it has left before it reads anything newer,
 // whatever the network does meanwhile.
-func TestATakeoverThatFailsKeepsTheOrder(t *testing.T) {
+func TestReclaim_KeepsTheOrderWhenItFails(t *testing.T) {
 	t.Parallel()
 	isClaim := func(args []any) bool { return len(args) == 8 && args[4] == "q" }
 	isLook := func(args []any) bool { return args[0] == "xinfo" }
@@ -160,7 +160,7 @@ func TestATakeoverThatFailsKeepsTheOrder(t *testing.T) {
 }
 
 // What takes over messages under a name of its own is gone when they are settled.
-func TestAnHeirIsBuriedWhenItIsDone(t *testing.T) {
+func TestReclaim_RemovesItsConsumerWhenDone(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)

@@ -3,11 +3,9 @@ package streams_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pitwheel/pitwheel/infra/redis/internal/redistest"
 	"github.com/pitwheel/pitwheel/infra/redis/streams"
@@ -17,11 +15,10 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/router"
 )
 
-func TestPublishAndSubscribe(t *testing.T) {
+func TestTransport_PublishAndSubscribe(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
@@ -63,7 +60,7 @@ func TestPublishAndSubscribe(t *testing.T) {
 	})
 }
 
-func TestCommandsNeedSomebodyWhoHandlesThem(t *testing.T) {
+func TestPublisher_UnhandledCommands(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s := redistest.Open(t, url)
@@ -89,7 +86,7 @@ func TestCommandsNeedSomebodyWhoHandlesThem(t *testing.T) {
 
 // Entries that others wrote are understood, and what is no message at all is
 // handed on as one that says so.
-func TestForeignEntries(t *testing.T) {
+func TestSubscriber_ForeignEntries(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
@@ -141,7 +138,7 @@ func TestForeignEntries(t *testing.T) {
 	})
 }
 
-func TestMarshallerIsWatermillsSeam(t *testing.T) {
+func TestMarshaller_RoundTrip(t *testing.T) {
 	t.Parallel()
 	sent := redistest.Message("id", "A", "k")
 	got, err := streams.Marshaller{}.Unmarshal(redistest.Must[map[string]any](t)(streams.Marshaller{}.Marshal("topic", sent)))
@@ -150,81 +147,5 @@ func TestMarshallerIsWatermillsSeam(t *testing.T) {
 	}
 	if _, err := (streams.Marshaller{}).Unmarshal(map[string]any{"x": "y"}); events.CodeOf(err) != events.CodeUndecodable {
 		t.Errorf("no message: %v", err)
-	}
-}
-
-func TestALostGroupIsMadeAgain(t *testing.T) {
-	t.Parallel()
-	redistest.OnEach(t, func(t *testing.T, url string) {
-		ns := redistest.Namespace(t, url)
-		s, ctx := redistest.OpenIn(t, url, ns), t.Context()
-		sub := redistest.Subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "q"})
-		out := redistest.Must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
-		for i, lose := range []func() error{
-			func() error { return nil },
-			func() error { return s.Client().XGroupDestroy(ctx, ns+":user.events", "q").Err() },
-			func() error { return s.Client().Del(ctx, ns+":user.events", ns+":q").Err() },
-		} {
-			if err := lose(); err != nil {
-				t.Fatal(err)
-			}
-			id := fmt.Sprint("after ", i)
-			if err := s.Publisher().Publish("user.events", redistest.Message(id, "A", "")); err != nil {
-				t.Fatal(err)
-			}
-			// A group made again reads what is left of the stream from its beginning.
-			for msg := redistest.Next(t, out); ; msg = redistest.Next(t, out) {
-				msg.Ack()
-				if msg.UUID == id {
-					break
-				}
-			}
-		}
-	})
-}
-
-func TestTrimTakesOnlyWhatAllHaveDoneWith(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("streams are trimmed every ten seconds")
-	}
-	ns, url := brokertest.Namespace(t), brokertest.Redis(t)
-	brokertest.CleanRedis(t, url, ns)
-	s, ctx, stream := redistest.OpenIn(t, url, ns), t.Context(), ns+":user.events"
-	behind := redistest.Subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "behind"})
-	if err := behind.Declare(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	var msgs []*message.Message
-	for i := range 3000 {
-		msgs = append(msgs, redistest.Message(fmt.Sprint(i), "A", ""))
-	}
-	if err := s.Publisher().Publish("user.events", msgs...); err != nil {
-		t.Fatal(err)
-	}
-	fast := redistest.Subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "fast"})
-	out := redistest.Must[<-chan *message.Message](t)(fast.Subscribe(ctx, ""))
-	for range msgs {
-		redistest.Next(t, out).Ack()
-	}
-	// The other group reads half of it and settles that but for one.
-	half := redistest.Must[[]goredis.XStream](t)(s.Client().XReadGroup(ctx, &goredis.XReadGroupArgs{Group: "behind", Consumer: "c", Streams: []string{stream, ">"}, Count: 1500}).Result())
-	kept := half[0].Messages[1200].ID
-	for i, m := range half[0].Messages {
-		if i != 1200 {
-			s.Client().XAck(ctx, stream, "behind", m.ID)
-		}
-	}
-	deadline := time.After(time.Minute)
-	for redistest.Must[int64](t)(s.Client().XLen(ctx, stream).Result()) == 3000 {
-		select {
-		case <-deadline:
-			t.Fatal("nothing is trimmed")
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	left := redistest.Must[[]goredis.XMessage](t)(s.Client().XRange(ctx, stream, "-", "+").Result())
-	if len(left) < 1800 || left[0].ID > kept {
-		t.Errorf("%d entries are left, from %s on; the one of %s is pending", len(left), left[0].ID, kept)
 	}
 }
