@@ -143,17 +143,17 @@ func TestPoisonRetry(t *testing.T) {
 	b.poison("retry", "nobody").exits(t, exitNotFound)
 	// What nobody knows is told before, too.
 	b.poison("retry", "nobody", "--dry-run").exits(t, exitNotFound)
-	has(t, b.poison("retry", "nobody", "none", "--dry-run").exits(t, exitNotFound).stderr, "there is no letter nobody", "there is no letter none")
+	has(t, b.poison("retry", "nobody", "none", "--dry-run").exits(t, exitNotFound).stderr, "there is no poison message nobody", "there is no poison message none")
 	r := b.poison("discard", "nobody", old, "--dry-run", "-o", "json").exits(t, exitPartly)
 	has(t, r.stdout, `"handler":"old"`)
-	has(t, r.stderr, "there is no letter nobody", "1 of 2 letters could not be discarded")
+	has(t, r.stderr, "there is no poison message nobody", "1 of 2 letters could not be discarded")
 	one := letterNumber(20)
 	if out := b.poison("retry", one.ID, "-o", "json", "--reason", "try").ok(t).stdout; out != `{"matched":1,"done":1,"failed_again":0,"failed":0}`+"\n" {
 		t.Errorf("one retry: %s", out)
 	}
 	r = b.poison("retry", one.ID, letterNumber(21).ID, "-o", "json").exits(t, exitPartly)
 	has(t, r.stdout, `"matched":2,"done":1,`, `"failed":1`)
-	has(t, r.stderr, "there is no letter "+one.ID, `"code":"PARTLY_DONE"`)
+	has(t, r.stderr, "there is no poison message "+one.ID, `"code":"PARTLY_DONE"`)
 
 	r = b.poison("retry", "--all", "-y", "-o", "json").exits(t, exitPartly)
 	has(t, r.stdout, `{"matched":198,"done":178,"failed_again":0,"failed":20}`)
