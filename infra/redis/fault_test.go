@@ -76,7 +76,7 @@ func TestStore_RedisIsKilledAndComesBack(t *testing.T) {
 	all.Wait()
 	redistest.Eventually(t, "all is well again", func() bool { return s.Ready() == nil && sub.Ready() == nil })
 	if states.Load() == 0 {
-		t.Error("nobody was told of the loss")
+		t.Error("OnState was not called when the connection was lost")
 	}
 	for w := range writers {
 		h := redistest.Must[events.History](t)(s.Load(ctx, "user", fmt.Sprint("u", w), ""))

@@ -68,21 +68,21 @@ func TestOpen_PartitionsAreFixed(t *testing.T) {
 	})
 }
 
-// Whoever only looks settles nothing, and what is no database is not waited for.
+// Read-only clients create nothing.
 func TestOpen_ReadOnly(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
-		guest := redistest.OpenWith(t, redis.Config{URL: url, Namespace: ns, ReadOnly: true})
-		if n := redistest.Must[[]events.Recorded](t)(guest.Read(t.Context(), nil, 10, 0)); len(n) > 0 {
+		reader := redistest.OpenWith(t, redis.Config{URL: url, Namespace: ns, ReadOnly: true})
+		if n := redistest.Must[[]events.Recorded](t)(reader.Read(t.Context(), nil, 10, 0)); len(n) > 0 {
 			t.Errorf("an empty store has %d events", len(n))
 		}
-		if guest.Partitions() != eventlog.DefaultPartitions {
-			t.Errorf("it has %d partitions", guest.Partitions())
+		if reader.Partitions() != eventlog.DefaultPartitions {
+			t.Errorf("it has %d partitions", reader.Partitions())
 		}
 		redistest.OpenWith(t, redis.Config{URL: url, Namespace: ns, Partitions: 3})
 		if n := redistest.OpenWith(t, redis.Config{URL: url, Namespace: ns, ReadOnly: true}).Partitions(); n != 3 {
-			t.Errorf("a guest takes it for a store of %d partitions", n)
+			t.Errorf("a read-only client finds a store of %d partitions", n)
 		}
 	})
 }

@@ -40,8 +40,8 @@ func TestConn_SendsForgottenScriptsAgain(t *testing.T) {
 	}
 }
 
-// A Redis out of memory answers readers all the time. That it takes nothing is told
-// once, and so is that it does again.
+// A Redis out of memory answers readers all the time. OnBlocked is called once when it
+// begins to refuse writes, and once when it accepts them again.
 func TestConn_RedisOutOfMemory(t *testing.T) {
 	t.Parallel()
 	srv := brokertest.StartRedis(t)
@@ -69,7 +69,7 @@ func TestConn_RedisOutOfMemory(t *testing.T) {
 		}
 	}
 	if s.Ready() == nil || begun.Load() != 1 || ended.Load() != 0 {
-		t.Errorf("ready: %v; the block was told of %d times and its end %d times", s.Ready(), begun.Load(), ended.Load())
+		t.Errorf("ready: %v; OnBlocked was called %d times with true and %d times with false", s.Ready(), begun.Load(), ended.Load())
 	}
 	limit("0")
 	redistest.Eventually(t, "it is ready", func() bool { return s.Ready() == nil })
@@ -77,7 +77,7 @@ func TestConn_RedisOutOfMemory(t *testing.T) {
 		t.Errorf("an append: %v", err)
 	}
 	if begun.Load() != 1 || ended.Load() != 1 {
-		t.Errorf("the block was told of %d times and its end %d times", begun.Load(), ended.Load())
+		t.Errorf("OnBlocked was called %d times with true and %d times with false", begun.Load(), ended.Load())
 	}
 }
 
@@ -96,7 +96,7 @@ func TestConn_CallsEndWithTheirContexts(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	if _, err := s.Append(ctx, redistest.Decision("u", events.NewID(), 0, 1)); err == nil {
-		t.Error("it is stored by a server that sleeps")
+		t.Error("a server that hangs has stored it")
 	}
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("it took %s to give up", took)

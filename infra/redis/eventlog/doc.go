@@ -12,6 +12,6 @@
 // the index and the outcome of the command, or nothing. All of them are in one slot of a
 // Redis Cluster.
 //
-// [Log.Read] gives the events of all partitions after a cursor to whoever follows the
-// log: the relay, projections. [Log.SaveCheckpoint] keeps how far a role has read.
+// [Log.Read] returns the events of all partitions after a cursor, for those who follow
+// the log: the relay and projections. [Log.SaveCheckpoint] keeps how far a role has read.
 package eventlog

@@ -11,7 +11,7 @@ import (
 )
 
 // An entry of the log has three fields: t, the type, and d, the data, can be read
-// by anyone who looks into Redis; h, the head, holds the rest of the header in a
+// by people who look into Redis; h, the head, holds the rest of the header in a
 // compact form. With UUIDs in 16 bytes an event takes two thirds of the memory
 // that it would take as text.
 //

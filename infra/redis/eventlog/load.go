@@ -55,7 +55,7 @@ func (l *Log) loadPage(ctx context.Context, aggregate, id, schema string, after 
 	}
 	parts, _ := reply.([]any)
 	if len(parts) != 4 {
-		return 0, snap, nil, events.Errorf(events.CodeInternal, "load.lua answered %T of %d parts", reply, len(parts))
+		return 0, snap, nil, events.Errorf(events.CodeInternal, "load.lua replied %T of %d parts", reply, len(parts))
 	}
 	if at, _ := parts[1].(int64); at > 0 {
 		state, _ := parts[2].(string)

@@ -80,7 +80,7 @@ func (l *Log) Append(ctx context.Context, a events.AppendRequest) (events.Outcom
 		return events.Outcome{}, events.Errorf(events.CodeConflict, "%s %s is at version %d, and the decision was made on version %d",
 			a.Aggregate, a.AggregateID, v, a.ExpectedVersion).MayRetry()
 	}
-	return events.Outcome{}, events.Errorf(events.CodeInternal, "append.lua answered %T", reply)
+	return events.Outcome{}, events.Errorf(events.CodeInternal, "append.lua replied %T", reply)
 }
 
 // validAppend returns an error for what would leave a gap in the log.

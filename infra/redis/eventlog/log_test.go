@@ -91,8 +91,8 @@ func TestLog_Append_RefusesGaps(t *testing.T) {
 	})
 }
 
-// What Redis refuses in the middle of an append leaves nothing behind, not even the
-// outcome: the command may be sent again when that is mended.
+// An append that Redis refuses in the middle leaves nothing behind, not even the outcome:
+// the command may be sent again once the cause is removed.
 func TestLog_Append_RefusedByRedisLeavesNothing(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {

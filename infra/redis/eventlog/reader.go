@@ -108,7 +108,7 @@ func (l *Log) decodeStreams(out []events.Recorded, cmd *redis.SliceCmd, partitio
 	for _, stream := range streams {
 		pair, _ := stream.([]any)
 		if len(pair) != 2 {
-			return nil, events.Errorf(events.CodeInternal, "XREAD answered a stream of %d parts", len(pair))
+			return nil, events.Errorf(events.CodeInternal, "XREAD replied with a stream of %d parts", len(pair))
 		}
 		p := partition
 		if name, _ := pair[0].(string); p < 0 {

@@ -69,7 +69,7 @@ func TestLog_Read(t *testing.T) {
 	})
 }
 
-// What is no event may be anything, and is not shown in an error.
+// What is not an event may be anything, and is not shown in an error.
 func TestLog_Read_NotAnEvent(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
@@ -128,7 +128,7 @@ func TestLog_FindTime(t *testing.T) {
 			}
 		}
 		if _, err := s.ReadRange(ctx, 99, 0, 1); events.CodeOf(err) != events.CodeNotFound {
-			t.Errorf("a partition that is not there: %v", err)
+			t.Errorf("a partition that does not exist: %v", err)
 		}
 	})
 }

@@ -22,7 +22,7 @@ func TestInbox_SeenAndRecord(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
 		s, other, ctx := redistest.OpenIn(t, url, ns), redistest.OpenIn(t, url, ns), t.Context()
-		for _, id := range []string{events.NewID(), "no UUID"} {
+		for _, id := range []string{events.NewID(), "not a UUID"} {
 			if redistest.Must[bool](t)(s.Seen(ctx, "h", id)) {
 				t.Error("seen before it was recorded")
 			}
@@ -84,8 +84,8 @@ func TestInbox_Expiry(t *testing.T) {
 	})
 }
 
-// A message that comes twice at the same time, as after a publisher's retry, is
-// recognised, although the inbox was asked about both before either was handled.
+// A message that is delivered twice at the same time, as after a publisher's retry, is
+// recognised, although both were looked up before either was handled.
 func TestInbox_DuplicateInTheSameBatch(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
@@ -124,7 +124,7 @@ func TestInbox_DuplicateInTheSameBatch(t *testing.T) {
 }
 
 // A copy of a message that is read while the record of the first is on its way is
-// known afterwards, although Redis, asked ahead, did not know it yet.
+// recognised, although Redis did not have the record when the copy was looked up.
 func TestInbox_RecordOnItsWayToRedis(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {

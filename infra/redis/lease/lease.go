@@ -89,7 +89,7 @@ func (e *Elector) hold(ctx context.Context, role, token string, f func(context.C
 		e.conn.Logger().WarnContext(ctx, "a role is lost to another instance", "role", role)
 		return true, err
 	}
-	// Given back at once, also at the end of ctx, so that nobody waits for it.
+	// Given back at once, also at the end of ctx, so that no instance waits for it to expire.
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if _, err := e.conn.Run(release, e.release, []string{e.key(role)}, token); err != nil {

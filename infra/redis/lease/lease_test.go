@@ -38,7 +38,7 @@ func TestElector_HandsOver(t *testing.T) {
 		before := holder()
 		stop()
 		if err := <-ended; err != nil {
-			t.Errorf("the end of ctx is no failure: %v", err)
+			t.Errorf("the end of ctx is not a failure: %v", err)
 		}
 		if who := holder(); who == before {
 			t.Errorf("the role is still that of %s", who)
@@ -76,8 +76,8 @@ func TestElector_ReturnsTheErrorOfItsFunction(t *testing.T) {
 	})
 }
 
-// A holder whose lease is gone is told, and another one takes over in six
-// seconds; a machine that has much else to do may take longer.
+// A holder that has lost its lease notices, and a dead holder is replaced within six
+// seconds; a machine under load may take longer.
 func TestElector_LostLease(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -95,11 +95,11 @@ func TestElector_LostLease(t *testing.T) {
 				began <- struct{}{}
 				<-held.Done()
 				lost <- struct{}{}
-				return errors.New("what it returns now is of no account")
+				return errors.New("what it returns now is ignored")
 			})
 		}()
 		<-began
-		// Somebody else got it, as after a pause of this process, and then died.
+		// Another instance got it, as after a pause of this process, and then died.
 		if err := s.Client().Set(ctx, ns+":lease:r", "another", 5*time.Second).Err(); err != nil {
 			t.Fatal(err)
 		}

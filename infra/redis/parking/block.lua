@@ -14,7 +14,7 @@ if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then
   if blocker ~= ARGV[2] then
     return blocker
   end
-  -- It has come, and so it is parked no longer, whoever was to say so.
+  -- It has been received, and so it is not parked any more, even if done was not called.
   if redis.call('LINDEX', KEYS[2], 0) == ARGV[2] then
     redis.call('LPOP', KEYS[2])
     redis.call('HDEL', KEYS[3], ARGV[2])

@@ -1,6 +1,6 @@
 -- park keeps a message behind the one that its key waits for, at the end. A message
 -- that is kept already stays where it is, and the one that was handled last, which
--- comes again if its acknowledgement was lost, is not kept. All keys belong to one handler.
+-- is delivered again if its acknowledgement was lost, is not kept. All keys belong to one handler.
 --
 -- KEYS[1] blockers  hash: key → id of the message that it waits for
 -- KEYS[2] order     list: ids of the key's parked messages

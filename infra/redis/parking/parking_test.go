@@ -72,7 +72,7 @@ func TestParking_Steps(t *testing.T) {
 			}
 		}
 		p.is("at first", "", 0, 0)
-		expect("nothing is parked behind nobody", p.park("2"), "")
+		expect("nothing is parked without a blocker", p.park("2"), "")
 		p.is("nothing is parked", "", 0, 0)
 		expect("blocked", p.block("1"), "1")
 		expect("blocked again", p.block("1"), "1")
@@ -83,10 +83,10 @@ func TestParking_Steps(t *testing.T) {
 			expect("parked", p.park("3"), "1")
 		}
 		p.is("two are parked", "1", 1, 2)
-		expect("somebody else's release", p.release("2"), "")
+		expect("a release for another message", p.release("2"), "")
 		expect("released", p.release("1"), "2")
 		p.is("not published yet", "2", 1, 2)
-		expect("released by whoever comes after a crash", p.release("1"), "2")
+		expect("released again after a crash", p.release("1"), "2")
 		expect("and by another message", p.release("3"), "2")
 		p.unpark("3") // It is not the blocker.
 		p.unpark("2")
@@ -95,7 +95,7 @@ func TestParking_Steps(t *testing.T) {
 		expect("it is in the queue", p.release("1"), "")
 		expect("parked behind the new one", p.park("1"), "2")
 		expect("released", p.release("2"), "3")
-		// It came before whoever has published it said so, and has failed.
+		// It was received and failed before its publisher called UnparkMessage.
 		expect("blocked by itself", p.block("3"), "3")
 		p.is("it is parked no longer", "3", 1, 1)
 		expect("released", p.release("3"), "1")
@@ -111,8 +111,8 @@ func TestParking_Steps(t *testing.T) {
 	})
 }
 
-// A message that was handled comes again if its acknowledgement was lost. It must not
-// come after those that were behind it.
+// A message that was handled is delivered again if its acknowledgement was lost. It must
+// not be handled after those that were behind it.
 func TestParking_HandledLastIsNotParked(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {

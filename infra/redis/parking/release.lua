@@ -21,7 +21,7 @@ end
 local first = redis.call('LINDEX', KEYS[2], 0)
 if blocker == ARGV[2] then
   if first == blocker then
-    -- It has come, and so it is parked no longer, whoever was to say so.
+    -- It has been received, and so it is not parked any more, even if done was not called.
     redis.call('LPOP', KEYS[2])
     redis.call('HDEL', KEYS[3], first)
     redis.call('DECR', KEYS[4])
@@ -41,5 +41,5 @@ if blocker == ARGV[2] then
 elseif blocker ~= first then
   return {}
 end
--- Who has let the key wait for this message may not have come to publish it.
+-- The caller that made this message the blocker may have crashed before it published it.
 return { first, redis.call('HGET', KEYS[3], first) or '' }

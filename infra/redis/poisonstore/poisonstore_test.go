@@ -20,11 +20,11 @@ import (
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// longAgo is when letters of these tests fail first.
+// longAgo is when messages of these tests fail first.
 var longAgo = time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 
-// letter makes a letter of a handler that failed for the n-th time, n minutes later.
-func letter(handler, message string, n int) poison.Message {
+// failed returns a poison message of a handler that failed n minutes after longAgo.
+func failed(handler, message string, n int) poison.Message {
 	body := []byte(`{"name":"Ada <` + message + `>","raw":"` + "\xff" + `"}`)
 	return poison.Message{
 		ID: poison.ID(handler, message), Handler: handler, Kind: "reaction", Queue: handler + "-queue", Topic: "user.events",
@@ -47,9 +47,9 @@ func collect[T any](t *testing.T, seq iter.Seq2[T, error]) []T {
 	return out
 }
 
-func store(t *testing.T, s *redis.Store, letters ...poison.Message) {
+func store(t *testing.T, s *redis.Store, msgs ...poison.Message) {
 	t.Helper()
-	for _, l := range letters {
+	for _, l := range msgs {
 		if err := s.StorePoison(t.Context(), l); err != nil {
 			t.Fatal(err)
 		}
@@ -60,14 +60,14 @@ func TestPoisonStore_KeepsAMessageWholeAndOnce(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
-		first := letter("h", "m", 1)
-		store(t, s, first, first) // The broker may hand it out again.
+		first := failed("h", "m", 1)
+		store(t, s, first, first) // The broker may deliver it again.
 		got := redistest.Must[poison.Message](t)(s.PoisonMessage(ctx, first.ID))
 		if diff := cmp.Diff(first, got, cmpopts.IgnoreFields(poison.Message{}, "Revision")); diff != "" {
 			t.Errorf("kept otherwise than given (-given +kept):\n%s", diff)
 		}
-		// It fails again: the later one tells, the first one stays first.
-		later := letter("h", "m", 5)
+		// It fails again: the later failure replaces what the error was, the first one stays first.
+		later := failed("h", "m", 5)
 		later.Code, later.Body = "PANIC", []byte("other")
 		later.Size = len(later.Body)
 		store(t, s, later, first, later)
@@ -77,15 +77,15 @@ func TestPoisonStore_KeepsAMessageWholeAndOnce(t *testing.T) {
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(poison.Message{}, "Revision")); diff != "" {
 			t.Errorf("after another failure (-want +kept):\n%s", diff)
 		}
-		// One that comes in the wrong order is counted, and changes nothing else.
-		store(t, s, letter("h", "m", 3))
+		// A failure that arrives in the wrong order is counted, and changes nothing else.
+		store(t, s, failed("h", "m", 3))
 		got = redistest.Must[poison.Message](t)(s.PoisonMessage(ctx, first.ID))
 		want.Failures = 3
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(poison.Message{}, "Revision")); diff != "" {
 			t.Errorf("after a failure that came late (-want +kept):\n%s", diff)
 		}
-		// A retried letter brings its number along.
-		retried := letter("h", "m", 9)
+		// A retried message brings its number of failures along.
+		retried := failed("h", "m", 9)
 		retried.Failures = 8
 		store(t, s, retried)
 		if got = redistest.Must[poison.Message](t)(s.PoisonMessage(ctx, first.ID)); got.Failures != 8 {
@@ -99,7 +99,7 @@ func TestPoisonStore_KeepsAMessageWholeAndOnce(t *testing.T) {
 			t.Error(diff)
 		}
 		if _, err := s.PoisonMessage(ctx, poison.ID("h", "other")); events.CodeOf(err) != events.CodeNotFound {
-			t.Errorf("a letter that is not there: %v", err)
+			t.Errorf("a message that does not exist: %v", err)
 		}
 	})
 }
@@ -109,7 +109,7 @@ func TestPoisonStore_PoisonMessages_Filters(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
 		for i := range 12 {
-			l := letter([]string{"a", "b", "c"}[i%3], fmt.Sprint("m", i), i)
+			l := failed([]string{"a", "b", "c"}[i%3], fmt.Sprint("m", i), i)
 			if i%2 == 0 {
 				l.Code, l.CorrelationID = "PANIC", fmt.Sprint("story", i)
 			}
@@ -150,7 +150,7 @@ func TestPoisonStore_PoisonMessages_Filters(t *testing.T) {
 	})
 }
 
-// A list of many letters that failed in the same millisecond is complete, also
+// A list of many messages that failed in the same millisecond is complete, also
 // while they are removed.
 func TestPoisonStore_ManyMessages(t *testing.T) {
 	t.Parallel()
@@ -164,7 +164,7 @@ func TestPoisonStore_ManyMessages(t *testing.T) {
 		for w := range 10 {
 			all.Go(func() {
 				for i := w; i < n; i += 10 {
-					if err := s.StorePoison(ctx, letter("h", fmt.Sprint(i), i/2000)); err != nil {
+					if err := s.StorePoison(ctx, failed("h", fmt.Sprint(i), i/2000)); err != nil {
 						t.Error(err)
 					}
 				}
@@ -177,7 +177,7 @@ func TestPoisonStore_ManyMessages(t *testing.T) {
 				seen[l.ID] = true
 			}
 			if len(seen) != n {
-				t.Errorf("%d letters are listed, not %d", len(seen), n)
+				t.Errorf("%d messages are listed, not %d", len(seen), n)
 			}
 		}
 		var batch []poison.Message
@@ -190,7 +190,7 @@ func TestPoisonStore_ManyMessages(t *testing.T) {
 			}
 			for _, r := range redistest.Must[[]poisonstore.Removal](t)(s.RemovePoison(ctx, poison.Change{Action: poison.Discarded}, batch...)) {
 				if r != poisonstore.Removed {
-					t.Fatalf("a letter is not removed: %d", r)
+					t.Fatalf("a message is not removed: %d", r)
 				}
 			}
 			batch = nil
@@ -208,15 +208,15 @@ func TestPoisonStore_RemovePoison_FailedAgain(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
-		a, b, c := letter("h", "a", 1), letter("h", "b", 2), letter("h", "c", 3)
+		a, b, c := failed("h", "a", 1), failed("h", "b", 2), failed("h", "c", 3)
 		store(t, s, a, b, c)
 		read := collect(t, s.PoisonMessages(ctx, poison.Filter{}, poisonstore.OldestFirst))
-		store(t, s, letter("h", "a", 7)) // It was retried, and failed, before it is removed.
+		store(t, s, failed("h", "a", 7)) // It was retried, and failed, before it is removed.
 		change := poison.Change{Action: poison.Retried, Who: "ada@host", Why: "mended"}
 		if got := redistest.Must[[]poisonstore.Removal](t)(s.RemovePoison(ctx, change, read[1])); !slices.Equal(got, []poisonstore.Removal{poisonstore.Removed}) {
 			t.Fatalf("the removal ended with %v", got)
 		}
-		store(t, s, b) // Removed, and poisoned anew: another letter than the one that was read.
+		store(t, s, b) // Removed, and stored anew: it is not the one that was read.
 		got := redistest.Must[[]poisonstore.Removal](t)(s.RemovePoison(ctx, change, read...))
 		if want := []poisonstore.Removal{poisonstore.Changed, poisonstore.Changed, poisonstore.Removed}; !slices.Equal(got, want) {
 			t.Errorf("the removals ended with %v, want %v", got, want)
@@ -245,28 +245,28 @@ func TestPoisonStore_EditAndImport(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
-		store(t, s, letter("h", "a", 1))
+		store(t, s, failed("h", "a", 1))
 		read := redistest.Must[poison.Message](t)(s.PoisonMessage(ctx, poison.ID("h", "a")))
 		edited := redistest.Must[poison.Message](t)(s.EditPoison(ctx, read, []byte("mended"), poison.Change{Who: "ada@host"}))
 		again := redistest.Must[poison.Message](t)(s.PoisonMessage(ctx, read.ID))
 		if diff := cmp.Diff(edited, again); diff != "" || string(again.Body) != "mended" || again.Size != 6 {
-			t.Errorf("the edited letter is kept otherwise (-returned +kept):\n%s", diff)
+			t.Errorf("the edited message is kept otherwise (-returned +kept):\n%s", diff)
 		}
 		if _, err := s.EditPoison(ctx, read, []byte("mine"), poison.Change{}); events.CodeOf(err) != events.CodeConflict {
 			t.Errorf("an edit of an old revision: %v", err)
 		}
-		if _, err := s.EditPoison(ctx, letter("h", "other", 1), nil, poison.Change{}); events.CodeOf(err) != events.CodeNotFound {
-			t.Errorf("an edit of no letter: %v", err)
+		if _, err := s.EditPoison(ctx, failed("h", "other", 1), nil, poison.Change{}); events.CodeOf(err) != events.CodeNotFound {
+			t.Errorf("an edit of a message that does not exist: %v", err)
 		}
 		for i, want := range []bool{false, true, false} {
-			l := letter("h", []string{"a", "new", "new"}[i], 1)
+			l := failed("h", []string{"a", "new", "new"}[i], 1)
 			l.Failures = 4
 			if got := redistest.Must[bool](t)(s.ImportPoison(ctx, l, poison.Change{Who: "ada@host"})); got != want {
 				t.Errorf("import %d: %v, want %v", i, got, want)
 			}
 		}
 		if l := redistest.Must[poison.Message](t)(s.PoisonMessage(ctx, poison.ID("h", "new"))); l.Failures != 4 {
-			t.Errorf("the imported letter is %+v", l)
+			t.Errorf("the imported message is %+v", l)
 		}
 		var actions []string
 		for _, c := range collect(t, s.PoisonChanges(ctx)) {

@@ -65,15 +65,15 @@ func TestProjections_Commit(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := redistest.Must[events.Cursor](t)(s.ProjectionCursor(ctx, "dir")); got.At(1) != 0 {
-			t.Errorf("the cursor of a dropped view is %v", got)
+			t.Errorf("the cursor of a dropped projection is %v", got)
 		}
 		if rows := redistest.Must[[]events.Row](t)(s.List(ctx, "dir", "", 0)); len(rows) != 0 {
-			t.Errorf("a dropped view has %d rows", len(rows))
+			t.Errorf("a dropped projection has %d rows", len(rows))
 		}
 	})
 }
 
-// A list may be as long as it is said to be.
+// A list has as many rows as asked for, at most 10,000.
 func TestProjections_List_ManyRows(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {

@@ -1,13 +1,13 @@
--- claim takes over what a consumer that is gone has read and not acknowledged,
--- or forgets the consumer if there is nothing left. As one step: two that claim
--- at the same time cannot get the same entry.
+-- claim claims what a dead consumer has read and not acknowledged, or removes the
+-- consumer if there is nothing left. It is one step: two that claim at the same time
+-- cannot get the same entry.
 --
 -- KEYS[1] stream
--- ARGV[1] group, ARGV[2] the consumer that is gone, ARGV[3] the new one
+-- ARGV[1] group, ARGV[2] the dead consumer, ARGV[3] the new one
 -- ARGV[4] limit of the entries in one reply
 --
 -- Reply: entries as XREADGROUP gives them, the oldest first; an empty list only
--- if nothing is left. Done again, because the reply was lost, it replies the same.
+-- if nothing is left. Repeated because a reply was lost, it replies the same.
 
 local function take(from)
   local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[4], from)
@@ -22,7 +22,7 @@ local function take(from)
   return redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, unpack(ids)), true
 end
 
--- The new one has something already only if this is done again.
+-- The new one has something already only if the script is repeated.
 local entries, more = take(ARGV[3]), true
 while #entries == 0 and more do
   entries, more = take(ARGV[2])

@@ -28,7 +28,7 @@ func TestTransport_Delay_DeliversWholeAndNeverEarly(t *testing.T) {
 			msg := strange.Copy()
 			msg.UUID = fmt.Sprint(i)
 			if i > 0 {
-				msg.Metadata.Set(events.MetaType, "B") // Put straight into the queue, any type is for it.
+				msg.Metadata.Set(events.MetaType, "B") // Published straight into the queue, any type is for it.
 			}
 			if err := s.Delay(t.Context(), "q", d, msg); err != nil {
 				t.Fatal(err)
@@ -54,8 +54,8 @@ func TestTransport_Delay_DeliversWholeAndNeverEarly(t *testing.T) {
 	})
 }
 
-// Several instances move what is due, none of it twice; what was delayed before they
-// began comes, too.
+// Several instances move what is due, none of it twice; what was delayed before they began
+// is delivered, too.
 func TestTransport_Delay_DeliversEachOnce(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {

@@ -76,7 +76,7 @@ func TestSubscriber_OrderOfEachKey(t *testing.T) {
 	})
 }
 
-// What a consumer has read and not settled when it ends, another one gets.
+// What a consumer has read and not acknowledged when it ends, another one receives.
 func TestSubscriber_ReclaimsWhatADrainLeaves(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
@@ -98,7 +98,7 @@ func TestSubscriber_ReclaimsWhatADrainLeaves(t *testing.T) {
 			t.Error("a drain without time gives up nothing")
 		}
 		if _, open := <-out; open {
-			t.Error("something is handed out after the drain")
+			t.Error("something is delivered after the drain")
 		}
 		if err := first.Ready(); events.CodeOf(err) != events.CodeShuttingDown {
 			t.Errorf("ready after the drain: %v", err)
@@ -114,17 +114,17 @@ func TestSubscriber_ReclaimsWhatADrainLeaves(t *testing.T) {
 			msg.Ack()
 		}
 		if !got["2"] || !got["3"] {
-			t.Errorf("taken over: %v; want 2 and 3", got)
+			t.Errorf("reclaimed: %v; want 2 and 3", got)
 		}
 	})
 }
 
-// A consumer that died without a word is found by its silence; one that is only
-// slow keeps its message.
+// A consumer that died is found by its missing heartbeat; one that is only slow keeps its
+// message.
 func TestSubscriber_ReclaimsFromDeadConsumersOnly(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("a dead consumer is waited for, for eight seconds")
+		t.Skip("a consumer counts as dead after eight seconds")
 	}
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
@@ -136,7 +136,7 @@ func TestSubscriber_ReclaimsFromDeadConsumersOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		held := redistest.Next(t, slowOut)
-		// Not the subscriber but the test reads this one, and never settles it.
+		// Not the subscriber but the test reads this one, and never acknowledges it.
 		if err := s.Publisher().Publish("other.events", redistest.Message("dead", "A", "")); err != nil {
 			t.Fatal(err)
 		}
@@ -154,13 +154,13 @@ func TestSubscriber_ReclaimsFromDeadConsumersOnly(t *testing.T) {
 		secondOut := redistest.Must[<-chan *message.Message](t)(second.Subscribe(ctx, ""))
 		otherOut := redistest.Must[<-chan *message.Message](t)(other.Subscribe(ctx, ""))
 		if got := redistest.Next(t, otherOut); got.UUID != "dead" {
-			t.Errorf("taken over: %s", got.UUID)
+			t.Errorf("reclaimed: %s", got.UUID)
 		} else {
 			got.Ack()
 		}
 		select {
 		case got := <-secondOut:
-			t.Errorf("the message %s of a living consumer was taken over", got.UUID)
+			t.Errorf("the message %s of a consumer that is alive was reclaimed", got.UUID)
 		default:
 		}
 		held.Ack()
@@ -168,7 +168,7 @@ func TestSubscriber_ReclaimsFromDeadConsumersOnly(t *testing.T) {
 	})
 }
 
-// With Ordered, one instance consumes, and another follows when it ends.
+// With Ordered, one instance consumes, and another one takes its place when it ends.
 func TestSubscriber_OrderedAcrossInstances(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {

@@ -54,8 +54,8 @@ func TestPublisher_KeepsTheOrder(t *testing.T) {
 	})
 }
 
-// What Redis refuses for a moment, and takes when it is asked again, does not come
-// behind messages that were published after it.
+// Messages that Redis refuses at first and accepts when they are repeated are not added
+// behind messages that were published after them.
 func TestPublisher_KeepsTheOrderWhereRedisRefusesSome(t *testing.T) {
 	t.Parallel()
 	srv := brokertest.StartRedis(t)

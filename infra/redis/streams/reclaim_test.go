@@ -16,9 +16,9 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// inherited makes a queue of which a consumer of another process has read messages
-// with the given ids, all of one key, and has not settled them.
-func inherited(t testing.TB, s *redis.Store, ns string, cfg router.Subscription, consumer string, ids ...string) {
+// leftBehind declares a queue of which a consumer of another process has read messages with
+// the given ids, all of one key, and has not acknowledged them.
+func leftBehind(t testing.TB, s *redis.Store, ns string, cfg router.Subscription, consumer string, ids ...string) {
 	t.Helper()
 	if err := redistest.Subscriber(t, s, cfg).Declare(context.Background()); err != nil {
 		t.Fatal(err)
@@ -42,8 +42,8 @@ func publishAll(t testing.TB, s *redis.Store, ids ...string) {
 	}
 }
 
-// A consumer that was silent for long, and is heard of again before anybody had time
-// to take over its messages, keeps them.
+// A consumer that had no heartbeat for long, and has one again before its messages could be
+// reclaimed, keeps them.
 func TestReclaim_RevivedConsumerKeepsItsMessages(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -53,7 +53,7 @@ func TestReclaim_RevivedConsumerKeepsItsMessages(t *testing.T) {
 		ns := redistest.Namespace(t, url)
 		s, ctx := redistest.OpenIn(t, url, ns), t.Context()
 		cfg := router.Subscription{Topic: "user.events", Queue: "q", Concurrency: 1, Prefetch: 1}
-		inherited(t, s, ns, cfg, "paused", "x")
+		leftBehind(t, s, ns, cfg, "paused", "x")
 		sign := ns + ":alive:paused"
 		alive := func() {
 			if err := s.Client().Set(ctx, sign, "", 0).Err(); err != nil {
@@ -62,15 +62,15 @@ func TestReclaim_RevivedConsumerKeepsItsMessages(t *testing.T) {
 		}
 		alive()
 		other := redistest.OpenIn(t, url, ns)
-		looks := make(chan bool, 1000) // whether the consumer was found silent
+		checks := make(chan bool, 1000) // whether the consumer was found without a heartbeat
 		other.Client().AddHook(redistest.Hook{After: func(cmd goredis.Cmder) {
 			if args := cmd.Args(); args[0] == "get" && args[1] == sign {
-				looks <- cmd.Err() != nil
+				checks <- cmd.Err() != nil
 			}
 		}})
 		out := redistest.Must[<-chan *message.Message](t)(redistest.Subscriber(t, other, cfg).Subscribe(ctx, ""))
-		// One message is handed out, one waits for the window, one for that, and with
-		// the fourth the reader has to wait and cannot take anything over.
+		// One message is delivered, one waits for the window, one is read ahead, and with
+		// the fourth the reader has to wait and cannot reclaim anything.
 		for n := range 4 {
 			publishAll(t, s, fmt.Sprint(n))
 			redistest.Eventually(t, "it is read", func() bool { return redistest.Pending(t, s, ns+":user.events", "q") == int64(n+2) })
@@ -80,14 +80,14 @@ func TestReclaim_RevivedConsumerKeepsItsMessages(t *testing.T) {
 		}
 		watch := func(silent bool, times int) {
 			for times > 0 {
-				if <-looks == silent {
+				if <-checks == silent {
 					times--
 				}
 			}
 		}
-		watch(true, 6) // That is five seconds, and three are enough to be taken for dead.
+		watch(true, 6) // That is five seconds; three are enough to be dead.
 		alive()
-		watch(false, 2) // With the second, what the first has found is known.
+		watch(false, 2) // After the second, the result of the first is in effect.
 		for n := range 4 {
 			msg := redistest.Next(t, out)
 			if msg.UUID != fmt.Sprint(n) {
@@ -98,29 +98,29 @@ func TestReclaim_RevivedConsumerKeepsItsMessages(t *testing.T) {
 		publishAll(t, s, "last")
 		msg := redistest.Next(t, out)
 		if msg.UUID != "last" {
-			t.Errorf("%s was taken from a consumer that lives", msg.UUID)
+			t.Errorf("%s was taken from a consumer that is alive", msg.UUID)
 		}
 		msg.Ack()
 	})
 }
 
-// A leader takes over what the one before it has left before it reads anything newer,
-// whatever the network does meanwhile.
+// A leader reclaims what the one before it has left before it reads anything newer, even if
+// the network fails meanwhile.
 func TestReclaim_KeepsTheOrderWhenItFails(t *testing.T) {
 	t.Parallel()
 	isClaim := func(args []any) bool { return len(args) == 8 && args[4] == "q" }
-	isLook := func(args []any) bool { return args[0] == "xinfo" }
+	isCheck := func(args []any) bool { return args[0] == "xinfo" }
 	for name, c := range map[string]struct {
 		of       func(args []any) bool // commands whose replies are lost:
 		from, to int32                 // these, counted from 1
 	}{
-		"a claim is repeated":        {isClaim, 1, 1},
-		"the next claim is repeated": {isClaim, 2, 2},
-		"a claim fails":              {isClaim, 1, 3}, // After three tries a command is given up.
-		"the next claim fails":       {isClaim, 2, 4},
-		"the last claim fails":       {isClaim, 3, 8},
-		"nobody can be looked for":   {isLook, 1, 7},
-		"nothing can be done":        {func(args []any) bool { return isClaim(args) || isLook(args) }, 3, 12},
+		"a claim is repeated":                 {isClaim, 1, 1},
+		"the next claim is repeated":          {isClaim, 2, 2},
+		"a claim fails":                       {isClaim, 1, 3}, // A command fails after three attempts.
+		"the next claim fails":                {isClaim, 2, 4},
+		"the last claim fails":                {isClaim, 3, 8},
+		"dead consumers cannot be looked for": {isCheck, 1, 7},
+		"nothing can be done":                 {func(args []any) bool { return isClaim(args) || isCheck(args) }, 3, 12},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,7 +132,7 @@ func TestReclaim_KeepsTheOrderWhenItFails(t *testing.T) {
 				for n := range 300 { // More than one claim takes.
 					ids = append(ids, fmt.Sprint(n))
 				}
-				inherited(t, s, ns, cfg, "dead", ids...)
+				leftBehind(t, s, ns, cfg, "dead", ids...)
 				publishAll(t, s, "new")
 				var done atomic.Int32
 				other.Client().AddHook(redistest.Hook{After: func(cmd goredis.Cmder) {
@@ -159,14 +159,14 @@ func TestReclaim_KeepsTheOrderWhenItFails(t *testing.T) {
 	}
 }
 
-// What takes over messages under a name of its own is gone when they are settled.
+// A reclaiming consumer is removed once its messages are acknowledged.
 func TestReclaim_RemovesItsConsumerWhenDone(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
 		s, ctx := redistest.OpenIn(t, url, ns), t.Context()
-		cfg := router.Subscription{Topic: "user.events", Queue: "q", Ordered: true} // A leader need not wait until others are silent.
-		inherited(t, s, ns, cfg, "dead", "1", "2")
+		cfg := router.Subscription{Topic: "user.events", Queue: "q", Ordered: true} // A leader does not wait for missing heartbeats.
+		leftBehind(t, s, ns, cfg, "dead", "1", "2")
 		out := redistest.Must[<-chan *message.Message](t)(redistest.Subscriber(t, s, cfg).Subscribe(ctx, ""))
 		publishAll(t, s, "3")
 		for range 3 {

@@ -69,7 +69,7 @@ func TestPublisher_UnhandledCommands(t *testing.T) {
 			t.Errorf("with no handler: %v", err)
 		}
 		if err := p.Publish("user.events", redistest.Message("1", "USER_CREATED", "")); err != nil {
-			t.Errorf("an event that nobody wants: %v", err)
+			t.Errorf("an event that no queue is bound to: %v", err)
 		}
 		sub := redistest.Subscriber(t, s, router.Subscription{Topic: "user.commands", Types: []string{"CREATE_USER"}, Queue: "create-user"})
 		if err := sub.Declare(context.Background()); err != nil {
@@ -84,8 +84,8 @@ func TestPublisher_UnhandledCommands(t *testing.T) {
 	})
 }
 
-// Entries that others wrote are understood, and what is no message at all is
-// handed on as one that says so.
+// Entries of foreign producers are understood, and those that are not messages are
+// delivered as messages that say so.
 func TestSubscriber_ForeignEntries(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
@@ -100,7 +100,7 @@ func TestSubscriber_ForeignEntries(t *testing.T) {
 			{"body": `{"type":"A","n":2}`},
 			{"body": `{"type":"B","n":2}`},
 			{"type": "A", "foo": "bar"},
-			{"type": "A", "body": "x", "meta": "no netstring"},
+			{"type": "A", "body": "x", "meta": "not a netstring"},
 			{"_watermill_message_uuid": "broken", "metadata": "\xff\x02"},
 		} {
 			if err := s.Client().XAdd(ctx, &goredis.XAddArgs{Stream: stream, Values: values}).Err(); err != nil {
@@ -126,7 +126,7 @@ func TestSubscriber_ForeignEntries(t *testing.T) {
 		}
 		for _, want := range []string{
 			`{"name":"type","value":"A"}`,
-			`{"name":"meta","value":"no netstring"}`,
+			`{"name":"meta","value":"not a netstring"}`,
 			`{"name":"metadata","value_base64":"/wI="}`, // \xff\x02
 		} {
 			got := take()
@@ -146,6 +146,6 @@ func TestMarshaller_RoundTrip(t *testing.T) {
 		t.Errorf("got %+v, %v; want %+v", got, err, sent)
 	}
 	if _, err := (streams.Marshaller{}).Unmarshal(map[string]any{"x": "y"}); events.CodeOf(err) != events.CodeUndecodable {
-		t.Errorf("no message: %v", err)
+		t.Errorf("not a message: %v", err)
 	}
 }

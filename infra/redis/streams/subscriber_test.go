@@ -14,8 +14,8 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// A Redis that is away when a handler subscribes is waited for, and everything that
-// the queue needs is made then, also where a part of it stands from before.
+// If Redis is unreachable when a handler subscribes, the subscription waits, and then
+// declares all that the queue needs, also where a part of it exists from before.
 func TestSubscriber_RedisUnreachable(t *testing.T) {
 	t.Parallel()
 	for _, ordered := range []bool{false, true} {
@@ -40,7 +40,7 @@ func TestSubscriber_RedisUnreachable(t *testing.T) {
 			}
 			srv.Start()
 			for kind, out := range outs {
-				redistest.Eventually(t, "somebody handles "+kind, func() bool {
+				redistest.Eventually(t, "a queue is bound to "+kind, func() bool {
 					err := s.Publisher().Publish("user.commands", redistest.Message(kind, kind, "k"))
 					if code := events.CodeOf(err); err != nil && code != events.CodeUnavailable && code != events.CodeUnhandled {
 						t.Fatal(err)
@@ -57,22 +57,22 @@ func TestSubscriber_RedisUnreachable(t *testing.T) {
 	}
 }
 
-// A poison queue is a stream that only receives what is put straight into it.
+// A poison queue is a stream that only receives what is published straight into it.
 func TestSubscriber_QueueWithoutTopic(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		s, ctx := redistest.Open(t, url), t.Context()
 		if has := redistest.Must[bool](t)(s.HasQueue(ctx, "q.poison")); has {
-			t.Error("a queue nobody has made is there")
+			t.Error("a queue that was never declared exists")
 		}
-		// What comes before anyone subscribes waits.
+		// What is published before there is a subscriber waits.
 		if err := s.QueuePublisher().Publish("q.poison", message.NewMessage("1", []byte("one"))); err != nil {
 			t.Fatal(err)
 		}
 		if has := redistest.Must[bool](t)(s.HasQueue(ctx, "q.poison")); has {
-			t.Error("nobody takes from the queue, and yet it is there")
+			t.Error("a queue without a subscriber exists")
 		}
-		sub := redistest.Must[router.Subscriber](t)(s.Subscriber(router.Subscription{Handler: "letters", Queue: "q.poison"}))
+		sub := redistest.Must[router.Subscriber](t)(s.Subscriber(router.Subscription{Handler: "collector", Queue: "q.poison"}))
 		out := redistest.Must[<-chan *message.Message](t)(sub.Subscribe(context.WithoutCancel(ctx), ""))
 		for want := range 2 {
 			msg := <-out
@@ -87,7 +87,7 @@ func TestSubscriber_QueueWithoutTopic(t *testing.T) {
 			}
 		}
 		if has := redistest.Must[bool](t)(s.HasQueue(ctx, "q.poison")); !has {
-			t.Error("the queue is not there")
+			t.Error("the queue does not exist")
 		}
 		if err := sub.Drain(ctx); err != nil {
 			t.Error(err)
