@@ -61,8 +61,8 @@ func refusesWrites(reply string) bool {
 	return false
 }
 
-// unauthorized reports whether an error reply is about the user or password.
-func unauthorized(reply string) bool {
+// deniesAccess reports whether an error reply is about the user or password.
+func deniesAccess(reply string) bool {
 	switch firstWord(reply) {
 	case "NOAUTH", "WRONGPASS", "NOPERM":
 		return true

@@ -62,7 +62,7 @@ func (h *health) await(ctx context.Context, try func() error) error {
 		}
 		reply, replied := replyError(err)
 		switch {
-		case replied && unauthorized(reply):
+		case replied && deniesAccess(reply):
 			return events.Errorf(events.CodeConfig, "Redis at %s refuses the user or password in the Redis URL: %s", h.addrs, firstWord(reply)).WithField("URL")
 		case replied && !transient(reply):
 			return events.Errorf(events.CodeConfig, "Redis at %s refuses what the Redis URL asks for: %s", h.addrs, reply).WithField("URL")
