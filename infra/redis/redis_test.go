@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -40,10 +39,7 @@ func TestOpen_WrongSettings(t *testing.T) {
 			if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v; want CONFIG and %q", err, c.says)
 			}
-			var wrong *events.Error
-			if !errors.As(err, &wrong) || wrong.Field != c.field {
-				t.Errorf("%v does not name the field %s", err, c.field)
-			}
+			redistest.WantField(t, err, c.field)
 			if err != nil && strings.Contains(err.Error(), "secret") {
 				t.Errorf("a secret is shown: %v", err)
 			}
@@ -65,6 +61,7 @@ func TestOpen_PartitionsAreFixed(t *testing.T) {
 		if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "4") || !strings.Contains(err.Error(), "8") {
 			t.Errorf("got %v; want CONFIG and both numbers", err)
 		}
+		redistest.WantField(t, err, "Partitions")
 	})
 }
 

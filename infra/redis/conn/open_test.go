@@ -46,6 +46,7 @@ func TestOpen_RefusedDatabase(t *testing.T) {
 	if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "DB index") {
 		t.Errorf("got %v; want CONFIG", err)
 	}
+	redistest.WantField(t, err, "URL")
 }
 
 func TestOpen_WrongPassword(t *testing.T) {
@@ -57,6 +58,7 @@ func TestOpen_WrongPassword(t *testing.T) {
 	if events.CodeOf(err) != events.CodeConfig || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v; want CONFIG without the password", err)
 	}
+	redistest.WantField(t, err, "URL")
 }
 
 func TestOpen_Durability(t *testing.T) {
@@ -88,6 +90,9 @@ func TestOpen_Durability(t *testing.T) {
 				}
 				if (err == nil) != ok || err != nil && events.CodeOf(err) != events.CodeConfig {
 					t.Errorf("durability %q: %v", durability, err)
+				}
+				if err != nil {
+					redistest.WantField(t, err, "Durability")
 				}
 			}
 		})

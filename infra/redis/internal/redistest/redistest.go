@@ -5,6 +5,7 @@ package redistest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -161,6 +162,16 @@ func Eventually(t testing.TB, what string, f func() bool) {
 			t.Fatalf("not within %s: %s", patience, what)
 		case <-time.After(10 * time.Millisecond):
 		}
+	}
+}
+
+// WantField checks that an error has the code CONFIG and names a field of the
+// configuration.
+func WantField(t testing.TB, err error, field string) {
+	t.Helper()
+	var wrong *events.Error
+	if !errors.As(err, &wrong) || wrong.Code != events.CodeConfig || wrong.Field != field {
+		t.Errorf("got %v; want CONFIG for the field %s", err, field)
 	}
 }
 
