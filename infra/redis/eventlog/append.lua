@@ -5,7 +5,7 @@
 -- KEYS[2] index     list: the positions of the aggregate's events
 -- KEYS[3] end       string: the position of the partition's last event
 -- KEYS[4] log       stream: the events of the partition
--- ARGV[1] version   that the aggregate must have; not looked at without events
+-- ARGV[1] version   that the aggregate must have; ignored without events
 -- ARGV[2] ttl       of the outcome in milliseconds
 -- ARGV[3] outcome   as it is to be stored
 -- ARGV[4…] for each event: type, head, data
@@ -14,13 +14,13 @@
 -- written); or -1: everything is written; or the aggregate's version, which is
 -- not the expected one, and nothing is written.
 --
--- Redis does not take back what a script that fails has written. So all reading,
--- which finds a key that holds something else, comes first. The outcome is the first
--- write, as Redis may refuse its argument or, out of memory, whatever is written
--- first; later writes of a script are let through. Then only the first entry can be
--- refused: if the stream is further than it should be, or no stream. The outcome,
--- which was not there before, is taken back then. The ids that follow are larger, and
--- what takes one takes them all.
+-- Redis does not roll back what a script that fails has written. So all reads, which
+-- fail if a key holds something else, come first. The outcome is the first write, as
+-- Redis may refuse its argument or, out of memory, the first write of a script; it
+-- accepts later ones. After that only the first entry can be refused, if the stream is
+-- further than it should be or is not a stream: the outcome, which did not exist before,
+-- is deleted then. The ids of the other entries are larger, so if the first is accepted
+-- all are.
 
 local stored = redis.call('GET', KEYS[1])
 if stored then
