@@ -8,7 +8,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
@@ -17,7 +17,7 @@ import (
 type application struct {
 	space     *space
 	catalogue *events.Catalogue
-	store     *redisdb.Store
+	store     *redis.Store
 	broker    *rabbitmq.Broker // nil on Redis Streams
 	transport router.Transport
 }
@@ -26,7 +26,7 @@ type application struct {
 // partition count of 0 is the default.
 func (s *space) openOn(ctx context.Context, carrier broker, queueType string, partitions int) (*application, error) {
 	catalogue := sample.Catalogue()
-	store, err := redisdb.Open(ctx, redisdb.Config{URL: s.redisURL, Namespace: s.name, Partitions: partitions, Logger: s.logger})
+	store, err := redis.Open(ctx, redis.Config{URL: s.redisURL, Namespace: s.name, Partitions: partitions, Logger: s.logger})
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/embedded"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
@@ -21,7 +21,7 @@ import (
 // letterBox is a store of letters, and queues on Redis Streams.
 type letterBox struct {
 	t       *testing.T
-	store   *redisdb.Store
+	store   *redis.Store
 	environ []string
 }
 
@@ -46,7 +46,7 @@ func realLetterBox(t *testing.T) *letterBox {
 
 func openLetterBox(t *testing.T, url, ns string, environ ...string) *letterBox {
 	t.Helper()
-	s, err := redisdb.Open(t.Context(), redisdb.Config{URL: url, Namespace: ns})
+	s, err := redis.Open(t.Context(), redis.Config{URL: url, Namespace: ns})
 	if err != nil {
 		t.Fatal(err)
 	}

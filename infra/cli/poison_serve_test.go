@@ -13,7 +13,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -149,7 +149,7 @@ func TestPoison_OnRedisStreams(t *testing.T) {
 	environ := []string{"PITWHEEL_REDIS_URL=" + url, "PITWHEEL_NAMESPACE=" + ns, "PITWHEEL_HTTP_ADDR=127.0.0.1:0", "PITWHEEL_LOG_FORMAT=json"}
 	b := &brokers{environ: environ}
 	b.serve(t)
-	store, err := redisdb.Open(t.Context(), redisdb.Config{URL: url, Namespace: ns})
+	store, err := redis.Open(t.Context(), redis.Config{URL: url, Namespace: ns})
 	if err != nil {
 		t.Fatal(err)
 	}

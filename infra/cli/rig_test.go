@@ -20,7 +20,7 @@ import (
 	"github.com/pitwheel/pitwheel/handlers"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
@@ -30,7 +30,7 @@ type rig struct {
 	t         *testing.T
 	environ   []string
 	namespace string
-	store     *redisdb.Store
+	store     *redis.Store
 	transport router.Transport
 	handler   router.Handler
 	registry  *prometheus.Registry // of the latest run
@@ -45,7 +45,7 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 		t.Helper()
 		url, ns := brokertest.Redis(t), brokertest.Namespace(t)
 		brokertest.CleanRedis(t, url, ns)
-		store, err := redisdb.Open(t.Context(), redisdb.Config{URL: url, Namespace: ns})
+		store, err := redis.Open(t.Context(), redis.Config{URL: url, Namespace: ns})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/httpapi"
 	"github.com/pitwheel/pitwheel/infra/mail"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/infra/telemetry"
 	"github.com/pitwheel/pitwheel/router"
 )
@@ -79,7 +79,7 @@ func (s *service) run(ctx context.Context) error {
 
 // handle connects to the brokers and runs the handlers on them.
 func (s *service) handle(ctx context.Context) (err error) {
-	store, err := redisdb.Open(ctx, redisdb.Config{
+	store, err := redis.Open(ctx, redis.Config{
 		URL: s.settings.redisURL(), Namespace: s.settings.Namespace, Partitions: s.settings.Partitions, Durability: s.settings.Durability,
 		Logger: s.logger, OnState: telemetry.BrokerState(s.registry, "redis"), OnBlocked: telemetry.BrokerBlocked(s.registry, "redis"),
 	})
@@ -112,7 +112,7 @@ func (s *service) handle(ctx context.Context) (err error) {
 }
 
 // turn runs the router on what is connected.
-func (s *service) turn(ctx context.Context, store *redisdb.Store, transport router.Transport) error {
+func (s *service) turn(ctx context.Context, store *redis.Store, transport router.Transport) error {
 	sender, err := mail.Open(mail.Config{URL: s.settings.SMTPURL, From: s.settings.MailFrom, Logger: s.logger})
 	if err != nil {
 		return err

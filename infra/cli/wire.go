@@ -9,7 +9,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
-	"github.com/pitwheel/pitwheel/infra/redisdb"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
 )
 
@@ -29,7 +29,7 @@ const (
 
 // client is the way to a running service.
 type client struct {
-	store    *redisdb.Store
+	store    *redis.Store
 	broker   *rabbitmq.Broker // nil without RabbitMQ
 	commands *router.Commands
 }
@@ -43,7 +43,7 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	store, err := redisdb.Open(ctx, redisdb.Config{URL: c.settings.redisURL(), Namespace: c.settings.Namespace, Guest: true, Logger: logger})
+	store, err := redis.Open(ctx, redis.Config{URL: c.settings.redisURL(), Namespace: c.settings.Namespace, ReadOnly: true, Logger: logger})
 	if err != nil {
 		return nil, c.unreachable(err)
 	}

@@ -1,0 +1,63 @@
+package conn
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// What [Config].Durability can require.
+const (
+	DurabilityFast   = "fast"   // what was confirmed more than a second ago survives a crash
+	DurabilityStrict = "strict" // everything that was confirmed survives a crash
+)
+
+func validDurability(want string) error {
+	switch want {
+	case "", DurabilityFast, DurabilityStrict:
+		return nil
+	}
+	return events.Errorf(events.CodeConfig, `the durability is %q; it must be "fast", "strict" or empty`, want).WithField("Durability")
+}
+
+// probeDurability asks the server what it persists, and returns an error if that is less
+// than what is required.
+func (c *Conn) probeDurability(ctx context.Context, want string) error {
+	has := map[string]string{}
+	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy"} {
+		got, err := c.client.ConfigGet(ctx, name).Result()
+		if _, replied := replyError(err); err != nil && !replied {
+			return c.Explain(err)
+		}
+		has[name] = cmp.Or(got[name], "unknown") // Not every server answers.
+	}
+	if want == "" {
+		c.log.InfoContext(ctx, "no durability is required of Redis", "addr", c.health.addrs,
+			"appendonly", has["appendonly"], "appendfsync", has["appendfsync"], "maxmemory_policy", has["maxmemory-policy"])
+		return nil
+	}
+	if why, hint := shortfall(want, has); why != "" {
+		return events.Errorf(events.CodeConfig, "the durability %q is required, but Redis at %s %s", want, c.health.addrs, why).WithField("Durability").WithHint("%s", hint)
+	}
+	return nil
+}
+
+// shortfall returns what a server with the given settings lacks, and how to mend it.
+func shortfall(want string, has map[string]string) (why, hint string) {
+	aof, fsync, policy := has["appendonly"], has["appendfsync"], has["maxmemory-policy"]
+	switch {
+	case aof == "unknown":
+		return "does not say what it persists (CONFIG GET appendonly)",
+			"an in-process Redis persists nothing; a managed one may forbid CONFIG: then require no durability here and configure it there"
+	case aof != "yes":
+		return fmt.Sprintf("has appendonly %s and loses its data when it ends", aof), "set appendonly yes on the server"
+	case fsync != "always" && (want == DurabilityStrict || fsync != "everysec"):
+		return fmt.Sprintf("has appendfsync %s", fsync), "set appendfsync always on the server for strict, everysec for fast"
+	case strings.HasPrefix(policy, "allkeys"):
+		return fmt.Sprintf("has maxmemory-policy %s and may evict events", policy), "set maxmemory-policy noeviction on the server"
+	}
+	return "", ""
+}

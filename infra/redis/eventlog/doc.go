@@ -1,0 +1,17 @@
+// Package eventlog keeps the log: what happened to every aggregate, and what became of
+// every command.
+//
+// The log has a fixed number of partitions, each a stream of its own. An aggregate's id
+// decides which one its events are in. Positions of a partition run 1, 2, 3, … without
+// gap, and so do the versions of an aggregate:
+//
+//	{p3}:log    1-0 user 7 v1 │ 2-0 user 9 v1 │ 3-0 user 7 v2 │ …
+//	{p3}:index:user:7         1, 3           its length is the version
+//
+// [Log.Append] is one script, append.lua: it checks the version and writes the events,
+// the index and the outcome of the command, or nothing. All of them are in one slot of a
+// Redis Cluster.
+//
+// [Log.Read] returns the events of all partitions after a cursor, for those who follow
+// the log: the relay and projections. [Log.SaveCheckpoint] keeps how far a role has read.
+package eventlog

@@ -1,0 +1,101 @@
+package eventlog
+
+import (
+	"context"
+	_ "embed" // scripts
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/redis/conn"
+)
+
+// DefaultOutcomeTTL is how long the outcome of a command is kept where nothing else is set.
+const DefaultOutcomeTTL = 7 * 24 * time.Hour
+
+var (
+	//go:embed append.lua
+	appendLua string
+	//go:embed load.lua
+	loadLua string
+	//go:embed snapshot.lua
+	snapshotLua string
+	//go:embed checkpoint.lua
+	checkpointLua string
+)
+
+// Log is the log of a store. It is safe for concurrent use.
+type Log struct {
+	conn       *conn.Conn
+	parts      []string // what the keys of each partition start with
+	outcomeTTL time.Duration
+
+	append, load, snapshot, checkpoint *conn.Script
+}
+
+// New returns the log with the partitions of [OpenPartitions]. The outcome of a command
+// is kept for outcomeTTL, at least a millisecond.
+func New(c *conn.Conn, partitions []string, outcomeTTL time.Duration) *Log {
+	return &Log{
+		conn: c, parts: partitions, outcomeTTL: outcomeTTL,
+		append: conn.NewScript(appendLua), load: conn.NewScript(loadLua),
+		snapshot: conn.NewScript(snapshotLua), checkpoint: conn.NewScript(checkpointLua),
+	}
+}
+
+// Append stores events and outcome in one write. If an outcome is stored already
+// under the same command id, that one is returned and nothing is written. If
+// there are events and the aggregate's version is not the expected one, the error
+// has the code VERSION_CONFLICT. After an error with the code UNAVAILABLE, or of
+// ctx, it is unknown whether it was stored: the same Append again finds out.
+func (l *Log) Append(ctx context.Context, a events.AppendRequest) (events.Outcome, error) {
+	if err := validAppend(a); err != nil {
+		return events.Outcome{}, err
+	}
+	outcome, err := encodeOutcome(a.Outcome)
+	if err != nil {
+		return events.Outcome{}, err
+	}
+	p := l.partition(a.AggregateID)
+	args := make([]any, 0, 3+3*len(a.Events))
+	args = append(args, a.ExpectedVersion, l.outcomeTTL.Milliseconds(), outcome)
+	for i := range a.Events {
+		e := &a.Events[i]
+		args = append(args, e.Type, encodeHead(e.Header, a.Aggregate, a.AggregateID), []byte(e.Data))
+	}
+	reply, err := l.conn.Run(ctx, l.append, []string{
+		l.outcomeKey(p, a.Aggregate, a.AggregateID, a.Outcome.CommandID), l.indexKey(p, a.Aggregate, a.AggregateID), l.endKey(p), l.logKey(p),
+	}, args...)
+	if err != nil {
+		return events.Outcome{}, err
+	}
+	switch v := reply.(type) {
+	case string:
+		stored, err := decodeOutcome(v, a.Aggregate, a.AggregateID, a.Outcome.CommandID)
+		stored.Repeated = true
+		return stored, err
+	case int64:
+		if v < 0 {
+			return a.Outcome, nil
+		}
+		return events.Outcome{}, events.Errorf(events.CodeConflict, "%s %s is at version %d, and the decision was made on version %d",
+			a.Aggregate, a.AggregateID, v, a.ExpectedVersion).MayRetry()
+	}
+	return events.Outcome{}, events.Errorf(events.CodeInternal, "append.lua replied %T", reply)
+}
+
+// validAppend returns an error for what would leave a gap in the log.
+func validAppend(a events.AppendRequest) error {
+	if a.Outcome.CommandID == "" {
+		return events.Errorf(events.CodeInternal, "an append to %s %s has no command id; its outcome could not be found again", a.Aggregate, a.AggregateID)
+	}
+	for i := range a.Events {
+		e := &a.Events[i]
+		if want := a.ExpectedVersion + uint64(i) + 1; e.Version != want {
+			return events.Errorf(events.CodeInternal, "event %d of command %s has the version %d; it must be %d", i, a.Outcome.CommandID, e.Version, want)
+		}
+		if e.Type == "" || e.ID == "" {
+			return events.Errorf(events.CodeInternal, "event %d of command %s has no type or no id", i, a.Outcome.CommandID)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package lease
+
+import (
+	"context"
+	_ "embed" // scripts
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/redis/conn"
+	"github.com/pitwheel/pitwheel/router/backoff"
+)
+
+// A role whose holder dies is free again after ttl, and taken within one retryEvery:
+// within six seconds.
+const (
+	ttl        = 5 * time.Second
+	retryEvery = 500 * time.Millisecond
+)
+
+var (
+	//go:embed renew.lua
+	renewLua string
+	//go:embed release.lua
+	releaseLua string
+)
+
+// Elector gives leases on roles. It is safe for concurrent use.
+type Elector struct {
+	conn           *conn.Conn
+	renew, release *conn.Script
+}
+
+// New returns an elector on a connection.
+func New(c *conn.Conn) *Elector {
+	return &Elector{conn: c, renew: conn.NewScript(renewLua), release: conn.NewScript(releaseLua)}
+}
+
+func (e *Elector) key(role string) string { return e.conn.Key("lease:" + role) }
+
+// Lead runs f whenever this instance holds the role, until ctx ends (it then returns nil)
+// or f fails (it then returns f's error). The context given to f ends when the role is
+// lost, and what f returns then is ignored. When f returns nil the role is given back,
+// and f is run again as soon as the role is held again. While Redis is unreachable Lead
+// waits. It returns only after f has.
+func (e *Elector) Lead(ctx context.Context, role string, f func(context.Context) error) error {
+	token := events.NewID()
+	for ctx.Err() == nil {
+		held, err := e.acquire(ctx, role, token)
+		if err != nil && ctx.Err() == nil {
+			e.conn.Logger().DebugContext(ctx, "a role cannot be acquired", "role", role, "error", err)
+		}
+		if held {
+			lost, err := e.hold(ctx, role, token, f)
+			if err != nil && !lost && ctx.Err() == nil {
+				return err
+			}
+		}
+		backoff.Wait(ctx, retryEvery)
+	}
+	return nil
+}
+
+func (e *Elector) acquire(ctx context.Context, role, token string) (bool, error) {
+	_, err := e.conn.Do(ctx, "set", e.key(role), token, "nx", "px", ttl.Milliseconds())
+	if errors.Is(err, redis.Nil) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// hold runs f and renews the lease meanwhile. It reports whether the role was lost before
+// f returned.
+func (e *Elector) hold(ctx context.Context, role, token string, f func(context.Context) error) (lost bool, err error) {
+	held, drop := context.WithCancel(ctx)
+	defer drop()
+	ended := make(chan bool, 1)
+	go func() {
+		kept := e.keep(held, role, token)
+		drop()
+		ended <- !kept
+	}()
+	err = f(held)
+	drop()
+	lost = <-ended
+	if lost {
+		e.conn.Logger().WarnContext(ctx, "a role is lost to another instance", "role", role)
+		return true, err
+	}
+	// Given back at once, also at the end of ctx, so that no instance waits for it to expire.
+	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if _, err := e.conn.Run(release, e.release, []string{e.key(role)}, token); err != nil {
+		e.conn.Logger().DebugContext(ctx, "a role is not given back and will expire", "role", role, "error", err)
+	}
+	return false, err
+}
+
+// keep renews the lease until ctx ends, and then returns true; or until the lease is lost,
+// or may be.
+func (e *Elector) keep(ctx context.Context, role, token string) bool {
+	until := time.Now().Add(ttl)
+	for t := time.NewTicker(ttl / 3); ; {
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return true
+		case <-t.C:
+		}
+		asked := time.Now()
+		try, cancel := context.WithDeadline(ctx, until)
+		reply, err := e.conn.Run(try, e.renew, []string{e.key(role)}, token, ttl.Milliseconds())
+		cancel()
+		kept, _ := reply.(int64)
+		switch {
+		case err == nil && kept == 1:
+			until = asked.Add(ttl)
+		case ctx.Err() != nil:
+			t.Stop()
+			return true
+		case err == nil, !time.Now().Before(until):
+			t.Stop()
+			return false
+		}
+	}
+}

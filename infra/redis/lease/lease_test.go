@@ -1,0 +1,120 @@
+package lease_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pitwheel/pitwheel/infra/redis/internal/redistest"
+)
+
+func TestElector_HandsOver(t *testing.T) {
+	t.Parallel()
+	redistest.OnEach(t, func(t *testing.T, url string) {
+		ns := redistest.Namespace(t, url)
+		s, first, second := redistest.OpenIn(t, url, ns), redistest.OpenIn(t, url, ns), redistest.OpenIn(t, url, ns)
+		ctx, stop := context.WithCancel(t.Context())
+		began, ended := make(chan int, 2), make(chan error, 2)
+		lead := func(ctx context.Context, who int) func(context.Context) error {
+			return func(held context.Context) error {
+				began <- who
+				<-held.Done()
+				return held.Err()
+			}
+		}
+		go func() { ended <- first.Lead(ctx, "relay", lead(ctx, 1)) }()
+		if who := <-began; who != 1 {
+			t.Fatalf("%d leads", who)
+		}
+		ctx2, stop2 := context.WithCancel(t.Context())
+		go func() { ended <- second.Lead(ctx2, "relay", lead(ctx2, 2)) }()
+		select {
+		case who := <-began:
+			t.Errorf("%d leads beside the first", who)
+		case <-time.After(1200 * time.Millisecond):
+		}
+		holder := func() string { return s.Client().Get(t.Context(), ns+":lease:relay").Val() }
+		before := holder()
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the end of ctx is not a failure: %v", err)
+		}
+		if who := holder(); who == before {
+			t.Errorf("the role is still that of %s", who)
+		}
+		<-began
+		stop2()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestElector_ReturnsTheErrorOfItsFunction(t *testing.T) {
+	t.Parallel()
+	redistest.OnEach(t, func(t *testing.T, url string) {
+		s := redistest.Open(t, url)
+		broken := errors.New("broken")
+		for range 2 { // The role is given back, so the second time is quick.
+			if err := s.Lead(t.Context(), "r", func(context.Context) error { return broken }); !errors.Is(err, broken) {
+				t.Errorf("got %v", err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		runs := 0
+		err := s.Lead(ctx, "r", func(context.Context) error {
+			if runs++; runs == 2 {
+				cancel()
+			}
+			return nil
+		})
+		if err != nil || runs != 2 {
+			t.Errorf("%d runs, %v; a function that returns nil is run again", runs, err)
+		}
+	})
+}
+
+// A holder that has lost its lease notices, and a dead holder is replaced within six
+// seconds; a machine under load may take longer.
+func TestElector_LostLease(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("a lease runs for five seconds")
+	}
+	redistest.OnEach(t, func(t *testing.T, url string) {
+		ns := redistest.Namespace(t, url)
+		s := redistest.OpenIn(t, url, ns)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		began, lost := make(chan struct{}, 2), make(chan struct{}, 2)
+		done := make(chan error, 1)
+		go func() {
+			done <- s.Lead(ctx, "r", func(held context.Context) error {
+				began <- struct{}{}
+				<-held.Done()
+				lost <- struct{}{}
+				return errors.New("what it returns now is ignored")
+			})
+		}()
+		<-began
+		// Another instance got it, as after a pause of this process, and then died.
+		if err := s.Client().Set(ctx, ns+":lease:r", "another", 5*time.Second).Err(); err != nil {
+			t.Fatal(err)
+		}
+		stolen := time.Now()
+		<-lost
+		if took := time.Since(stolen); took > 10*time.Second {
+			t.Errorf("it took %s to notice the loss", took)
+		}
+		<-began
+		if took := time.Since(stolen); took > 15*time.Second {
+			t.Errorf("it took %s to follow a dead holder", took)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,142 @@
+package redis
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/redis/conn"
+	"github.com/pitwheel/pitwheel/infra/redis/eventlog"
+	"github.com/pitwheel/pitwheel/infra/redis/inbox"
+	"github.com/pitwheel/pitwheel/infra/redis/lease"
+	"github.com/pitwheel/pitwheel/infra/redis/parking"
+	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
+	"github.com/pitwheel/pitwheel/infra/redis/projections"
+	"github.com/pitwheel/pitwheel/infra/redis/streams"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// Config says where the store is and what it keeps for how long. Only URL is needed.
+type Config struct {
+	// URL is redis://… or rediss://…; several hosts separated by commas are a Redis
+	// Cluster. It may hold a password, which is never shown.
+	URL string
+	// Namespace starts every key, so that several stores share one Redis. It must not hold
+	// braces, colons or spaces. Empty: keys have no prefix.
+	Namespace string
+	// Partitions is how many parts the log has, at most [eventlog.MaxPartitions]. It is
+	// fixed when the store is made; another number than the store's is an error. 0: the
+	// store's, and [eventlog.DefaultPartitions] for a new one.
+	Partitions int
+	// ReadOnly is for clients that only look: where there is no store none is made, and it
+	// counts as an empty one with [eventlog.DefaultPartitions].
+	ReadOnly bool
+	// OutcomeTTL is how long the outcome of a command is kept after it ended; at least a
+	// millisecond. 0: [eventlog.DefaultOutcomeTTL].
+	OutcomeTTL time.Duration
+	// InboxTTL is how long it is remembered at least that a message was handled; at least a
+	// second. 0: [inbox.DefaultTTL].
+	InboxTTL time.Duration
+	// Durability is what the server must provide: [conn.DurabilityFast],
+	// [conn.DurabilityStrict] or "" (anything; the log says what the server does).
+	Durability string
+	// Logger is told when the connection is lost or restored. Nil: nothing is logged.
+	Logger *slog.Logger
+	// OnState is called each time the connection is lost or restored. It must not block.
+	OnState func(connected bool)
+	// OnBlocked is called each time Redis begins or ceases to refuse writes, as when it is
+	// out of memory. It must not block.
+	OnBlocked func(blocked bool)
+}
+
+// Store is everything that Pitwheel keeps in Redis: each part implements a port of the
+// router, and so one value implements all of them. It is safe for concurrent use.
+type Store struct {
+	*eventlog.Log
+	*streams.Transport
+	*projections.Projections
+	*inbox.Inbox
+	*parking.Parking
+	*poisonstore.PoisonStore
+	*lease.Elector
+
+	conn *conn.Conn
+}
+
+var (
+	_ router.Log             = (*Store)(nil)
+	_ router.LogReader       = (*Store)(nil)
+	_ router.Checkpoints     = (*Store)(nil)
+	_ router.ProjectionStore = (*Store)(nil)
+	_ router.Inbox           = (*Store)(nil)
+	_ router.Parking         = (*Store)(nil)
+	_ router.PoisonStore     = (*Store)(nil)
+	_ router.Elector         = (*Store)(nil)
+	_ router.Transport       = (*Store)(nil)
+)
+
+// Open connects to Redis, and makes the store if there is none. While Redis does not
+// answer it waits until ctx ends; the error then has the code UNAVAILABLE. A wrong setting
+// is an error with the code CONFIG that names the field of Config, at once.
+//
+// go-redis has one logger for the whole process. Open silences it.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	var partitions []string
+	c, err := conn.Open(ctx, conn.Config{
+		URL: cfg.URL, Namespace: cfg.Namespace, Durability: cfg.Durability,
+		Logger: cfg.Logger, OnState: cfg.OnState, OnBlocked: cfg.OnBlocked,
+	}, func(ctx context.Context, c *conn.Conn) (err error) {
+		partitions, err = eventlog.OpenPartitions(ctx, c, cfg.Partitions, cfg.ReadOnly)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		Log:         eventlog.New(c, partitions, cmp.Or(cfg.OutcomeTTL, eventlog.DefaultOutcomeTTL)),
+		Projections: projections.New(c, len(partitions)),
+		Inbox:       inbox.New(c, cmp.Or(cfg.InboxTTL, inbox.DefaultTTL)),
+		Parking:     parking.New(c),
+		PoisonStore: poisonstore.New(c),
+		Elector:     lease.New(c),
+		conn:        c,
+	}
+	s.Transport = streams.New(c, s.Inbox, s.Elector)
+	return s, nil
+}
+
+// Close writes what the inbox has buffered, for a second at most, and ends the
+// connections. Calls under way end with an error.
+func (s *Store) Close() error {
+	s.Inbox.Close()
+	s.Transport.Close()
+	return s.conn.Close()
+}
+
+// Ready returns nil while Redis answers and accepts writes, else an error with the code
+// UNAVAILABLE.
+func (s *Store) Ready() error { return s.conn.Ready() }
+
+// Client returns the client that the store works with, for what the store itself does not
+// offer. It is closed with the store.
+func (s *Store) Client() goredis.UniversalClient { return s.conn.Client() }
+
+// validate checks what no part of the store checks by itself.
+func (cfg Config) validate() error {
+	switch {
+	case cfg.Partitions < 0 || cfg.Partitions > eventlog.MaxPartitions:
+		return events.Errorf(events.CodeConfig, "%d partitions are wanted; it must be 1 to %d", cfg.Partitions, eventlog.MaxPartitions).WithField("Partitions")
+	case cfg.OutcomeTTL != 0 && cfg.OutcomeTTL < time.Millisecond:
+		return events.Errorf(events.CodeConfig, "outcomes are to be kept for %s; it must be at least 1ms", cfg.OutcomeTTL).WithField("OutcomeTTL")
+	case cfg.InboxTTL != 0 && cfg.InboxTTL < time.Second:
+		return events.Errorf(events.CodeConfig, "inbox entries are to be kept for %s; it must be at least 1s", cfg.InboxTTL).WithField("InboxTTL")
+	}
+	return nil
+}
