@@ -40,8 +40,8 @@ type Type struct {
 	Schema int
 	// Go is the Go type of the data.
 	Go reflect.Type
-	// decode reads data of the current schema version.
-	decode func(json.RawMessage) (any, error)
+	// decode is Decode into a new value of the Go type, which it returns.
+	decode func(*Type, *Envelope) (any, error)
 	// upcasters[v] turns data of version v into data of version v+1.
 	upcasters map[int]func(json.RawMessage) (json.RawMessage, error)
 }
@@ -198,15 +198,20 @@ func (c *Catalogue) DecodeData(e Envelope) (any, error) {
 	if !ok {
 		return nil, Errorf(CodeUnknownType, "the type %q is not in the catalogue", e.Type)
 	}
-	data, err := t.Current(e.SchemaVersion, e.Data)
+	return t.decode(t, &e)
+}
+
+// Decode reads the data of an envelope into data, a pointer to the type's Go type,
+// brought up to the current schema version. An error has the code UNDECODABLE.
+func (t *Type) Decode(e *Envelope, data any) error {
+	raw, err := t.Current(e.SchemaVersion, e.Data)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	v, err := t.decode(data)
-	if err != nil {
-		return nil, Errorf(CodeUndecodable, "the data of %s %s does not fit its type: %w", e.Type, e.ID, err)
+	if err := datajson.Unmarshal(raw, data); err != nil {
+		return Errorf(CodeUndecodable, "the data of %s %s does not fit its type: %w", e.Type, e.ID, err)
 	}
-	return v, nil
+	return nil
 }
 
 // Current brings data of the given schema version up to the current one. A
@@ -250,9 +255,9 @@ func Fold[S State[S]](c *Catalogue, h History) (S, error) {
 	return state, nil
 }
 
-func decodeAs[T any](data json.RawMessage) (any, error) {
+func decodeAs[T any](t *Type, e *Envelope) (any, error) {
 	var v T
-	if err := datajson.Unmarshal(data, &v); err != nil {
+	if err := t.Decode(e, &v); err != nil {
 		return nil, err
 	}
 	return v, nil

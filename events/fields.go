@@ -135,9 +135,9 @@ func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, er
 	if err := t.misfit(given); err != nil {
 		return nil, err
 	}
-	v, err := t.decode(data)
+	v, err := t.decode(t, &Envelope{Header: Header{Type: name}, Data: data})
 	if err != nil {
-		return nil, Reject(CodeInvalid, "the data of %s does not fit: %s", name, err)
+		return nil, Reject(CodeInvalid, "the data of %s does not fit: %s", name, errors.Unwrap(err))
 	}
 	cmd := v.(Command) // CommandOf accepts nothing else.
 	if v, ok := cmd.(Validator); ok {

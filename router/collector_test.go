@@ -87,7 +87,7 @@ func TestTheLetterOfAPanicNamesItsFrame(t *testing.T) {
 			}, router.Policy{Attempts: 1}))
 			kit.Record(created(ada))
 			letters := kit.Poisoned("h")
-			if len(letters) != 1 || !strings.HasPrefix(letters[0].Frame, "router_test.") || !strings.Contains(letters[0].Frame, " letters_test.go:") {
+			if len(letters) != 1 || !strings.HasPrefix(letters[0].Frame, "router_test.") || !strings.Contains(letters[0].Frame, " collector_test.go:") {
 				t.Errorf("the letters are %+v", letters)
 			}
 		})
