@@ -145,7 +145,7 @@ type Transport interface {
 	Subscriber(Subscription) (Subscriber, error)
 }
 
-// Subscription is what one handler wants to receive. Only Queue is required.
+// Subscription describes what one handler receives. Only Queue is required.
 type Subscription struct {
 	// Handler is the handler's name, for logs.
 	Handler string
@@ -175,16 +175,15 @@ type Subscription struct {
 // subscriber's own; until then its key waits, and no other key does.
 type Subscriber interface {
 	message.Subscriber
-	// Declare makes the queue and its bindings, so that nothing published from now on
-	// is missed. A broker that is away is waited for until ctx ends, or is an error with
-	// the code UNAVAILABLE; a queue that cannot be declared as wanted, as it exists with
-	// other arguments, is one with the code CONFIG. It may be called again.
+	// Declare declares the queue and its bindings, so that nothing published from now on
+	// is missed. If the broker cannot be reached, it waits until ctx ends, or returns an
+	// error with the code UNAVAILABLE; if the queue exists with other arguments, the error
+	// has the code CONFIG. It may be called again.
 	Declare(ctx context.Context) error
-	// Drain stops receiving at once, waits until every message delivered is
-	// settled and its acknowledgement is sent, and then ends the subscription.
-	// When ctx ends it gives up what is left, which the broker delivers again,
-	// and returns ctx's error.
+	// Drain stops receiving at once, waits until every message delivered is acked or
+	// nacked and its acknowledgement is sent, and then ends the subscription. When ctx
+	// ends first, it returns ctx's error; the broker delivers again what is left.
 	Drain(ctx context.Context) error
-	// Ready returns nil while the subscription is consuming, else why it is not.
+	// Ready returns nil while the subscription is consuming, and otherwise why it is not.
 	Ready() error
 }
