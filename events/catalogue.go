@@ -12,41 +12,44 @@ import (
 	datajson "github.com/pitwheel/pitwheel/events/json"
 )
 
-// Catalogue knows every type that may travel: its wire name, its Go type, its
-// aggregate, its schema version and how older versions are read. It is filled
-// once at start and only read afterwards, from any number of goroutines.
+// Catalogue has every command and event type of an application: its wire name, its Go
+// type, its aggregate, its schema version, and how older versions are read. It is filled
+// once at start. After that it is safe for concurrent use.
 type Catalogue struct {
 	aggregates map[string]*AggregateType
 	states     map[reflect.Type]*AggregateType
 	types      map[string]*Type
 }
 
-// AggregateType is one kind of aggregate.
+// AggregateType describes a kind of aggregate.
 type AggregateType struct {
 	Name string
-	// Fold rebuilds the state from a history and returns it. It is nil for the
-	// events of a foreign producer, which have no state here.
+	// Fold returns the state after a history. It is nil for an aggregate without a state,
+	// such as one of another service whose events are only reacted to.
 	Fold func(*Catalogue, History) (any, error)
-	// StateSchema names the shape of the state, for snapshots.
+	// StateSchema is a fingerprint of the state's type: a snapshot with another one is not used.
 	StateSchema string
 }
 
-// Type is one event or command type.
+// Type describes an event or command type.
 type Type struct {
+	// Name is the wire name, such as USER_CREATED.
 	Name      string
 	Aggregate string
-	Command   bool
-	// Schema is the current schema version, from 1 on.
+	// Command is false for an event.
+	Command bool
+	// Schema is the current schema version, 1 or more.
 	Schema int
 	// Go is the Go type of the data.
 	Go reflect.Type
 	// decode is Decode into a new value of the Go type, which it returns.
 	decode func(*Type, *Envelope) (any, error)
-	// upcasters[v] turns data of version v into data of version v+1.
+	// upcasters has, by version, what turns its data into data of the next version.
 	upcasters map[int]func(json.RawMessage) (json.RawMessage, error)
 }
 
-// Entry declares one type, or the state, of an aggregate.
+// Entry declares a type or the state of an aggregate. Make it with [EventOf],
+// [CommandOf] or [StateOf].
 type Entry func(c *Catalogue, aggregate string) error
 
 // NewCatalogue returns an empty catalogue.
@@ -58,8 +61,9 @@ func NewCatalogue() *Catalogue {
 	}
 }
 
-// Aggregate declares an aggregate with its state, commands and events. The name
-// is part of the wire: it gives the exchanges {name}.events and {name}.commands.
+// Aggregate declares an aggregate with its state, commands and events. The name is part
+// of the wire format: it gives the topics {name}.events and {name}.commands. Errors have
+// the code CONFIG.
 func (c *Catalogue) Aggregate(name string, entries ...Entry) error {
 	if name == "" {
 		return Errorf(CodeConfig, "an aggregate has no name")
@@ -82,15 +86,16 @@ type Upcast struct {
 	Func func(json.RawMessage) (json.RawMessage, error)
 }
 
-// EventOf declares the event type E. Upcasters are given for every older schema
-// version, from 1 on without gap; the current version is one more than the last.
+// EventOf declares the event type E, with an upcaster for every older schema version,
+// from 1 on without a gap. The current version is one more than the last of these, and 1
+// without any.
 func EventOf[E Data](upcasts ...Upcast) Entry {
 	return func(c *Catalogue, aggregate string) error {
 		var zero E
 		t := &Type{Name: zero.EventType(), Aggregate: aggregate, Schema: len(upcasts) + 1, Go: reflect.TypeFor[E](), decode: decodeAs[E]}
 		for i, u := range upcasts {
 			if u.From != i+1 || u.Func == nil {
-				return Errorf(CodeConfig, "event %q: upcaster %d is from version %d; declare them from 1 on without gap", t.Name, i+1, u.From)
+				return Errorf(CodeConfig, "event %q: upcaster %d is from version %d; declare them from 1 on without a gap", t.Name, i+1, u.From)
 			}
 			if t.upcasters == nil {
 				t.upcasters = map[int]func(json.RawMessage) (json.RawMessage, error){}
@@ -109,7 +114,7 @@ func CommandOf[C Command]() Entry {
 		if t.Kind() == reflect.Struct {
 			for i := range t.NumField() {
 				if f := t.Field(i); f.Anonymous {
-					return Errorf(CodeConfig, "the command %s embeds %s, whose fields a sender could not be told of; write them out, or give it a name", t, f.Type)
+					return Errorf(CodeConfig, "the command %s embeds %s, whose fields could not be listed for its senders; write them out, or give it a name", t, f.Type)
 				}
 			}
 		}
@@ -117,7 +122,7 @@ func CommandOf[C Command]() Entry {
 	}
 }
 
-// StateOf declares the state that the aggregate's events fold into.
+// StateOf declares S as the state that the aggregate's events fold into.
 func StateOf[S State[S]]() Entry {
 	return func(c *Catalogue, aggregate string) error {
 		a := c.aggregates[aggregate]
@@ -136,7 +141,7 @@ func StateOf[S State[S]]() Entry {
 
 func (c *Catalogue) add(t *Type) error {
 	if t.Name == "" {
-		return Errorf(CodeConfig, "the type %s has no wire name; its zero value must answer one", t.Go)
+		return Errorf(CodeConfig, "the type %s has no wire name; its zero value must return one", t.Go)
 	}
 	if other, ok := c.types[t.Name]; ok {
 		return Errorf(CodeConfig, "the wire name %q is given to both %s and %s", t.Name, other.Go, t.Go)
@@ -145,19 +150,20 @@ func (c *Catalogue) add(t *Type) error {
 	return nil
 }
 
-// Lookup returns the type of a wire name.
+// Lookup returns the type with a wire name, and reports whether there is one.
 func (c *Catalogue) Lookup(name string) (*Type, bool) {
 	t, ok := c.types[name]
 	return t, ok
 }
 
-// LookupAggregate returns the aggregate of a name.
+// LookupAggregate returns the aggregate with a name, and reports whether there is one.
 func (c *Catalogue) LookupAggregate(name string) (*AggregateType, bool) {
 	a, ok := c.aggregates[name]
 	return a, ok
 }
 
-// AggregateOfState returns the aggregate whose state has the given Go type.
+// AggregateOfState returns the aggregate whose state has the given Go type, and reports
+// whether there is one.
 func (c *Catalogue) AggregateOfState(t reflect.Type) (*AggregateType, bool) {
 	a, ok := c.states[t]
 	return a, ok
@@ -190,9 +196,9 @@ func (c *Catalogue) names(command bool) []string {
 	return out
 }
 
-// DecodeData returns the typed data of an envelope, brought up to the current
-// schema version. The result has the declared Go type, not a pointer to it.
-// Errors have the code UNKNOWN_TYPE or UNDECODABLE.
+// DecodeData returns the typed data of an envelope, brought up to the current schema
+// version. The result has the declared Go type, and is not a pointer to it. Errors have
+// the code UNKNOWN_TYPE or UNDECODABLE.
 func (c *Catalogue) DecodeData(e Envelope) (any, error) {
 	t, ok := c.types[e.Type]
 	if !ok {
@@ -214,9 +220,9 @@ func (t *Type) Decode(e *Envelope, data any) error {
 	return nil
 }
 
-// Current brings data of the given schema version up to the current one. A
-// version from the future is an error: to read it as something older could
-// silently lose what it says.
+// Current returns data of the given schema version brought up to the current one; version
+// 0 is taken for 1. A version from the future is an error with the code UNDECODABLE: if
+// it were read as an older one, parts of it could be lost without notice.
 func (t *Type) Current(version int, data json.RawMessage) (json.RawMessage, error) {
 	if version == 0 {
 		version = 1
@@ -233,7 +239,8 @@ func (t *Type) Current(version int, data json.RawMessage) (json.RawMessage, erro
 	return data, nil
 }
 
-// Fold rebuilds an aggregate's state from its history.
+// Fold returns an aggregate's state after its history. Errors have the code UNDECODABLE
+// or UNKNOWN_TYPE.
 func Fold[S State[S]](c *Catalogue, h History) (S, error) {
 	var state S
 	if h.Snapshot.Version > 0 {
@@ -248,7 +255,7 @@ func Fold[S State[S]](c *Catalogue, h History) (S, error) {
 		}
 		data, ok := v.(Data)
 		if !ok {
-			return state, Errorf(CodeUndecodable, "version %d of %s %s is no event but %T", e.Version, e.Aggregate, e.AggregateID, v)
+			return state, Errorf(CodeUndecodable, "version %d of %s %s is not an event but %T", e.Version, e.Aggregate, e.AggregateID, v)
 		}
 		state = state.Apply(data)
 	}
@@ -263,9 +270,10 @@ func decodeAs[T any](t *Type, e *Envelope) (any, error) {
 	return v, nil
 }
 
-// shape fingerprints a state type, so that a snapshot made by another version of
-// the program is not read into fields that mean something else. A state whose
-// Apply changes while its fields do not says so with SnapshotVersion.
+// shape returns a fingerprint of a state type, so that a snapshot written by another
+// version of the program is not read into fields that mean something else. A state whose
+// Apply changes while its fields do not has a method SnapshotVersion that returns a new
+// number.
 func shape(t reflect.Type) string {
 	h := fnv.New64a()
 	describe(h, t, map[reflect.Type]bool{})
@@ -275,7 +283,7 @@ func shape(t reflect.Type) string {
 	return strconv.FormatUint(h.Sum64(), 36)
 }
 
-// describe writes all that a type is made of, each struct once.
+// describe writes all that a type consists of, each struct once.
 func describe(w io.Writer, t reflect.Type, known map[reflect.Type]bool) {
 	_, _ = io.WriteString(w, t.String())
 	switch t.Kind() {

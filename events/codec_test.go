@@ -61,9 +61,9 @@ func TestDecodeUnderstandsForeignBodies(t *testing.T) {
 func TestDecodeRefusesWhatNobodyCanRead(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, body, want string }{
-		{"nothing", ``, "no JSON object"},
-		{"broken", `{"id":`, "no JSON object"},
-		{"no object", `[1]`, "no JSON object"},
+		{"nothing", ``, "not a JSON object"},
+		{"broken", `{"id":`, "not a JSON object"},
+		{"no object", `[1]`, "not a JSON object"},
 		{"no type", `{"data":{}}`, "no type"},
 		{"no data", `{"type":"T"}`, `no "data"`},
 		{"data null", `{"type":"T","data":null}`, `no "data"`},
@@ -71,7 +71,7 @@ func TestDecodeRefusesWhatNobodyCanRead(t *testing.T) {
 		{"an id that is a list", `{"type":"T","id":[],"data":{}}`, `"id"`},
 		{"a time that is none", `{"type":"T","timestamp":"yesterday","data":{}}`, `"timestamp"`},
 		{"a time beyond all years", `{"type":"T","timestamp":1e300,"data":{}}`, `"timestamp"`},
-		{"more after the end", `{"type":"T","data":{}} {}`, "no JSON object"},
+		{"more after the end", `{"type":"T","data":{}} {}`, "not a JSON object"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

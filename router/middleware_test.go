@@ -111,7 +111,9 @@ func TestConfig_Middleware_Results(t *testing.T) {
 			}
 		}, boom, ""},
 		{"an error of its own is a failed attempt", func(message.HandlerFunc) message.HandlerFunc {
-			return func(*message.Message) ([]*message.Message, error) { return nil, events.Permanent(errors.New("its own")) }
+			return func(*message.Message) ([]*message.Message, error) {
+				return nil, events.Permanent(errors.New("its own"))
+			}
 		}, nil, "its own"},
 		{"a panic of its own is a failed attempt", func(message.HandlerFunc) message.HandlerFunc {
 			return func(*message.Message) ([]*message.Message, error) { panic("crash") }
