@@ -42,7 +42,7 @@ func (p pay) Validate() error {
 	return nil
 }
 
-func TestFields(t *testing.T) {
+func TestType_Fields(t *testing.T) {
 	t.Parallel()
 	typ, _ := bank(t).Lookup("PAY")
 	want := []events.Field{
@@ -60,7 +60,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-func TestParseCommandTakesWhatFits(t *testing.T) {
+func TestCatalogue_ParseCommand(t *testing.T) {
 	t.Parallel()
 	least := pay{Account: "1", Cents: 5}
 	limit := int8(7)
@@ -94,7 +94,7 @@ func TestParseCommandTakesWhatFits(t *testing.T) {
 	}
 }
 
-func TestParseCommandNamesTheFieldThatIsWrong(t *testing.T) {
+func TestCatalogue_ParseCommand_WrongField(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name         string
@@ -146,7 +146,7 @@ func TestParseCommandNamesTheFieldThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestParseCommandWantsAnObject(t *testing.T) {
+func TestCatalogue_ParseCommand_NotAnObject(t *testing.T) {
 	t.Parallel()
 	for _, data := range []string{``, ` `, `null`, `true`, `5`, `"text"`, `[]`, `[{}]`, `{`, `{"account":}`, `{} {}`} {
 		cmd, err := bank(t).ParseCommand("PAY", json.RawMessage(data))
@@ -156,7 +156,7 @@ func TestParseCommandWantsAnObject(t *testing.T) {
 	}
 }
 
-func TestParseCommandOfNobody(t *testing.T) {
+func TestCatalogue_ParseCommand_UnknownType(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", "STEAL", "pay", "PAID"} { // The last one is an event.
 		cmd, err := bank(t).ParseCommand(name, json.RawMessage(`{}`))

@@ -5,10 +5,10 @@ import (
 	"log/slog"
 )
 
-// dedupe recognizes messages that the handler has handled before. It looks them up
+// dedupe recognises messages that the handler has handled before. It looks them up
 // before the handler is called, and records them after it has succeeded: a message
 // whose handler failed is never taken for a duplicate. Command handlers do not need it:
-// the stored outcome recognizes a repeated command.
+// the stored outcome recognises a repeated command.
 func (c *consumer) dedupe(next stage) stage {
 	if c.inbox == nil || c.plan.Kind() == KindCommand {
 		return next

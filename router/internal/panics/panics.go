@@ -10,11 +10,11 @@ import (
 	"github.com/pitwheel/pitwheel/router/internal/text"
 )
 
-const (
-	// MaxStack and MaxFrame bound a stack and a frame, in bytes.
-	MaxStack = 4 << 10
-	MaxFrame = 512
-)
+// MaxStack bounds a stack, in bytes.
+const MaxStack = 4 << 10
+
+// maxFrame bounds a frame, in bytes.
+const maxFrame = 512
 
 // Error is a recovered panic: an error with the code PANIC, and its stack.
 type Error struct {
@@ -71,7 +71,7 @@ func Frame(stack string) string {
 			name = name[:open]
 		}
 		file, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " ")
-		return text.Cut(name[strings.LastIndexByte(name, '/')+1:]+" "+file[strings.LastIndexByte(file, '/')+1:], MaxFrame)
+		return text.Cut(name[strings.LastIndexByte(name, '/')+1:]+" "+file[strings.LastIndexByte(file, '/')+1:], maxFrame)
 	}
 	return ""
 }
