@@ -104,18 +104,12 @@ func (c Config) withDefaults() (Config, error) {
 type Router struct {
 	config     Config
 	consumers  []*consumer
-	declared   []declaredQueue
+	declared   []Subscriber // of queues that are declared here, but not consumed
 	projectors []*projector
 	collectors []*poisonCollector
 	relay      *relay.Relay
 	running    chan struct{}
 	stopping   chan struct{}
-}
-
-// declaredQueue is a queue that is declared here, but not consumed.
-type declaredQueue struct {
-	topic string
-	sub   Subscriber
 }
 
 // New checks all declarations and prepares to run them. Whatever is wrong is an error
@@ -195,7 +189,7 @@ func (r *Router) addConsumer(p *plan, chosen bool, poisonQueues, parkedQueues me
 		r.showPaused(p)
 	}
 	if !chosen || p.policy.Paused {
-		r.declared = append(r.declared, declaredQueue{p.topic, sub})
+		r.declared = append(r.declared, sub)
 		return nil
 	}
 	if p.policy.Rate > 0 {

@@ -144,8 +144,8 @@ func (r *Router) closeAll() error {
 	for _, c := range r.consumers {
 		errs = append(errs, c.sub.Close())
 	}
-	for _, q := range r.declared {
-		errs = append(errs, q.sub.Close())
+	for _, sub := range r.declared {
+		errs = append(errs, sub.Close())
 	}
 	for _, k := range r.collectors {
 		errs = append(errs, k.sub.Close())
@@ -171,13 +171,13 @@ func (r *Router) lead(ctx context.Context, role string, f func(context.Context) 
 func (r *Router) declareQueues(ctx context.Context) bool {
 	all := slices.Clone(r.declared)
 	for _, c := range r.consumers {
-		all = append(all, declaredQueue{c.plan.topic, c.sub})
+		all = append(all, c.sub)
 	}
-	for _, q := range all {
+	for _, sub := range all {
 		pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 2 * time.Second}
 		for {
 			attempt, cancel := context.WithTimeout(ctx, declareTimeout)
-			err := q.sub.Declare(attempt)
+			err := sub.Declare(attempt)
 			cancel()
 			if err == nil {
 				break

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/internal/codec"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -271,13 +271,8 @@ func (k *Kit) Row(projection, key string, out any) bool {
 
 func (k *Kit) envelope(m *message.Message) events.Envelope {
 	k.t.Helper()
-	version, _ := strconv.ParseUint(m.Metadata[events.MetaVersion], 10, 64) // A command has none.
-	e, err := events.Decode(m.Payload, events.Header{
-		ID: m.UUID, Version: version, Type: m.Metadata[events.MetaType], Aggregate: m.Metadata[events.MetaAggregate],
-		AggregateID: m.Metadata[events.MetaAggregateID], CorrelationID: m.Metadata[events.MetaCorrelationID],
-		CausationID: m.Metadata[events.MetaCausationID],
-	})
-	k.must(err)
+	var e events.Envelope
+	k.must(codec.Decode(m, &e))
 	return e
 }
 
