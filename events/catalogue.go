@@ -3,50 +3,50 @@ package events
 import (
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"reflect"
 	"slices"
-	"strconv"
 
 	datajson "github.com/pitwheel/pitwheel/events/json"
 )
 
-// Catalogue knows every type that may travel: its wire name, its Go type, its
-// aggregate, its schema version and how older versions are read. It is filled
-// once at start and only read afterwards, from any number of goroutines.
+// Catalogue has every command and event type of an application: its wire name, its Go
+// type, its aggregate, its schema version, and how older versions are read. It is filled
+// once at start. After that it is safe for concurrent use.
 type Catalogue struct {
 	aggregates map[string]*AggregateType
 	states     map[reflect.Type]*AggregateType
 	types      map[string]*Type
 }
 
-// AggregateType is one kind of aggregate.
+// AggregateType describes a kind of aggregate.
 type AggregateType struct {
 	Name string
-	// Fold rebuilds the state from a history and returns it. It is nil for the
-	// events of a foreign producer, which have no state here.
+	// Fold returns the state after a history. It is nil for an aggregate without a state,
+	// such as one of another service whose events are only reacted to.
 	Fold func(*Catalogue, History) (any, error)
-	// StateSchema names the shape of the state, for snapshots.
+	// StateSchema is a fingerprint of the state's type: a snapshot with another one is not used.
 	StateSchema string
 }
 
-// Type is one event or command type.
+// Type describes an event or command type.
 type Type struct {
+	// Name is the wire name, such as USER_CREATED.
 	Name      string
 	Aggregate string
-	Command   bool
-	// Schema is the current schema version, from 1 on.
+	// Command is false for an event.
+	Command bool
+	// Schema is the current schema version, 1 or more.
 	Schema int
 	// Go is the Go type of the data.
 	Go reflect.Type
-	// decode reads data of the current schema version.
-	decode func(json.RawMessage) (any, error)
-	// upcasters[v] turns data of version v into data of version v+1.
+	// decode is Decode into a new value of the Go type, which it returns.
+	decode func(*Type, *Envelope) (any, error)
+	// upcasters has, by version, what turns its data into data of the next version.
 	upcasters map[int]func(json.RawMessage) (json.RawMessage, error)
 }
 
-// Entry declares one type, or the state, of an aggregate.
+// Entry declares a type or the state of an aggregate. Make it with [EventOf],
+// [CommandOf] or [StateOf].
 type Entry func(c *Catalogue, aggregate string) error
 
 // NewCatalogue returns an empty catalogue.
@@ -58,8 +58,9 @@ func NewCatalogue() *Catalogue {
 	}
 }
 
-// Aggregate declares an aggregate with its state, commands and events. The name
-// is part of the wire: it gives the exchanges {name}.events and {name}.commands.
+// Aggregate declares an aggregate with its state, commands and events. The name is part
+// of the wire format: it gives the topics {name}.events and {name}.commands. Errors have
+// the code CONFIG.
 func (c *Catalogue) Aggregate(name string, entries ...Entry) error {
 	if name == "" {
 		return Errorf(CodeConfig, "an aggregate has no name")
@@ -82,15 +83,16 @@ type Upcast struct {
 	Func func(json.RawMessage) (json.RawMessage, error)
 }
 
-// EventOf declares the event type E. Upcasters are given for every older schema
-// version, from 1 on without gap; the current version is one more than the last.
+// EventOf declares the event type E, with an upcaster for every older schema version,
+// from 1 on without a gap. The current version is one more than the last of these, and 1
+// without any.
 func EventOf[E Data](upcasts ...Upcast) Entry {
 	return func(c *Catalogue, aggregate string) error {
 		var zero E
 		t := &Type{Name: zero.EventType(), Aggregate: aggregate, Schema: len(upcasts) + 1, Go: reflect.TypeFor[E](), decode: decodeAs[E]}
 		for i, u := range upcasts {
 			if u.From != i+1 || u.Func == nil {
-				return Errorf(CodeConfig, "event %q: upcaster %d is from version %d; declare them from 1 on without gap", t.Name, i+1, u.From)
+				return Errorf(CodeConfig, "event %q: upcaster %d is from version %d; declare them from 1 on without a gap", t.Name, i+1, u.From)
 			}
 			if t.upcasters == nil {
 				t.upcasters = map[int]func(json.RawMessage) (json.RawMessage, error){}
@@ -109,7 +111,7 @@ func CommandOf[C Command]() Entry {
 		if t.Kind() == reflect.Struct {
 			for i := range t.NumField() {
 				if f := t.Field(i); f.Anonymous {
-					return Errorf(CodeConfig, "the command %s embeds %s, whose fields a sender could not be told of; write them out, or give it a name", t, f.Type)
+					return Errorf(CodeConfig, "the command %s embeds %s, whose fields could not be listed for its senders; write them out, or give it a name", t, f.Type)
 				}
 			}
 		}
@@ -117,26 +119,9 @@ func CommandOf[C Command]() Entry {
 	}
 }
 
-// StateOf declares the state that the aggregate's events fold into.
-func StateOf[S State[S]]() Entry {
-	return func(c *Catalogue, aggregate string) error {
-		a := c.aggregates[aggregate]
-		if a.Fold != nil {
-			return Errorf(CodeConfig, "a second state, %s, is declared", reflect.TypeFor[S]())
-		}
-		if other, ok := c.states[reflect.TypeFor[S]()]; ok {
-			return Errorf(CodeConfig, "the state %s belongs to the aggregate %q already", reflect.TypeFor[S](), other.Name)
-		}
-		a.StateSchema = shape(reflect.TypeFor[S]())
-		a.Fold = func(c *Catalogue, h History) (any, error) { return Fold[S](c, h) }
-		c.states[reflect.TypeFor[S]()] = a
-		return nil
-	}
-}
-
 func (c *Catalogue) add(t *Type) error {
 	if t.Name == "" {
-		return Errorf(CodeConfig, "the type %s has no wire name; its zero value must answer one", t.Go)
+		return Errorf(CodeConfig, "the type %s has no wire name; its zero value must return one", t.Go)
 	}
 	if other, ok := c.types[t.Name]; ok {
 		return Errorf(CodeConfig, "the wire name %q is given to both %s and %s", t.Name, other.Go, t.Go)
@@ -145,19 +130,20 @@ func (c *Catalogue) add(t *Type) error {
 	return nil
 }
 
-// Lookup returns the type of a wire name.
+// Lookup returns the type with a wire name, and reports whether there is one.
 func (c *Catalogue) Lookup(name string) (*Type, bool) {
 	t, ok := c.types[name]
 	return t, ok
 }
 
-// LookupAggregate returns the aggregate of a name.
+// LookupAggregate returns the aggregate with a name, and reports whether there is one.
 func (c *Catalogue) LookupAggregate(name string) (*AggregateType, bool) {
 	a, ok := c.aggregates[name]
 	return a, ok
 }
 
-// AggregateOfState returns the aggregate whose state has the given Go type.
+// AggregateOfState returns the aggregate whose state has the given Go type, and reports
+// whether there is one.
 func (c *Catalogue) AggregateOfState(t reflect.Type) (*AggregateType, bool) {
 	a, ok := c.states[t]
 	return a, ok
@@ -190,28 +176,33 @@ func (c *Catalogue) names(command bool) []string {
 	return out
 }
 
-// DecodeData returns the typed data of an envelope, brought up to the current
-// schema version. The result has the declared Go type, not a pointer to it.
-// Errors have the code UNKNOWN_TYPE or UNDECODABLE.
+// DecodeData returns the typed data of an envelope, brought up to the current schema
+// version. The result has the declared Go type, and is not a pointer to it. Errors have
+// the code UNKNOWN_TYPE or UNDECODABLE.
 func (c *Catalogue) DecodeData(e Envelope) (any, error) {
 	t, ok := c.types[e.Type]
 	if !ok {
 		return nil, Errorf(CodeUnknownType, "the type %q is not in the catalogue", e.Type)
 	}
-	data, err := t.Current(e.SchemaVersion, e.Data)
-	if err != nil {
-		return nil, err
-	}
-	v, err := t.decode(data)
-	if err != nil {
-		return nil, Errorf(CodeUndecodable, "the data of %s %s does not fit its type: %w", e.Type, e.ID, err)
-	}
-	return v, nil
+	return t.decode(t, &e)
 }
 
-// Current brings data of the given schema version up to the current one. A
-// version from the future is an error: to read it as something older could
-// silently lose what it says.
+// Decode reads the data of an envelope into data, a pointer to the type's Go type,
+// brought up to the current schema version. An error has the code UNDECODABLE.
+func (t *Type) Decode(e *Envelope, data any) error {
+	raw, err := t.Current(e.SchemaVersion, e.Data)
+	if err != nil {
+		return err
+	}
+	if err := datajson.Unmarshal(raw, data); err != nil {
+		return Errorf(CodeUndecodable, "the data of %s %s does not fit its type: %w", e.Type, e.ID, err)
+	}
+	return nil
+}
+
+// Current returns data of the given schema version brought up to the current one; version
+// 0 is taken for 1. A version from the future is an error with the code UNDECODABLE: if
+// it were read as an older one, parts of it could be lost without notice.
 func (t *Type) Current(version int, data json.RawMessage) (json.RawMessage, error) {
 	if version == 0 {
 		version = 1
@@ -228,67 +219,10 @@ func (t *Type) Current(version int, data json.RawMessage) (json.RawMessage, erro
 	return data, nil
 }
 
-// Fold rebuilds an aggregate's state from its history.
-func Fold[S State[S]](c *Catalogue, h History) (S, error) {
-	var state S
-	if h.Snapshot.Version > 0 {
-		if err := datajson.Unmarshal(h.Snapshot.State, &state); err != nil {
-			return state, Errorf(CodeUndecodable, "the snapshot at version %d does not fit %s: %w", h.Snapshot.Version, reflect.TypeFor[S](), err)
-		}
-	}
-	for _, e := range h.Events {
-		v, err := c.DecodeData(e.Envelope)
-		if err != nil {
-			return state, fmt.Errorf("version %d of %s %s: %w", e.Version, e.Aggregate, e.AggregateID, err)
-		}
-		data, ok := v.(Data)
-		if !ok {
-			return state, Errorf(CodeUndecodable, "version %d of %s %s is no event but %T", e.Version, e.Aggregate, e.AggregateID, v)
-		}
-		state = state.Apply(data)
-	}
-	return state, nil
-}
-
-func decodeAs[T any](data json.RawMessage) (any, error) {
+func decodeAs[T any](t *Type, e *Envelope) (any, error) {
 	var v T
-	if err := datajson.Unmarshal(data, &v); err != nil {
+	if err := t.Decode(e, &v); err != nil {
 		return nil, err
 	}
 	return v, nil
-}
-
-// shape fingerprints a state type, so that a snapshot made by another version of
-// the program is not read into fields that mean something else. A state whose
-// Apply changes while its fields do not says so with SnapshotVersion.
-func shape(t reflect.Type) string {
-	h := fnv.New64a()
-	describe(h, t, map[reflect.Type]bool{})
-	if v, ok := reflect.Zero(t).Interface().(interface{ SnapshotVersion() int }); ok {
-		_, _ = fmt.Fprintf(h, "#%d", v.SnapshotVersion())
-	}
-	return strconv.FormatUint(h.Sum64(), 36)
-}
-
-// describe writes all that a type is made of, each struct once.
-func describe(w io.Writer, t reflect.Type, known map[reflect.Type]bool) {
-	_, _ = io.WriteString(w, t.String())
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Array:
-		describe(w, t.Elem(), known)
-	case reflect.Map:
-		describe(w, t.Key(), known)
-		describe(w, t.Elem(), known)
-	case reflect.Struct:
-		if known[t] {
-			return
-		}
-		known[t] = true
-		for i := range t.NumField() {
-			f := t.Field(i)
-			_, _ = fmt.Fprintf(w, ";%s %s ", f.Name, f.Tag)
-			describe(w, f.Type, known)
-		}
-		_, _ = io.WriteString(w, "}")
-	}
 }

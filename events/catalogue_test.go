@@ -84,7 +84,7 @@ func envelope(typ string, schema int, data string) events.Envelope {
 	return events.Envelope{Header: events.Header{ID: "the id", Type: typ, SchemaVersion: schema}, Data: json.RawMessage(data)}
 }
 
-func TestEverySchemaIsReadAsTheCurrentOne(t *testing.T) {
+func TestCatalogue_DecodeData_OlderSchemas(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
@@ -108,7 +108,7 @@ func TestEverySchemaIsReadAsTheCurrentOne(t *testing.T) {
 	}
 }
 
-func TestDataThatCannotBeRead(t *testing.T) {
+func TestCatalogue_DecodeData_Errors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -155,7 +155,7 @@ func (mimic) CommandType() string       { return "PAID" }
 func (mimic) AggregateID() string       { return "1" }
 func (o other) Apply(events.Data) other { return o }
 
-func TestWhatIsWrongWithACatalogueIsAnErrorAtStart(t *testing.T) {
+func TestCatalogue_Aggregate_Errors(t *testing.T) {
 	t.Parallel()
 	keep := func(old json.RawMessage) (json.RawMessage, error) { return old, nil }
 	for _, tt := range []struct {
@@ -184,7 +184,7 @@ func TestWhatIsWrongWithACatalogueIsAnErrorAtStart(t *testing.T) {
 	}
 }
 
-func TestACatalogueListsWhatItKnows(t *testing.T) {
+func TestCatalogue_Lists(t *testing.T) {
 	t.Parallel()
 	c := bank(t)
 	if err := c.Aggregate("a"); err != nil {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// TimeLayout is how a timestamp is written: RFC 3339, UTC, milliseconds.
+// TimeLayout is the layout of timestamps: RFC 3339 in UTC, with milliseconds.
 const TimeLayout = "2006-01-02T15:04:05.000Z"
 
-// Encode writes the body of a message: JSON with exactly id, type, timestamp and
-// data. Everything else in the header travels beside the body.
+// Encode returns the body of a message: JSON with exactly id, type, timestamp and data.
+// The rest of the header travels in properties and headers.
 func Encode(e Envelope) []byte {
 	out := make([]byte, 0, len(e.Data)+len(e.ID)+len(e.Type)+80)
 	out = append(out, `{"id":`...)
@@ -29,8 +29,8 @@ func Encode(e Envelope) []byte {
 	return append(out, '}')
 }
 
-// appendString appends s as a JSON string. Ids and type names are plain ASCII
-// as a rule, which needs no escaping.
+// appendString appends s as a JSON string. Ids and type names are usually plain ASCII,
+// which needs no escaping.
 func appendString(out []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
@@ -43,22 +43,22 @@ func appendString(out []byte, s string) []byte {
 	return append(out, '"')
 }
 
-// Decode reads a body that any producer may have written. Around it, the
-// transport knows a few things from properties and headers; they are given as
-// beside, and fill in what the body leaves out. The body wins where both speak.
+// Decode reads a body that any producer may have written. The header that the transport
+// has read from properties and headers fills in what the body leaves out; body fields
+// take precedence.
 //
-// A body without an id gets one derived from its content, so that a redelivery
-// has the same one. An error has the code UNDECODABLE: trying again cannot help.
-func Decode(body []byte, beside Header) (Envelope, error) {
-	e := Envelope{Header: beside}
+// A body without an id gets one derived from its content, so that a redelivery has the
+// same one; an id that is not a UUID is hashed into one. Errors have the code UNDECODABLE.
+func Decode(body []byte, header Header) (Envelope, error) {
+	e := Envelope{Header: header}
 	if err := DecodeInto(&e, body); err != nil {
 		return Envelope{}, err
 	}
 	return e, nil
 }
 
-// DecodeInto is [Decode] for an envelope whose header holds what is known from
-// beside the body. After an error the envelope is as it was.
+// DecodeInto is [Decode] for an envelope that has the header of the transport already.
+// After an error the envelope is unchanged.
 func DecodeInto(e *Envelope, body []byte) error {
 	if id, typ, at, data, ok := split(body); ok && IsID(string(id)) && len(typ) > 0 {
 		if t, err := time.Parse(time.RFC3339Nano, string(at)); err == nil && t.Location() == time.UTC {
@@ -76,7 +76,7 @@ func DecodeInto(e *Envelope, body []byte) error {
 	return err
 }
 
-// same returns b as a string, without a copy if it is the given one.
+// same returns b as a string; if that equals s, without allocating.
 func same(b []byte, s string) string {
 	if string(b) == s {
 		return s
@@ -84,8 +84,8 @@ func same(b []byte, s string) string {
 	return string(b)
 }
 
-// decodeAny reads a body of any form.
-func decodeAny(body []byte, beside Header) (Envelope, error) {
+// decodeAny reads a body in any order and with any members.
+func decodeAny(body []byte, header Header) (Envelope, error) {
 	var wire struct {
 		ID        json.RawMessage `json:"id"`
 		Type      json.RawMessage `json:"type"`
@@ -93,14 +93,14 @@ func decodeAny(body []byte, beside Header) (Envelope, error) {
 		Data      json.RawMessage `json:"data"`
 	}
 	if err := json.Unmarshal(body, &wire); err != nil {
-		return Envelope{}, Errorf(CodeUndecodable, "the body is no JSON object of the form {id,type,timestamp,data}: %w", err)
+		return Envelope{}, Errorf(CodeUndecodable, "the body is not a JSON object of the form {id,type,timestamp,data}: %w", err)
 	}
-	e := Envelope{Header: beside, Data: wire.Data}
+	e := Envelope{Header: header, Data: wire.Data}
 	if err := text(wire.Type, "type", &e.Type); err != nil {
 		return Envelope{}, err
 	}
 	if e.Type == "" {
-		return Envelope{}, Errorf(CodeUndecodable, `the message has no type: neither "type" in the body nor a property or routing key says it`)
+		return Envelope{}, Errorf(CodeUndecodable, `the message has no type: neither "type" in the body nor a property or routing key`)
 	}
 	if len(e.Data) == 0 || bytes.Equal(e.Data, []byte("null")) {
 		return Envelope{}, Errorf(CodeUndecodable, `the body of %s has no "data"`, e.Type)
@@ -123,8 +123,8 @@ func decodeAny(body []byte, beside Header) (Envelope, error) {
 	return e, nil
 }
 
-// text reads a JSON string, or a number as its digits, into out. Absent and
-// null leave out as it is.
+// text reads a JSON string, or a number as its digits, into out. If raw is absent or
+// null, out is left as it is.
 func text(raw json.RawMessage, field string, out *string) error {
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
@@ -142,7 +142,7 @@ func text(raw json.RawMessage, field string, out *string) error {
 	return Errorf(CodeUndecodable, "%q in the body is neither a string nor a number but %.40s", field, raw)
 }
 
-// plain tells whether a valid JSON string has nothing in it to unescape or mend.
+// plain reports whether a valid JSON string needs no unescaping or replacement.
 func plain(raw json.RawMessage) bool {
 	for _, c := range raw[1 : len(raw)-1] {
 		if c == '\\' || c >= 0x80 {
@@ -152,8 +152,8 @@ func plain(raw json.RawMessage) bool {
 	return true
 }
 
-// timestamp reads an RFC 3339 text, or a number of milliseconds since 1970 as
-// JavaScript's Date.now() gives it.
+// timestamp reads an RFC 3339 text, or a number of milliseconds since 1970 as JavaScript's
+// Date.now() returns it.
 func timestamp(raw json.RawMessage, out *time.Time) error {
 	var s string
 	if err := text(raw, "timestamp", &s); err != nil {
@@ -166,14 +166,14 @@ func timestamp(raw json.RawMessage, out *time.Time) error {
 		ms, err := strconv.ParseFloat(s, 64)
 		// The bound keeps the year within the four digits of RFC 3339.
 		if err != nil || ms < 0 || ms > 253402300799999 {
-			return Errorf(CodeUndecodable, `"timestamp" in the body is no number of milliseconds since 1970: %.40s`, raw)
+			return Errorf(CodeUndecodable, `"timestamp" in the body is not a number of milliseconds since 1970: %.40s`, raw)
 		}
 		*out = time.UnixMilli(int64(ms)).UTC()
 		return nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil || t.UTC().Year() < 0 || t.UTC().Year() > 9999 {
-		return Errorf(CodeUndecodable, `"timestamp" in the body is no RFC 3339 time: %.40s`, raw)
+		return Errorf(CodeUndecodable, `"timestamp" in the body is not an RFC 3339 time: %.40s`, raw)
 	}
 	*out = t.UTC().Truncate(time.Millisecond)
 	return nil

@@ -12,7 +12,7 @@ import (
 
 const someID = "0190f3c2-0000-7000-8000-00000000ada0"
 
-func TestEncodeWritesExactlyTheContract(t *testing.T) {
+func TestEncode(t *testing.T) {
 	t.Parallel()
 	e := Envelope{
 		Header: Header{ID: someID, Type: "USER_CREATED", Timestamp: time.Date(2026, 11, 24, 9, 8, 7, 6_500_000, time.FixedZone("", 3600)), Aggregate: "user", Version: 3},
@@ -24,7 +24,7 @@ func TestEncodeWritesExactlyTheContract(t *testing.T) {
 	}
 }
 
-func TestDecodeUnderstandsForeignBodies(t *testing.T) {
+func TestDecode_ForeignBodies(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 24, 9, 8, 7, 6_000_000, time.UTC)
 	full := Envelope{Header: Header{ID: someID, Type: "T", Timestamp: at, SchemaVersion: 1}, Data: json.RawMessage(`{"a":1}`)}
@@ -39,11 +39,11 @@ func TestDecodeUnderstandsForeignBodies(t *testing.T) {
 		{"escaped texts", `{"id":"` + someID + `","type":"\u0054","timestamp":"2026-11-24T09:08:07.006Z","data":{"a":1}}`, Header{}, full},
 		{"an upper-case id", `{"id":"` + strings.ToUpper(someID) + `","type":"T","timestamp":"2026-11-24T09:08:07.006Z","data":{"a":1}}`, Header{}, full},
 		{"the time in milliseconds", `{"id":"` + someID + `","type":"T","timestamp":1795511287006,"data":{"a":1}}`, Header{}, full},
-		{"all beside the body", `{"data":{"a":1}}`, full.Header, full},
-		{"an id that is no UUID", `{"id":"order-7","type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{ID: NormalizeID("order-7"), Type: "T", SchemaVersion: 1}, Data: full.Data}},
+		{"all in the headers", `{"data":{"a":1}}`, full.Header, full},
+		{"an id that is not a UUID", `{"id":"order-7","type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{ID: NormalizeID("order-7"), Type: "T", SchemaVersion: 1}, Data: full.Data}},
 		{"an id that is a number", `{"id":7,"type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{ID: NormalizeID("7"), Type: "T", SchemaVersion: 1}, Data: full.Data}},
 		{"no id at all", `{"type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{ID: DeriveID("content", "T", `{"type":"T","data":{"a":1}}`), Type: "T", SchemaVersion: 1}, Data: full.Data}},
-		{"data that is no object", `{"id":"` + someID + `","type":"T","data":"text"}`, Header{}, Envelope{Header: Header{ID: someID, Type: "T", SchemaVersion: 1}, Data: json.RawMessage(`"text"`)}},
+		{"data that is not an object", `{"id":"` + someID + `","type":"T","data":"text"}`, Header{}, Envelope{Header: Header{ID: someID, Type: "T", SchemaVersion: 1}, Data: json.RawMessage(`"text"`)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -58,12 +58,12 @@ func TestDecodeUnderstandsForeignBodies(t *testing.T) {
 	}
 }
 
-func TestDecodeRefusesWhatNobodyCanRead(t *testing.T) {
+func TestDecode_Undecodable(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, body, want string }{
-		{"nothing", ``, "no JSON object"},
-		{"broken", `{"id":`, "no JSON object"},
-		{"no object", `[1]`, "no JSON object"},
+		{"nothing", ``, "not a JSON object"},
+		{"broken", `{"id":`, "not a JSON object"},
+		{"not an object", `[1]`, "not a JSON object"},
 		{"no type", `{"data":{}}`, "no type"},
 		{"no data", `{"type":"T"}`, `no "data"`},
 		{"data null", `{"type":"T","data":null}`, `no "data"`},
@@ -71,7 +71,7 @@ func TestDecodeRefusesWhatNobodyCanRead(t *testing.T) {
 		{"an id that is a list", `{"type":"T","id":[],"data":{}}`, `"id"`},
 		{"a time that is none", `{"type":"T","timestamp":"yesterday","data":{}}`, `"timestamp"`},
 		{"a time beyond all years", `{"type":"T","timestamp":1e300,"data":{}}`, `"timestamp"`},
-		{"more after the end", `{"type":"T","data":{}} {}`, "no JSON object"},
+		{"more after the end", `{"type":"T","data":{}} {}`, "not a JSON object"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +83,7 @@ func TestDecodeRefusesWhatNobodyCanRead(t *testing.T) {
 	}
 }
 
-func TestWhatIsEncodedIsDecoded(t *testing.T) {
+func TestDecode_Encoded(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		data, _ := json.Marshal(rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "data"))

@@ -1,9 +1,35 @@
-// Package events is the vocabulary that every room of Pitwheel shares: what an
-// event and a command look like ([Header], [Envelope]), how they are written on
-// the wire ([Encode], [Decode]), which types exist ([Catalogue]), what the log
-// stores ([Recorded], [AppendRequest], [Outcome]) and how failures are named ([Error]).
+// Package events is the vocabulary of a domain: what can be asked for (commands), what has
+// happened (events), and how these are written, stored and refused.
 //
-// It imports the standard library and google/uuid only, so that any service may
-// import it without pulling in a broker. Start with the subpackage users, the
-// reference domain, to see how a domain declares its own types.
+// A domain declares its types with a few methods each, and registers them:
+//
+//   - An event is a struct with the method EventType ([Data]) and, if its data have the
+//     aggregate's id, AggregateID ([Keyed]).
+//   - A command is a struct with the methods CommandType and AggregateID ([Command]). It may
+//     check itself ([Validator]), and be for an aggregate that does not exist yet
+//     ([Identifiable]).
+//   - The state of an aggregate is what its events fold into ([State]). Decisions receive it.
+//   - A function Register(*Catalogue) error declares all of them as an aggregate, with
+//     [Catalogue.Aggregate], [StateOf], [CommandOf] and [EventOf]. If the data of an event
+//     change, an [Upcast] lets those be read that are stored in the old form.
+//
+// The example of the package is a domain; package router declares its handlers.
+//
+// A command ends with an [Outcome]: accepted, with its events, or rejected, with a code. A
+// refusal is made with [Reject] or [Invalid]. Errors of the framework are an [Error] with a
+// code. Handlers return [Permanent] or [RetryAfter] to say whether to try again.
+//
+// # Files, in reading order
+//
+//	envelope.go   Data, Command, State; Header, Envelope, Recorded, Cursor
+//	catalogue.go  the types of an application; fields.go: their fields, and strict parsing
+//	state.go      from the events of an aggregate to its state
+//	outcome.go    how a command ends; what is stored with it
+//	errors.go     codes, rejections, and errors that say whether to try again
+//	codec.go      the body of a message; fast.go: the usual form of it, read faster
+//	id.go         ids, and how they are derived
+//	names.go      the names of topics and poison queues
+//
+// The package imports the standard library, google/uuid and a JSON library only: other
+// services can import it without a broker.
 package events

@@ -5,53 +5,55 @@ import (
 	"time"
 )
 
-// Data is the payload of an event. The wire name is on the type, so that a
-// refactoring of Go names never changes what other services see.
+// Data is the payload of an event. The type has its wire name, so that renaming a Go type
+// does not change what other services see.
 type Data interface {
-	// EventType is the wire name, such as USER_CREATED. It must answer on a zero value.
+	// EventType returns the wire name, such as USER_CREATED, also for a zero value.
 	EventType() string
 }
 
-// Command is the payload of a command: a wish that an aggregate may refuse.
+// Command is the payload of a command: a request to an aggregate, which may refuse it.
 type Command interface {
-	// CommandType is the wire name, such as CREATE_USER. It must answer on a zero value.
+	// CommandType returns the wire name, such as CREATE_USER, also for a zero value.
 	CommandType() string
-	// AggregateID is the id of the aggregate the command is for. It may be empty
-	// only if the command also implements [Identifiable].
+	// AggregateID returns the id of the aggregate that the command is for. It may be empty
+	// only if the command is [Identifiable].
 	AggregateID() string
 }
 
-// Identifiable is a [Command] whose aggregate may not exist yet. Where the
-// sender names no id, one is derived from the command's id, so that a repeated
-// command meets its own aggregate and its own stored outcome.
+// Identifiable is a [Command] whose aggregate may not exist yet. If it has no aggregate
+// id, one is derived from the command's id, so that a repeated command is for the same
+// aggregate and finds its stored outcome.
 type Identifiable interface {
 	Command
 	// WithAggregateID returns a copy of the command that is for the given aggregate.
 	WithAggregateID(id string) Command
 }
 
-// Validator is a command that can tell what is wrong with itself before anyone
-// has looked at an aggregate. It is asked where the command enters and again
-// before the decision. It returns an error made by [Invalid].
+// Validator is a command that can be checked without its aggregate. It is checked when it
+// is sent, and again before it is decided.
 type Validator interface {
+	// Validate returns an error made by [Invalid] or [Reject], or nil.
 	Validate() error
 }
 
-// Keyed is an event that knows its aggregate's id from its own data. It gives
-// events from foreign producers, which send no headers, their place in the order.
+// Keyed is an event whose data have its aggregate's id. Events of foreign producers, which
+// send no headers of ours, are ordered by it.
 type Keyed interface {
+	// AggregateID returns the id of the event's aggregate.
 	AggregateID() string
 }
 
-// State is what the events of one aggregate fold into. Apply must be a pure
-// function and must ignore events that it does not know.
+// State is what the events of one aggregate fold into.
 type State[S any] interface {
+	// Apply returns the state after an event. It must be a pure function, and must ignore
+	// events that it does not know.
 	Apply(Data) S
 }
 
 // Header is everything about an event or a command besides its data.
 type Header struct {
-	// ID is a UUID in canonical form. For an event it is the key to dedupe on.
+	// ID is a UUID in canonical form. An event's id is the key to dedupe on.
 	ID string
 	// Type is the wire name.
 	Type string
@@ -60,18 +62,18 @@ type Header struct {
 	Timestamp time.Time
 	// Aggregate is the aggregate's type, such as "user". Empty if unknown.
 	Aggregate string
-	// AggregateID is the aggregate's id; it is also the key that keeps order.
+	// AggregateID is the aggregate's id, which is also the key that messages are ordered by.
 	AggregateID string
 	// Version is the aggregate's version after this event, from 1 on. It is 0
 	// for commands and for events that did not come from the log.
 	Version uint64
-	// CorrelationID is the same for everything that one request set off.
+	// CorrelationID is the same for everything that one request caused.
 	CorrelationID string
 	// CausationID is the id of the message that directly caused this one.
 	CausationID string
-	// SchemaVersion is the version of the data's schema, from 1 on.
+	// SchemaVersion is the version of the data's schema, 1 or more.
 	SchemaVersion int
-	// Traceparent is the W3C trace context, if there is one.
+	// Traceparent is the W3C trace context; empty if there is none.
 	Traceparent string
 }
 
@@ -81,18 +83,17 @@ type Envelope struct {
 	Data json.RawMessage
 }
 
-// Recorded is an event as the log holds it.
+// Recorded is an event in the log.
 type Recorded struct {
 	Envelope
 	// Partition is the number of the log's partition, from 0 on.
 	Partition int
-	// Position is the event's place in its partition: 1, 2, 3, … without gap.
+	// Position is the event's position in its partition: 1, 2, 3, … without gaps.
 	Position uint64
 }
 
-// Cursor says how far a reader of the log has come: for each partition the
-// position of the last event that it is done with, 0 if it has read none. A nil
-// cursor stands at the beginning of every partition.
+// Cursor is how far a role has read the log: for each partition the position of the last
+// event, 0 if it has read none. A nil cursor is at the beginning of every partition.
 type Cursor []uint64
 
 // At returns the position in a partition.
@@ -103,7 +104,7 @@ func (c Cursor) At(partition int) uint64 {
 	return 0
 }
 
-// Clone returns a copy of at least n partitions that can be changed on its own.
+// Clone returns a copy with at least n partitions.
 func (c Cursor) Clone(n int) Cursor {
 	out := make(Cursor, max(n, len(c)))
 	copy(out, c)
@@ -121,8 +122,7 @@ func (c Cursor) Behind(end Cursor) uint64 {
 	return n
 }
 
-// Names of what travels beside the body, as message metadata within a process
-// and as properties or headers on the wire.
+// Names of message metadata, which travel as properties or headers on the wire.
 const (
 	MetaType          = "type"
 	MetaTimestamp     = "timestamp"
@@ -134,16 +134,15 @@ const (
 	MetaSchemaVersion = "schema_version"
 	MetaTraceparent   = "traceparent"
 	MetaAppID         = "app_id"
-	// MetaAttempts and MetaFirstFailed are what a message that failed carries to
-	// its next attempt: how many were made, and when the first one failed.
+	// MetaAttempts and MetaFirstFailed are on a message that is retried: how many attempts
+	// were made, and when the first one failed.
 	MetaAttempts    = "pitwheel_attempts"
 	MetaFirstFailed = "pitwheel_first_failed_at"
-	// MetaDue is the time before which a message that failed must not be tried
-	// again; absent or past: now is right.
+	// MetaDue is the time before which a message that failed must not be tried again.
 	MetaDue = "pitwheel_due"
-	// MetaParked says that a message had to wait behind another one of its key.
+	// MetaParked is on a message that was parked behind another one of its key.
 	MetaParked = "pitwheel_parked"
-	// MetaPause never leaves the process: set before a Nack, it is how long the
-	// message's key shall rest before the next attempt, as [time.Duration] writes it.
+	// MetaPause never leaves the process: set before a nack, it is how long the message
+	// waits in memory before it is delivered again, as [time.Duration] is printed.
 	MetaPause = "pitwheel_pause"
 )

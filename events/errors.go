@@ -6,33 +6,33 @@ import (
 	"time"
 )
 
-// Codes that the framework itself gives. A domain adds its own for rejections.
+// Codes of the framework's own errors. A domain has its own for rejections.
 const (
 	CodeInvalid      = "INVALID"          // a field is missing or wrong
 	CodeUnknownType  = "UNKNOWN_TYPE"     // no such command or event
-	CodeUndecodable  = "UNDECODABLE"      // bytes that are no message of ours
+	CodeUndecodable  = "UNDECODABLE"      // bytes that are not a message
 	CodeTooLarge     = "TOO_LARGE"        // more bytes than a message may have
 	CodeConflict     = "VERSION_CONFLICT" // the aggregate moved on meanwhile
-	CodeIDInUse      = "ID_IN_USE"        // the id is that of another command
-	CodeUnhandled    = "UNHANDLED"        // nobody handles this command
+	CodeIDInUse      = "ID_IN_USE"        // the id belongs to another command
+	CodeUnhandled    = "UNHANDLED"        // no queue is bound for the command
 	CodeUnavailable  = "UNAVAILABLE"      // a broker or store cannot be reached
 	CodeTimeout      = "TIMEOUT"          // no answer in time; the outcome is unknown
 	CodeNotFound     = "NOT_FOUND"        // no such aggregate, row or handler
 	CodeCursorMoved  = "CURSOR_MOVED"     // another instance applied these events
 	CodePanic        = "PANIC"            // a handler panicked
-	CodeShuttingDown = "SHUTTING_DOWN"    // the process is stopping; try another
+	CodeShuttingDown = "SHUTTING_DOWN"    // the process is stopping
 	CodeConfig       = "CONFIG"           // a setting or declaration is wrong
 	CodeInternal     = "INTERNAL"         // anything else
 )
 
-// Error is the one error type of Pitwheel: a code for machines and a message
-// for people, which names the thing, the value and the way out.
+// Error is the error type of Pitwheel: a code for machines, and a message for people that
+// names the thing and the value at fault.
 type Error struct {
 	Code      string
-	Message   string // whole, with the cause's text in it
-	Field     string // the field at fault, if it is one
-	Hint      string // what to do next, if that is known
-	Retryable bool   // trying the same again may work
+	Message   string // complete, with the cause's text in it
+	Field     string // the field at fault, if any
+	Hint      string // what to do next, if known
+	Retryable bool   // trying again may help
 	Err       error  // the cause
 }
 
@@ -40,14 +40,14 @@ func (e *Error) Error() string { return e.Message }
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errorf makes an [Error]. A cause given with %w is part of the message and can
-// be unwrapped.
+// Errorf returns an [Error]. A cause given with %w is part of the message, and can be
+// unwrapped.
 func Errorf(code, format string, args ...any) *Error {
 	text := fmt.Errorf(format, args...)
 	return &Error{Code: code, Message: text.Error(), Err: errors.Unwrap(text)}
 }
 
-// WithHint returns a copy of e that says what to do next.
+// WithHint returns a copy of e with a hint what to do next.
 func (e *Error) WithHint(format string, args ...any) *Error {
 	c := *e
 	c.Hint = fmt.Sprintf(format, args...)
@@ -62,7 +62,7 @@ func (e *Error) WithField(name string) *Error {
 	return &c
 }
 
-// MayRetry returns a copy of e that says that trying the same again may work.
+// MayRetry returns a copy of e that is retryable.
 func (e *Error) MayRetry() *Error {
 	c := *e
 	c.Retryable = true
@@ -78,7 +78,8 @@ func CodeOf(err error) string {
 	return CodeInternal
 }
 
-// Rejection is a domain's no: final, expected, an outcome and not a failure.
+// Rejection is a command's refusal by its domain: an outcome, and not a failure. Make it
+// with [Reject] or [Invalid].
 type Rejection struct {
 	Code    string
 	Message string
@@ -87,17 +88,17 @@ type Rejection struct {
 
 func (r *Rejection) Error() string { return r.Message }
 
-// Reject refuses a command. The code is part of the contract with callers.
+// Reject returns a refusal of a command. The code is part of the contract with senders.
 func Reject(code, format string, args ...any) error {
 	return &Rejection{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Invalid refuses a command because of one field, with the code INVALID.
+// Invalid returns a refusal of a command because of one field, with the code INVALID.
 func Invalid(field, format string, args ...any) error {
 	return &Rejection{Code: CodeInvalid, Field: field, Message: field + ": " + fmt.Sprintf(format, args...)}
 }
 
-// AsRejection returns the rejection in err's chain, if there is one.
+// AsRejection returns the rejection in err's chain, and reports whether there is one.
 func AsRejection(err error) (*Rejection, bool) {
 	var r *Rejection
 	ok := errors.As(err, &r)
@@ -108,8 +109,8 @@ type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }
 
-// Permanent says that trying again cannot help: the message goes to the poison
-// queue after this attempt. A nil error stays nil.
+// Permanent returns err marked as one after which trying again cannot help: a handler that
+// returns it sends the message to the poison queue. A nil error stays nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -117,8 +118,8 @@ func Permanent(err error) error {
 	return permanent{err}
 }
 
-// IsPermanent tells whether trying again cannot help: the error was made by
-// [Permanent], is a rejection, or names bytes or types nobody can read.
+// IsPermanent reports whether trying again cannot help: the error was made by [Permanent],
+// is a rejection, or has the code UNDECODABLE, UNKNOWN_TYPE or TOO_LARGE.
 func IsPermanent(err error) bool {
 	var p permanent
 	var r *Rejection
@@ -139,8 +140,9 @@ type retryAfter struct {
 
 func (r retryAfter) Unwrap() error { return r.error }
 
-// RetryAfter asks for the next attempt no sooner than after d, for instance
-// because the other side said so. A nil error stays nil.
+// RetryAfter returns err with the pause before the next attempt, for instance because a
+// partner's response has one. A handler that returns it is retried no sooner than after d,
+// at most a year, and up to the attempts of its policy. A nil error stays nil.
 func RetryAfter(d time.Duration, err error) error {
 	if err == nil {
 		return nil
@@ -148,7 +150,7 @@ func RetryAfter(d time.Duration, err error) error {
 	return retryAfter{err, d}
 }
 
-// RetryDelay returns the delay that [RetryAfter] asked for.
+// RetryDelay returns the pause that [RetryAfter] asked for, and reports whether it did.
 func RetryDelay(err error) (time.Duration, bool) {
 	var r retryAfter
 	if errors.As(err, &r) {

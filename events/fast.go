@@ -2,11 +2,10 @@ package events
 
 import "bytes"
 
-// split takes apart a body as [Encode] writes it, without parsing it as JSON in
-// general, which costs several times as much. It answers ok only if the body is
-// of exactly that form and its texts have nothing to unescape; every other body,
-// however valid, is left to the general way. What is inside data is not looked
-// at beyond its brackets: whoever decodes it finds out.
+// split takes apart a body as [Encode] writes it, without parsing JSON in general, which
+// costs several times as much. ok is true only if the body has exactly that form, and its
+// texts need no unescaping; every other body, however valid, is left to decodeAny. Of data
+// only the brackets are checked; the rest is when it is decoded.
 func split(body []byte) (id, typ, timestamp, data []byte, ok bool) {
 	rest := body
 	if id, rest, ok = member(rest, `{"id":"`); !ok {
@@ -28,7 +27,7 @@ func split(body []byte) (id, typ, timestamp, data []byte, ok bool) {
 	return id, typ, timestamp, data, ok
 }
 
-// member reads a plain string that follows the given prefix.
+// member reads a plain string after the given prefix.
 func member(b []byte, prefix string) (value, rest []byte, ok bool) {
 	if len(b) < len(prefix) || string(b[:len(prefix)]) != prefix {
 		return nil, nil, false

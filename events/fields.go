@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Field describes one field of a type's data, for help texts and checks.
+// Field describes a field of a type's data, for help texts and checks.
 type Field struct {
 	Name     string `json:"name"`
 	Kind     string `json:"kind"` // string, number, boolean, object or array
@@ -19,8 +19,9 @@ type Field struct {
 	Doc      string `json:"doc,omitempty"` // from the struct tag `doc`
 }
 
-// Fields returns the fields of the data in the order of the Go struct. A field
-// is required unless its JSON tag says omitempty.
+// Fields returns the fields of the data in the order of the Go struct; nil if that is not
+// a struct or has its own UnmarshalJSON. A field is required unless its JSON tag has
+// omitempty or omitzero.
 func (t *Type) Fields() []Field {
 	var out []Field
 	if _, own := reflect.New(t.Go).Interface().(json.Unmarshaler); own || t.Go.Kind() != reflect.Struct {
@@ -65,8 +66,8 @@ func kind(t reflect.Type) string {
 	}
 }
 
-// misfit finds the first field whose value its type does not take, or that has a field
-// within that its type does not have.
+// misfit returns an error for the first field whose value its type does not accept, or
+// that has a field within that its type does not have.
 func (t *Type) misfit(given map[string]json.RawMessage) error {
 	if t.Go.Kind() != reflect.Struct {
 		return nil
@@ -77,7 +78,7 @@ func (t *Type) misfit(given map[string]json.RawMessage) error {
 		name = cmp.Or(name, f.Name)
 		value, ok := given[name]
 		if !ok || !f.IsExported() || strings.Contains(opts, "string") {
-			continue // The option "string" is about the field, not its type: all of the data shows.
+			continue // The option "string" belongs to the field, not its type: decoding all of the data checks it.
 		}
 		dec := json.NewDecoder(bytes.NewReader(value))
 		dec.DisallowUnknownFields()
@@ -106,11 +107,11 @@ func article(noun string) string {
 	return "a " + noun
 }
 
-// ParseCommand reads the data of a command where it enters: strictly, so that a
-// misspelt or missing field is told to the sender instead of being lost; within the
-// value of a field, only what is misspelt. What is wrong with the data is a rejection
-// with the code INVALID and the field's name; an unknown type is an [Error] with the
-// code UNKNOWN_TYPE.
+// ParseCommand reads the data of a command from outside, strictly: a missing or unknown
+// field is an error, and so is an unknown field within a field. It calls Validate if the
+// command is a [Validator]. If the data are wrong, the error is a [Rejection] with the
+// code INVALID and the field's name; an unknown type is an [Error] with the code
+// UNKNOWN_TYPE.
 func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, error) {
 	t, ok := c.types[name]
 	if !ok || !t.Command {
@@ -119,7 +120,7 @@ func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, er
 	}
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal(data, &given); err != nil || given == nil {
-		return nil, Reject(CodeInvalid, "the data of %s is no JSON object: it must hold %s", name, t.fieldNames())
+		return nil, Reject(CodeInvalid, "the data of %s is not a JSON object: it must hold %s", name, t.fieldNames())
 	}
 	extra := maps.Clone(given)
 	for _, f := range t.Fields() {
@@ -130,14 +131,14 @@ func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, er
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(extra)) {
-		return nil, Invalid(name, "is no field of %s; it has %s", t.Name, t.fieldNames())
+		return nil, Invalid(name, "is not a field of %s; it has %s", t.Name, t.fieldNames())
 	}
 	if err := t.misfit(given); err != nil {
 		return nil, err
 	}
-	v, err := t.decode(data)
+	v, err := t.decode(t, &Envelope{Header: Header{Type: name}, Data: data})
 	if err != nil {
-		return nil, Reject(CodeInvalid, "the data of %s does not fit: %s", name, err)
+		return nil, Reject(CodeInvalid, "the data of %s does not fit: %s", name, errors.Unwrap(err))
 	}
 	cmd := v.(Command) // CommandOf accepts nothing else.
 	if v, ok := cmd.(Validator); ok {

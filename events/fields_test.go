@@ -42,7 +42,7 @@ func (p pay) Validate() error {
 	return nil
 }
 
-func TestFields(t *testing.T) {
+func TestType_Fields(t *testing.T) {
 	t.Parallel()
 	typ, _ := bank(t).Lookup("PAY")
 	want := []events.Field{
@@ -60,7 +60,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-func TestParseCommandTakesWhatFits(t *testing.T) {
+func TestCatalogue_ParseCommand(t *testing.T) {
 	t.Parallel()
 	least := pay{Account: "1", Cents: 5}
 	limit := int8(7)
@@ -94,7 +94,7 @@ func TestParseCommandTakesWhatFits(t *testing.T) {
 	}
 }
 
-func TestParseCommandNamesTheFieldThatIsWrong(t *testing.T) {
+func TestCatalogue_ParseCommand_WrongField(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name         string
@@ -105,11 +105,11 @@ func TestParseCommandNamesTheFieldThatIsWrong(t *testing.T) {
 		{"missing", "account", ``, "account", "is missing"},
 		{"null", "cents", `null`, "cents", "is missing"},
 		{"missing, and its name is the Go name", "Plain", ``, "Plain", "limit (optional)"},
-		{"extra", "cent", `5`, "cent", "is no field of PAY"},
-		{"in other letters", "Account", `"2"`, "Account", "is no field"},
-		{"kept from the wire", "Kept", `"x"`, "Kept", "is no field"},
-		{"unexported", "own", `"x"`, "own", "is no field"},
-		{"no name", "", `1`, "", "is no field"},
+		{"extra", "cent", `5`, "cent", "is not a field of PAY"},
+		{"in other letters", "Account", `"2"`, "Account", "is not a field"},
+		{"kept from the wire", "Kept", `"x"`, "Kept", "is not a field"},
+		{"unexported", "own", `"x"`, "own", "is not a field"},
+		{"no name", "", `1`, "", "is not a field"},
 		{"a string for a number", "cents", `"5"`, "cents", "must be a number, not a string"},
 		{"a number for a string", "account", `1`, "account", "must be a string, not a number"},
 		{"a number for a boolean", "urgent", `1`, "urgent", "must be a boolean, not a number"},
@@ -146,7 +146,7 @@ func TestParseCommandNamesTheFieldThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestParseCommandWantsAnObject(t *testing.T) {
+func TestCatalogue_ParseCommand_NotAnObject(t *testing.T) {
 	t.Parallel()
 	for _, data := range []string{``, ` `, `null`, `true`, `5`, `"text"`, `[]`, `[{}]`, `{`, `{"account":}`, `{} {}`} {
 		cmd, err := bank(t).ParseCommand("PAY", json.RawMessage(data))
@@ -156,7 +156,7 @@ func TestParseCommandWantsAnObject(t *testing.T) {
 	}
 }
 
-func TestParseCommandOfNobody(t *testing.T) {
+func TestCatalogue_ParseCommand_UnknownType(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", "STEAL", "pay", "PAID"} { // The last one is an event.
 		cmd, err := bank(t).ParseCommand(name, json.RawMessage(`{}`))

@@ -4,16 +4,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// NewID returns a new id: a UUID of version 7, whose order is the order of time
-// (RFC 9562, section 5.7). It panics only if the machine has no entropy.
+// NewID returns a new id: a UUID of version 7, whose order is that of time (RFC 9562,
+// section 5.7). It panics only if the machine has no entropy.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// DeriveID returns the UUID (version 5, RFC 9562 section 5.5) that belongs to
-// the given parts: the same parts give the same id, on every machine, for ever.
+// DeriveID returns a UUID derived from the given parts (version 5, RFC 9562 section 5.5):
+// the same parts give the same id, on every machine, forever.
 func DeriveID(parts ...string) string {
-	// The root was made once, at random, for this project. Changing it would
-	// change every id derived so far.
-	root := uuid.UUID{0x8d, 0x1f, 0x5b, 0x0e, 0x6a, 0x3c, 0x4d, 0x52, 0x9e, 0x77, 0x21, 0xc4, 0xb3, 0x90, 0xfa, 0x16}
+	// The namespace was chosen once, at random, for this project. Another one would change
+	// every id derived so far.
+	namespace := uuid.UUID{0x8d, 0x1f, 0x5b, 0x0e, 0x6a, 0x3c, 0x4d, 0x52, 0x9e, 0x77, 0x21, 0xc4, 0xb3, 0x90, 0xfa, 0x16}
 	n := 0
 	for _, p := range parts {
 		n += len(p) + 1
@@ -23,11 +23,11 @@ func DeriveID(parts ...string) string {
 		name = append(name, p...)
 		name = append(name, 0) // Separated, so that ("ab","c") differs from ("a","bc").
 	}
-	return uuid.NewSHA1(root, name).String()
+	return uuid.NewSHA1(namespace, name).String()
 }
 
-// NormalizeID returns id in the canonical form of a UUID. A text that is no UUID
-// is hashed into one, so that any key of a caller's own can serve as an id.
+// NormalizeID returns id in the canonical form of a UUID. A text that is not a UUID is
+// hashed into one, so that callers can use keys of their own as ids.
 func NormalizeID(id string) string {
 	// Parse alone would take 38 characters for a UUID in braces, whatever they are.
 	if uuid.Validate(id) == nil {
@@ -36,7 +36,7 @@ func NormalizeID(id string) string {
 	return DeriveID("id", id)
 }
 
-// IsID tells whether id is a UUID in canonical form: 36 characters, lower case.
+// IsID reports whether id is a UUID in canonical form: 36 characters, lower case.
 func IsID(id string) bool {
 	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' {
 		return false

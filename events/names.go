@@ -2,7 +2,7 @@ package events
 
 import "strings"
 
-// The suffixes of the names that travel between services: an aggregate has two
+// The suffixes of the names that services share: an aggregate has two
 // topics (exchanges on RabbitMQ, streams on Redis), and every queue has a poison
 // queue.
 const (

@@ -7,7 +7,7 @@ import (
 
 // Two versions of a program have the same type by its name, which only declarations
 // within functions can show here.
-func TestShapeSeesWhatIsWithin(t *testing.T) {
+func TestStateOf_SchemaSeesNestedTypes(t *testing.T) {
 	t.Parallel()
 	shapes := map[string]int{}
 	for i, s := range []string{
@@ -65,7 +65,7 @@ type embedding struct {
 func (embedding) CommandType() string { return "EMBED" }
 func (embedding) AggregateID() string { return "" }
 
-func TestACommandWithAnEmbeddedStruct(t *testing.T) {
+func TestCommandOf_EmbeddedStruct(t *testing.T) {
 	t.Parallel()
 	if err := NewCatalogue().Aggregate("thing", CommandOf[embedding]()); CodeOf(err) != CodeConfig {
 		t.Errorf("got %v, want CONFIG", err)

@@ -9,18 +9,17 @@ import (
 )
 
 const (
-	// firstLook and longestPause bound how long a sender waits before it asks for an
-	// outcome, and before it asks again.
-	firstLook    = time.Millisecond
-	longestPause = 50 * time.Millisecond
+	// minPoll and maxPoll bound the pause before a lookup of an outcome.
+	minPoll = time.Millisecond
+	maxPoll = 50 * time.Millisecond
 )
 
-// Await waits for a command's outcome. When ctx ends first, the error has the
-// code TIMEOUT and the outcome is unknown. It has the code ID_IN_USE if the id is that
-// of another command on the aggregate.
+// Await waits for the outcome of a command that was sent. If ctx ends first, the error
+// has the code TIMEOUT, and the outcome is unknown. If the id belongs to another command
+// on the aggregate, the error has the code ID_IN_USE.
 func (c *Commands) Await(ctx context.Context, r events.Receipt) (events.Outcome, error) {
 	started := time.Now()
-	timer := time.NewTimer(c.usual.firstPause())
+	timer := time.NewTimer(c.latency.firstPause())
 	defer timer.Stop()
 	for {
 		select {
@@ -35,33 +34,33 @@ func (c *Commands) Await(ctx context.Context, r events.Receipt) (events.Outcome,
 		}
 		waited := time.Since(started)
 		if ok {
-			c.usual.learn(waited)
+			c.latency.observe(waited)
 			if outcome.Command != "" && r.Command != "" && outcome.Command != r.Command {
 				return events.Outcome{}, events.Errorf(events.CodeIDInUse, "the id %s is that of a %s on %s %s already", r.CommandID, outcome.Command, r.Aggregate, r.AggregateID).
 					WithHint("send the %s under an id of its own", r.Command)
 			}
 			return outcome, nil
 		}
-		// Whoever has waited long can wait an eighth longer: few questions, and an
-		// answer that is never much older than it need be.
-		timer.Reset(min(max(waited/8, firstLook), longestPause))
+		// Each pause is an eighth of the wait so far: few lookups, and an outcome that is
+		// returned soon after it was stored.
+		timer.Reset(min(max(waited/8, minPoll), maxPoll))
 	}
 }
 
-// patience knows how long outcomes take at present, so that they are asked for
-// when they are likely to be there. The zero value expects them at once.
-type patience struct {
-	usual atomic.Int64 // nanoseconds, a moving average
+// latency is a moving average of how long outcomes take, so that they are looked up when
+// they are likely to be stored. The zero value expects them at once.
+type latency struct {
+	average atomic.Int64 // nanoseconds
 }
 
-// firstPause is a little less than outcomes usually take.
-func (p *patience) firstPause() time.Duration {
-	return min(max(time.Duration(p.usual.Load())*3/4, firstLook), longestPause)
+// firstPause returns a little less than the average.
+func (l *latency) firstPause() time.Duration {
+	return min(max(time.Duration(l.average.Load())*3/4, minPoll), maxPoll)
 }
 
-// learn takes a wait into the average. Of two that come together one may be lost,
-// which does not matter.
-func (p *patience) learn(waited time.Duration) {
-	usual := p.usual.Load()
-	p.usual.Store(usual + (int64(waited)-usual)/8)
+// observe adds a wait to the average. Of two concurrent ones one may be lost, which does
+// not matter.
+func (l *latency) observe(waited time.Duration) {
+	average := l.average.Load()
+	l.average.Store(average + (int64(waited)-average)/8)
 }

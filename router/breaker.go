@@ -1,45 +1,57 @@
 package router
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// probePause is how long a message rests that comes while another one probes.
+// probePause is how long a message waits that is delivered while another one is the
+// probe.
 const probePause = 100 * time.Millisecond
 
-// guard keeps messages from a handler whose breaker is open: they rest, which is
-// no attempt and never ends in poison. From time to time one of them goes through
-// as a probe; when one succeeds, all may.
-func (c *consumer) guard(next message.HandlerFunc) message.HandlerFunc {
-	if c.breaker == nil {
+// guard keeps messages from a handler whose circuit breaker is open: they wait, which
+// does not count as an attempt and never ends in poison. From time to time one of them
+// is let through as a probe; once a probe succeeds, all are.
+func (c *consumer) guard(next stage) stage {
+	b := c.breaker
+	if b == nil {
 		return next
 	}
-	return func(msg *message.Message) ([]*message.Message, error) {
-		d := deliveryOf(msg.Context())
-		if d.unreadable != nil {
-			return next(msg) // It never reaches the handler, and so says nothing of it.
-		}
-		pause, probe := c.breaker.admit(time.Now())
+	return func(ctx context.Context, d *delivery) result {
+		pause, probe := b.admit(time.Now())
 		if pause > 0 {
-			d.giveBack(msg, pause)
-			return nil, nil
+			return giveBack(pause)
 		}
-		d.probe = probe
-		return next(msg)
+		r := next(ctx, d)
+		switch r.action {
+		case actionAck:
+			b.succeeded()
+		case actionFail:
+			pause := b.failed(time.Now(), d.attempts == 1, probe)
+			switch {
+			case pause == 0: // It is closed: the failure counts.
+			case r.after > pause:
+				return c.postpone(d, r.after, uncounted) // As the handler asks for.
+			default:
+				return giveBack(pause)
+			}
+		default:
+			b.undecided(probe)
+		}
+		return r
 	}
 }
 
-// breaker watches over one handler. It opens after a run of messages whose first
-// attempt failed: later attempts say more about their message than about the
+// breaker is the circuit breaker of one handler. It opens after a run of messages whose
+// first attempt failed: later attempts say more about their message than about the
 // handler. While it is open no failure counts as an attempt.
 type breaker struct {
 	after  int
@@ -56,7 +68,7 @@ type breaker struct {
 	probing bool
 }
 
-// newBreaker returns nil, which lets everything through, if the policy wants none.
+// newBreaker returns nil, which admits every message, if the policy wants none.
 func newBreaker(p *plan, m *Metrics, logger *slog.Logger) *breaker {
 	if p.policy.BreakAfter == 0 {
 		return nil
@@ -66,8 +78,8 @@ func newBreaker(p *plan, m *Metrics, logger *slog.Logger) *breaker {
 	return &breaker{after: p.policy.BreakAfter, pause: p.policy.BreakPause, gauge: g, logger: logger, name: p.name}
 }
 
-// admit tells how long a message has to rest, 0 if it may go on, and whether it
-// goes on as a probe.
+// admit returns how long a message has to wait, 0 if it may go on, and whether it goes
+// on as a probe.
 func (b *breaker) admit(now time.Time) (pause time.Duration, probe bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -75,7 +87,7 @@ func (b *breaker) admit(now time.Time) (pause time.Duration, probe bool) {
 	case !b.open:
 		return 0, false
 	case now.Before(b.probeAt):
-		// Spread, so that not always the same message comes first.
+		// Spread, so that not always the same message is the probe.
 		return b.probeAt.Sub(now) + rand.N(probePause), false //nolint:gosec // Spreading needs no secret randomness.
 	case b.probing:
 		return probePause, false
@@ -84,12 +96,9 @@ func (b *breaker) admit(now time.Time) (pause time.Duration, probe bool) {
 	return 0, true
 }
 
-// failed counts a failure that may pass, and tells how long its message has to
-// rest because the breaker is open; 0 if it is not.
+// failed counts a failure after which another attempt may help. It returns how long the
+// message has to wait because the breaker is open; 0 if it is closed.
 func (b *breaker) failed(now time.Time, first, probe bool) time.Duration {
-	if b == nil {
-		return 0
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -111,9 +120,6 @@ func (b *breaker) failed(now time.Time, first, probe bool) time.Duration {
 
 // succeeded closes the breaker.
 func (b *breaker) succeeded() {
-	if b == nil {
-		return
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.run, b.probing = 0, false
@@ -124,10 +130,10 @@ func (b *breaker) succeeded() {
 	}
 }
 
-// undecided gives a probe's place back that has ended without telling anything of
-// the handler: its message was at fault, or the process is stopping.
+// undecided ends a probe that says nothing about the handler: its message was at fault,
+// or the process is stopping.
 func (b *breaker) undecided(probe bool) {
-	if b == nil || !probe {
+	if !probe {
 		return
 	}
 	b.mu.Lock()
@@ -135,8 +141,8 @@ func (b *breaker) undecided(probe bool) {
 	b.probing = false
 }
 
-// ailing is why the handler gets no messages; nil if it does.
-func (b *breaker) ailing() error {
+// err returns why the handler gets no messages; nil if it does. A nil breaker is closed.
+func (b *breaker) err() error {
 	if b == nil {
 		return nil
 	}

@@ -18,32 +18,32 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// A partner that is away must not cost a single message, however long it takes.
-func TestAnOpenBreakerKeepsMessagesFromPoison(t *testing.T) {
+// A partner that cannot be reached must not cost a single message, however long it takes.
+func TestPolicy_BreakAfter_OpenBreakerKeepsMessagesFromPoison(t *testing.T) {
 	t.Parallel()
 	var away atomic.Bool
 	var attempts atomic.Int32
 	away.Store(true)
 	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {
-		// The partner comes back after more failures than attempts would allow.
+		// The partner is back after more failures than attempts would allow.
 		if attempts.Add(1) > 10 {
 			away.Store(false)
 		}
 		if away.Load() {
-			return errors.New("nobody answers")
+			return errors.New("no answer")
 		}
 		return nil
 	}, router.Policy{Attempts: 2, BreakAfter: 1, BreakPause: 100 * time.Millisecond}))
 	kit.Record(created(ada), created(bob))
 	if l := kit.Poisoned("h"); len(l) != 0 {
-		t.Errorf("letters: %+v", l)
+		t.Errorf("poison messages: %+v", l)
 	}
 	if n := len(kit.Handled("h")); n != 2 {
 		t.Errorf("%d events handled, want 2", n)
 	}
 }
 
-func TestAMessageThatCanNeverBeHandledDoesNotHoldTheBreaker(t *testing.T) {
+func TestPolicy_BreakAfter_FailingMessagesDoNotKeepItOpen(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t), router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 		if e.Data.Name == "bad" {
@@ -53,13 +53,13 @@ func TestAMessageThatCanNeverBeHandledDoesNotHoldTheBreaker(t *testing.T) {
 	}, router.Policy{Attempts: 2, BreakAfter: 3}))
 	kit.Record(sample.Created{UserID: ada, Name: "bad"}, sample.Created{UserID: bob, Name: "bad"}, created(ada))
 	if l := kit.Poisoned("h"); len(l) != 2 {
-		t.Errorf("%d letters, want 2", len(l))
+		t.Errorf("%d poison messages, want 2", len(l))
 	}
 }
 
 var errBad = errors.New("bad")
 
-func TestARateLimitHolds(t *testing.T) {
+func TestPolicy_Rate(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	kit := routertest.Start(t, catalogue(t), router.On("h", react, router.Policy{Rate: 50}))
@@ -72,14 +72,14 @@ func TestARateLimitHolds(t *testing.T) {
 	}
 }
 
-// Whatever waits for its turn at a stop is left where it was.
-func TestARateLimitLetsAStopThrough(t *testing.T) {
+// What waits for its turn at a stop stays in its queue.
+func TestPolicy_Rate_DoesNotDelayAStop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		transport, memory, letters := &routertest.Transport{}, &routertest.Store{}, &routertest.PoisonStore{}
+		transport, memory, poisoned := &routertest.Transport{}, &routertest.Store{}, &routertest.PoisonStore{}
 		var handled []string
 		start := func() (stop func()) {
 			r, err := router.New(router.Config{
-				Catalogue: catalogue(t), Transport: transport, Log: memory, Reader: memory, Checkpoints: memory, Projections: memory, Elector: memory, Poison: letters,
+				Catalogue: catalogue(t), Transport: transport, Log: memory, Reader: memory, Checkpoints: memory, Projections: memory, Elector: memory, Poison: poisoned,
 				Handlers: []router.Handler{router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 					handled = append(handled, e.ID)
 					return nil
@@ -123,8 +123,8 @@ func TestARateLimitLetsAStopThrough(t *testing.T) {
 		if diff := cmp.Diff([]string{ada, bob}, handled); diff != "" {
 			t.Errorf("handled in the end (-want +got):\n%s", diff)
 		}
-		if l := letters.Of("h"); len(l) > 0 {
-			t.Errorf("letters: %+v", l)
+		if l := poisoned.Of("h"); len(l) > 0 {
+			t.Errorf("poison messages: %+v", l)
 		}
 	})
 }

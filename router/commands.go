@@ -3,7 +3,6 @@ package router
 import (
 	"cmp"
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/components/cqrs"
@@ -11,42 +10,47 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/events/json"
+	"github.com/pitwheel/pitwheel/router/internal/codec"
 )
 
-// CommandsConfig is what sending commands needs.
+// CommandsConfig is what a command sender is made of. Catalogue, Publisher and Log are
+// required.
 type CommandsConfig struct {
+	// Catalogue has the types of the commands.
 	Catalogue *events.Catalogue
-	// Publisher is the transport's publisher to topics.
+	// Publisher is that of the [Transport].
 	Publisher message.Publisher
 	// Log is where outcomes are stored.
 	Log Log
 	// MaxBytes bounds a command's message, as [Config].MaxBytes does where it is
 	// handled. Default: 1 MiB.
 	MaxBytes int
-	// Metrics may be nil.
+	// Metrics are optional.
 	Metrics *Metrics
 }
 
-// bodyOverhead is how many bytes the body of a command or an event has beside its data and type.
+// bodyOverhead is the size of a message's body without its data and type, in bytes.
 const bodyOverhead = len(`{"id":"00000000-0000-0000-0000-000000000000","type":"","timestamp":"2006-01-02T15:04:05.000Z","data":}`)
 
-// Commands sends commands and waits for their outcome. It is what HTTP, the CLI
-// and handlers share; it is safe for concurrent use.
+// Commands sends commands, and waits for their outcomes. It works independently of a
+// [Router]: one that sends may be used before, without, or within one that decides. It
+// is safe for concurrent use.
 type Commands struct {
 	catalogue *events.Catalogue
 	bus       *cqrs.CommandBus
 	log       Log
 	maxBytes  int
-	usual     patience
+	latency   latency
 }
 
-// NewCommands makes a sender of commands.
+// NewCommands returns a command sender. It connects to nothing. A missing field is an
+// error with the code CONFIG.
 func NewCommands(c CommandsConfig) (*Commands, error) {
 	if c.Catalogue == nil || c.Publisher == nil || c.Log == nil {
-		return nil, events.Errorf(events.CodeConfig, "sending commands needs a catalogue, a publisher and a log")
+		return nil, events.Errorf(events.CodeConfig, "a command sender needs Catalogue, Publisher and Log")
 	}
 	if c.MaxBytes < 0 {
-		return nil, events.Errorf(events.CodeConfig, "the largest message has %d bytes; that must not be negative", c.MaxBytes)
+		return nil, events.Errorf(events.CodeConfig, "MaxBytes is %d; it must not be negative", c.MaxBytes)
 	}
 	if c.Metrics != nil {
 		c.Publisher = c.Metrics.publisher("commands", c.Publisher)
@@ -55,25 +59,23 @@ func NewCommands(c CommandsConfig) (*Commands, error) {
 		GeneratePublishTopic: func(p cqrs.CommandBusGeneratePublishTopicParams) (string, error) {
 			return events.CommandTopic(p.Command.(*events.Envelope).Aggregate), nil
 		},
-		Marshaler: envelopeCodec{},
+		Marshaler: codec.Marshaler{},
 	})
 	if err != nil {
 		return nil, err
 	}
-	if c.MaxBytes == 0 {
-		c.MaxBytes = DefaultMaxBytes
-	}
-	return &Commands{catalogue: c.Catalogue, bus: bus, log: c.Log, maxBytes: c.MaxBytes}, nil
+	return &Commands{catalogue: c.Catalogue, bus: bus, log: c.Log, maxBytes: cmp.Or(c.MaxBytes, DefaultMaxBytes)}, nil
 }
 
-// Send validates a command and hands it to the broker. It returns when the broker
-// has it: the command will be decided, and where its outcome will be is in the
-// receipt. Errors: a rejection if the command is invalid; the codes UNKNOWN_TYPE,
-// TOO_LARGE, UNHANDLED (no queue takes it), UNAVAILABLE or TIMEOUT (whether the broker has
-// it is unknown; sending it again under its id settles that).
+// Send validates a command and publishes it. It returns when the broker has confirmed it:
+// the command will be decided, and the receipt says where its outcome will be stored.
 //
-// Within a handler, the command continues the story of the message in hand, and
-// gets an id that is the same when the handler is retried.
+// An invalid command is an [events.Rejection]. Other errors have the codes UNKNOWN_TYPE,
+// TOO_LARGE, UNHANDLED (no queue is bound for it), and UNAVAILABLE or TIMEOUT, after which
+// it is unknown whether the broker has the command: send it again under the same id.
+//
+// Called with a handler's context, the command continues the correlation of the message
+// that is handled, and its id is the same when the handler is retried.
 func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Receipt, error) {
 	t, ok := c.catalogue.Lookup(cmd.CommandType())
 	if !ok || !t.Command {
@@ -119,33 +121,19 @@ func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOp
 	return events.Receipt{CommandID: e.ID, CorrelationID: e.CorrelationID, Aggregate: e.Aggregate, AggregateID: e.AggregateID, Command: e.Type}, nil
 }
 
-// continueIn joins a command to the message that a handler has in hand.
-func (d *delivery) continueIn(e *events.Envelope, cmd events.Command) error {
-	if e.CorrelationID == "" {
-		e.CorrelationID = d.envelope.CorrelationID
-	}
-	e.CausationID = d.envelope.ID
-	e.Traceparent = cmp.Or(e.Traceparent, d.envelope.Traceparent)
-	if e.ID != "" {
-		return nil
-	}
-	data, err := json.Marshal(cmd)
+// Execute sends a command and waits for its outcome: [Commands.Send], then
+// [Commands.Await]. After an error with the code TIMEOUT or UNAVAILABLE the outcome is
+// unknown; executing the command again under the same id returns it, and never adds an
+// event twice.
+func (c *Commands) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
+	receipt, err := c.Send(ctx, cmd, o)
 	if err != nil {
-		return events.Errorf(events.CodeInvalid, "the command %s cannot be written as JSON: %w", e.Type, err)
+		return events.Outcome{}, err
 	}
-	content := e.Type + string(data)
-	d.sending.Lock()
-	defer d.sending.Unlock()
-	if d.sent == nil {
-		d.sent = map[string]int{}
-	}
-	n := d.sent[content]
-	d.sent[content] = n + 1
-	e.ID = events.DeriveID("command", d.handler.plan.name, d.envelope.ID, content, strconv.Itoa(n))
-	return nil
+	return c.Await(ctx, receipt)
 }
 
-// identify settles which aggregate a command is for.
+// identify returns the command with the id of the aggregate that it is for.
 func identify(cmd events.Command, t *events.Type, commandID string) (events.Command, error) {
 	if cmd.AggregateID() != "" {
 		return cmd, nil

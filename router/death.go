@@ -12,7 +12,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// death is what RabbitMQ says about a message that it gave up.
+// death is what RabbitMQ says about a message that it dead-lettered.
 type death struct {
 	Reason      string    `json:"reason"`
 	Queue       string    `json:"queue"`
@@ -32,10 +32,10 @@ func deathOf(meta message.Metadata) *death {
 	return nil
 }
 
-// mendType gives a message that came without a type its routing key again: on its
+// restoreType restores the type of a message that has none but its routing key: on the
 // way to the poison queue the broker has put that queue's name in its place.
-func (d *death) mendType(meta message.Metadata, poison string) {
-	if is := meta[events.MetaType]; is != poison && !strings.HasSuffix(is, "."+poison) {
+func (d *death) restoreType(meta message.Metadata, poisonQueue string) {
+	if is := meta[events.MetaType]; is != poisonQueue && !strings.HasSuffix(is, "."+poisonQueue) {
 		return
 	}
 	delete(meta, events.MetaType)
@@ -44,28 +44,28 @@ func (d *death) mendType(meta message.Metadata, poison string) {
 	}
 }
 
-// explain says why the broker gave the message up. A nil death is a message that
-// somebody has put into the poison queue without a word.
-func (d *death) explain(l *poison.Message, meta message.Metadata) {
-	l.Source = poison.FromBroker
+// explain writes into m why the broker dead-lettered the message. A nil death is one
+// that was put into the poison queue without an explanation.
+func (d *death) explain(m *poison.Message, meta message.Metadata) {
+	m.Source = poison.FromBroker
 	if d == nil {
-		l.Code, l.Reason = "UNEXPLAINED", "nothing beside the message says why it is in the poison queue"
+		m.Code, m.Reason = "UNEXPLAINED", "nothing in the headers says why it is in the poison queue"
 		return
 	}
-	l.Code, l.LastFailedAt = strings.ToUpper(d.Reason), d.Time.UTC().Truncate(time.Millisecond)
+	m.Code, m.LastFailedAt = strings.ToUpper(d.Reason), d.Time.UTC().Truncate(time.Millisecond)
 	if n, err := strconv.Atoi(meta["x-delivery-count"]); err == nil {
-		l.Attempts = n
+		m.Attempts = n
 	}
 	switch d.Reason {
 	case "delivery_limit":
-		l.Reason = "the broker delivered it as often as the queue's limit allows, and nobody settled it: does the process die of it?"
+		m.Reason = "the broker delivered it as often as the queue's limit allows, and it was never acknowledged: does it crash the process?"
 	case "expired":
-		l.Reason = "it waited in the queue longer than it was allowed to"
+		m.Reason = "it waited in the queue longer than it was allowed to"
 	case "maxlen":
-		l.Reason = "the queue was full"
+		m.Reason = "the queue was full"
 	case "rejected":
-		l.Reason = "a consumer of the queue rejected it"
+		m.Reason = "a consumer of the queue rejected it"
 	default:
-		l.Reason = "the broker gave it up: " + d.Reason
+		m.Reason = "the broker dead-lettered it: " + d.Reason
 	}
 }

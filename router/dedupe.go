@@ -1,41 +1,38 @@
 package router
 
 import (
+	"context"
 	"log/slog"
-
-	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// dedupe recognises what the handler has handled before. It works in two phases:
-// it looks up before the handler and records after it has succeeded, so that a
-// message whose handler failed is never taken for a duplicate. Command handlers
-// need none of it: their stored outcome recognises a repeated command.
-func (c *consumer) dedupe(next message.HandlerFunc) message.HandlerFunc {
-	if c.inbox == nil || c.plan.kind == KindCommand {
+// dedupe recognises messages that the handler has handled before. It looks them up
+// before the handler is called, and records them after it has succeeded: a message
+// whose handler failed is never taken for a duplicate. Command handlers do not need it:
+// the stored outcome recognises a repeated command.
+func (c *consumer) dedupe(next stage) stage {
+	if c.inbox == nil || c.plan.Kind() == KindCommand {
 		return next
 	}
-	return func(msg *message.Message) ([]*message.Message, error) {
-		d := deliveryOf(msg.Context())
-		if d.unreadable != nil {
-			return next(msg)
+	return func(ctx context.Context, d *delivery) result {
+		if d.undecodable != nil {
+			return next(ctx, d)
 		}
-		seen, err := c.inbox.Seen(d, c.plan.name, d.envelope.ID)
+		seen, err := c.inbox.Seen(d, d.handler, d.envelope.ID)
 		if err != nil {
-			return nil, aborted{err}
+			return abort(err)
 		}
 		if seen {
-			d.verdict = verdictDuplicate
-			return nil, nil
+			return ack(outcomeDuplicate)
 		}
-		out, err := next(msg)
-		if err != nil || d.verdict != verdictHandled {
-			return out, err
+		r := next(ctx, d)
+		if r.outcome != outcomeHandled {
+			return r
 		}
-		// The message is handled, whatever happens now. Not having recorded it only
-		// means that a redelivery would be handled again.
-		if err := c.inbox.Record(d, c.plan.name, d.envelope.ID); err != nil {
-			c.logger.WarnContext(d, "handled message not recorded, a redelivery would be handled again", c.attrs(d, slog.Any("error", err))...)
+		// The message is handled, whatever happens now. If it is not recorded, a
+		// redelivery is handled again, and nothing else.
+		if err := c.inbox.Record(d, d.handler, d.envelope.ID); err != nil {
+			c.logger.WarnContext(d, "handled message not recorded, a redelivery would be handled again", d.attrs(slog.Any("error", err))...)
 		}
-		return out, nil
+		return r
 	}
 }

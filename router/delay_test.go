@@ -20,39 +20,39 @@ import (
 // allDelayed lets every pause be spent at the broker.
 func allDelayed(c *router.Config) { c.MaxInMemoryDelay = 1 }
 
-// stubborn is a transport that does not delay as it is asked to, the first times.
-type stubborn struct {
+// failingDelays is a transport whose first delays do something else.
+type failingDelays struct {
 	router.Transport
 	times atomic.Int32
 	delay func(queue string, msgs ...*message.Message) error
 }
 
-func (s *stubborn) Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error {
+func (s *failingDelays) Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error {
 	if s.times.Add(-1) >= 0 {
 		return s.delay(queue, msgs...)
 	}
 	return s.Transport.Delay(ctx, queue, d, msgs...)
 }
 
-func TestDelayedAttemptsAreCountedAndNeverEarly(t *testing.T) {
+func TestPolicy_Attempts_DelayedOnesAreCountedAndNeverEarly(t *testing.T) {
 	t.Parallel()
 	const pause = 30 * time.Millisecond
 	for name, adapt := range map[string]func(*router.Config){
 		"at the broker": allDelayed,
-		"the lane is long enough": func(c *router.Config) {
+		"in memory": func(c *router.Config) {
 			c.MaxInMemoryDelay = time.Hour
-			c.Transport = &stubborn{Transport: c.Transport, delay: nil} // It would panic.
-			c.Transport.(*stubborn).times.Store(1000)
+			c.Transport = &failingDelays{Transport: c.Transport, delay: nil} // It would panic.
+			c.Transport.(*failingDelays).times.Store(1000)
 		},
 		"the broker's longest delay is shorter": func(c *router.Config) {
 			allDelayed(c)
-			s := &stubborn{Transport: c.Transport, delay: c.Transport.QueuePublisher().Publish} // At once.
+			s := &failingDelays{Transport: c.Transport, delay: c.Transport.QueuePublisher().Publish} // At once.
 			s.times.Store(7)
 			c.Transport = s
 		},
-		"the broker is away": func(c *router.Config) {
+		"the broker cannot be reached": func(c *router.Config) {
 			c.MaxInMemoryDelay = time.Millisecond
-			s := &stubborn{Transport: c.Transport, delay: func(string, ...*message.Message) error { return errors.New("away") }}
+			s := &failingDelays{Transport: c.Transport, delay: func(string, ...*message.Message) error { return errors.New("away") }}
 			s.times.Store(7)
 			c.Transport = s
 		},
@@ -78,11 +78,11 @@ func TestDelayedAttemptsAreCountedAndNeverEarly(t *testing.T) {
 					t.Errorf("attempt %d came after %s, want at least %s", i+2, between, pause)
 				}
 			}
-			letters := kit.PoisonStore().Of("h")
-			if len(letters) != 1 || letters[0].Attempts != 3 || letters[0].FirstFailedAt.After(at[1]) {
-				t.Fatalf("letters: %+v", letters)
+			poisoned := kit.PoisonStore().Of("h")
+			if len(poisoned) != 1 || poisoned[0].Attempts != 3 || poisoned[0].FirstFailedAt.After(at[1]) {
+				t.Fatalf("poison messages: %+v", poisoned)
 			}
-			for name := range letters[0].Metadata {
+			for name := range poisoned[0].Metadata {
 				if name == events.MetaDue || name == events.MetaAttempts {
 					t.Errorf("%s is left in the message's own metadata", name)
 				}
@@ -99,7 +99,7 @@ func TestDelayedAttemptsAreCountedAndNeverEarly(t *testing.T) {
 }
 
 // While a message waits at the broker, later ones of its key go on.
-func TestADelayedMessageIsPassed(t *testing.T) {
+func TestPolicy_Attempts_LaterMessagesOvertakeADelayedOne(t *testing.T) {
 	t.Parallel()
 	var order []string
 	kit := routertest.StartWith(t, allDelayed, catalogue(t), router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
@@ -119,7 +119,7 @@ func named(id, name string) sample.Created {
 	return sample.Created{UserID: id, Name: name, Email: "someone@example.com"}
 }
 
-func TestAHandlerSaysWhatIsWorthARetry(t *testing.T) {
+func TestPolicy_RetryIf(t *testing.T) {
 	t.Parallel()
 	hopeless := errors.New("hopeless")
 	for _, tt := range []struct {
@@ -144,7 +144,7 @@ func TestAHandlerSaysWhatIsWorthARetry(t *testing.T) {
 				t.Errorf("%d attempts, want %d", got, tt.attempts)
 			}
 			if got := kit.Poisoned("h"); len(got) != 1 {
-				t.Errorf("letters: %+v", got)
+				t.Errorf("poison messages: %+v", got)
 			}
 		})
 	}

@@ -1,74 +1,42 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
 )
 
-// delivery is one message on its way through the pipeline. It is the message's
-// context at the same time, so that carrying it costs no allocation of its own.
+// delivery is one delivery of a message to a handler. It is a context at the same
+// time, so that a handler's context leads to it without an allocation of its own.
 type delivery struct {
 	context.Context
-	handler  *consumer
+	msg      *message.Message
+	handler  string // its name
 	envelope events.Envelope
-	// unreadable is why the message could not be decoded; nil if it could.
-	unreadable error
-	// attempts is how often the handler was called.
+	// undecodable is why the message could not be decoded; nil if it could.
+	undecodable error
+	// attempts is how often the message was tried, this time included.
 	attempts int
-	// attempted is when it was called last.
-	attempted time.Time
 	// firstFailed is when the first attempt failed; zero if none has.
 	firstFailed time.Time
-	// stack is where the handler panicked, bounded; empty if it did not.
-	stack   string
-	verdict verdict
-	// pause is how long the message has to wait for its next attempt; 0 if none follows.
-	pause time.Duration
-	// away says that it does so at the broker.
-	away bool
-	// keep says that the message must not leave its lane, however long the pause.
-	keep bool
-	// back says that the message is given back to its lane.
-	back bool
-	// probe says that the handler's breaker is open and this message tries whether
-	// it may be closed.
-	probe bool
-	// repeated says that the command in hand was decided before.
-	repeated bool
-	// sent counts the commands that this attempt sent, by their content, so that two
-	// equal ones get two ids and a retried handler sends the same ones again.
+	// sent counts the commands that the handler sent, by their content: two equal ones
+	// get two ids, and a retried handler sends the same ones again.
 	sent    map[string]int
 	sending sync.Mutex
 }
 
-// verdict is how a delivery ended; the values are those of the metric's label.
-type verdict string
-
-const (
-	verdictHandled   verdict = "handled"
-	verdictDuplicate verdict = "duplicate"
-	verdictRetried   verdict = "retried"
-	verdictPoisoned  verdict = "poisoned"
-	// verdictEarly is a message that came before its time and waits on. It is not
-	// counted.
-	verdictEarly verdict = "early"
-	// verdictParked is a message that waits behind a failed one of its key.
-	verdictParked verdict = "parked"
-	// verdictAborted is a delivery that was given back: the process is stopping,
-	// or the store is away. It is no failure of the handler and not counted.
-	verdictAborted verdict = "aborted"
-)
-
 type deliveryKey struct{}
 
-// Value answers with the delivery itself, or asks the message's own context.
+// Value returns the delivery itself for its key, and else the value of the message's
+// own context.
 func (d *delivery) Value(key any) any {
 	if _, ok := key.(deliveryKey); ok {
 		return d
@@ -85,53 +53,42 @@ func deliveryOf(ctx context.Context) *delivery {
 	return d
 }
 
-// aborted marks an error that is not the handler's: the message is given back,
-// is never poisoned, and the attempt does not count.
-type aborted struct{ error }
-
-func (a aborted) Unwrap() error { return a.error }
-
-// giveBack lets the message come again after a pause, during which its key rests.
-// The message is settled by that, so Watermill's router is told of no error.
-func (d *delivery) giveBack(msg *message.Message, pause time.Duration) {
-	msg.Metadata[events.MetaPause] = pause.String()
-	msg.Nack()
-	d.verdict, d.back = verdictAborted, true
+// attrs returns what every log line about a delivery says.
+func (d *delivery) attrs(more ...slog.Attr) []any {
+	out := make([]any, 0, 4+len(more))
+	out = append(out,
+		slog.String("handler", d.handler),
+		slog.String("type", d.envelope.Type),
+		slog.String("message_id", d.envelope.ID),
+		slog.String("correlation_id", d.envelope.CorrelationID),
+	)
+	for _, a := range more {
+		out = append(out, a)
+	}
+	return out
 }
 
-// consumer is one handler that receives messages, with all it works with.
-type consumer struct {
-	plan    *plan
-	handle  func(context.Context, *events.Envelope) error
-	sub     Subscriber
-	letters message.Publisher
-	// queues takes what was parked back into the handler's queue.
-	queues message.Publisher
-	// delayed is the transport, for what waits longer than maxRest.
-	delayed interface {
-		Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error
+// continueIn joins a command to the message that its sender handles: it gets the
+// correlation of that message, and an id that is the same when the handler is retried.
+func (d *delivery) continueIn(e *events.Envelope, cmd events.Command) error {
+	e.CorrelationID = cmp.Or(e.CorrelationID, d.envelope.CorrelationID)
+	e.CausationID = d.envelope.ID
+	e.Traceparent = cmp.Or(e.Traceparent, d.envelope.Traceparent)
+	if e.ID != "" {
+		return nil
 	}
-	maxRest time.Duration
-	// resting is how many messages rest in their lanes.
-	resting atomic.Int32
-	inbox   Inbox
-	parking Parking // nil: none
-	key     func(*message.Message) string
-	crew    *crew
-	breaker *breaker // nil: none
-	// maxBytes bounds a message's body.
-	maxBytes int
-	// stopping is closed when the drain begins.
-	stopping <-chan struct{}
-	metrics  *handlerMetrics
-	logger   *slog.Logger
-}
-
-// pass is the handler at the end of the pipeline.
-func (c *consumer) pass(msg *message.Message) ([]*message.Message, error) {
-	d := deliveryOf(msg.Context())
-	if d.unreadable != nil {
-		return nil, d.unreadable
+	data, err := json.Marshal(cmd)
+	if err != nil {
+		return events.Errorf(events.CodeInvalid, "the command %s cannot be written as JSON: %w", e.Type, err)
 	}
-	return nil, c.handle(msg.Context(), &d.envelope)
+	content := e.Type + string(data)
+	d.sending.Lock()
+	defer d.sending.Unlock()
+	if d.sent == nil {
+		d.sent = map[string]int{}
+	}
+	n := d.sent[content]
+	d.sent[content] = n + 1
+	e.ID = events.DeriveID("command", d.handler, d.envelope.ID, content, strconv.Itoa(n))
+	return nil
 }

@@ -1,28 +1,65 @@
-// Package router is the framework: it turns declarations into a running
-// Watermill router.
+// Package router is the framework: it turns declared handlers into a running Watermill
+// router.
 //
-// A team declares handlers with [Decide] (a command), [On] (a reaction to an
-// event) and [Project] (a read model), and hands them to [New] together with the
-// ports that the outside fills: a [Transport], a [Log], [Views] and so on. [New]
-// refuses whatever is wrong with a declaration; [Router.Run] consumes until its
-// context ends and then drains.
+// An application declares its handlers, each with one of three functions:
 //
-// Where to look:
+//   - [Decide] handles a command: it receives the current state of an aggregate and
+//     returns the events that happen, or refuses.
+//   - [On] reacts to an event, at least once, with retries and a poison queue.
+//   - [Project] keeps rows up to date from the events, exactly once, with a [Case] (or
+//     [CaseBy]) for each event type.
 //
-//	handler.go   On, Decide, Project: what can be declared
-//	policy.go    how a handler is treated, and how operators tune it
-//	ports.go     what the framework asks of the outside
-//	pipeline.go  the middleware of every message, as one list
-//	plan.go      what is checked at the start
-//	retry.go     what follows a failed attempt; delay.go: where the pause is spent
-//	poison.go    what is set aside, and letters.go, which keeps it for people
-//	breaker.go   a handler that fails and fails; limit.go: how fast it may go
-//	park.go      order of a key through failures
-//	decide.go    load, fold, decide, append
-//	relay.go     from the log to the event bus
-//	project.go   from the log to the views
-//	commands.go  sending commands and waiting for their outcome
-//	run.go       start, readiness, drain
+// A handler receives an [Event] with its header and typed data. A [Policy] says how its
+// messages are processed: attempts, concurrency, timeout, order, and so on.
 //
-// The subpackage routertest tests handlers without any broker.
+//	welcome := router.On("send-welcome", func(ctx context.Context, e router.Event[users.Created]) error {
+//		return mailer.Send(ctx, e.ID, e.Data.Email)
+//	}, router.Policy{Attempts: 10})
+//
+// [New] checks the declarations, and [Router.Run] consumes until its context ends, and
+// then drains. The outside is behind ports: a [Transport] carries messages, a [Log]
+// stores events, and so on; the package routertest has all of them in memory, and tests
+// handlers without a broker. [Commands] sends commands and waits for their outcomes, with
+// or without a running router.
+//
+// # The way of a message
+//
+//	Commands.Send → Transport → command handler: load, fold, decide → Log.Append
+//	                                                                      │
+//	               reaction ← Transport ← relay ← catch-up subscription ←─┤
+//	                          rows ← projection ← catch-up subscription ←─┘
+//
+// Each message of a queue goes through the stages listed in pipeline.go. A stage returns
+// a result to the one around it, and the last result is acked or nacked.
+//
+// # Files, in reading order
+//
+//	handler.go      what a declaration is; decide.go, reaction.go, project.go: the three kinds
+//	policy.go       how a handler's messages are processed, and what operators may override
+//	router.go       Config and New; plan.go checks declarations, describe.go describes them
+//	run.go          start, readiness, drain
+//	pipeline.go     the stages of every message, as one list; result.go: what they return
+//	retry.go        after a failed attempt; delay.go: where the pause is spent
+//	poison.go       to the poison queue; collector.go: from there into the poison store
+//	park.go         the order of a key through failures, with a cache in blockedkeys.go
+//	breaker.go      the circuit breaker; limit.go, timeout.go, recover.go, dedupe.go: the other stages
+//	middleware.go   the application's own Watermill middleware
+//	decider.go      load, fold, decide, append; projector.go: from the log to rows
+//	commands.go     sending commands; await.go: waiting for their outcomes
+//	ports.go        what drivers implement
+//	metrics.go      the collectors; gauges.go: those that are sampled from the store
+//	internal/       relay, catch-up subscription, worker pool, health, message codec
+//
+// # Glossary
+//
+//	aggregate         what a command changes; the id orders its messages    events.Command, events.State
+//	outcome           how a command ended, stored with its events           events.Outcome
+//	relay             publishes the log, which is the outbox, to the bus    internal/relay
+//	checkpoint        how far a role has read the log, as a cursor          Checkpoints, events.Cursor
+//	projection        rows kept up to date from the log, replayable         Project, ProjectionStore
+//	inbox             which handler has handled which message               Inbox, dedupe.go
+//	keyed dispatcher  one message of a key at a time, other keys parallel   Policy.Concurrency, infra/dispatcher
+//	poison message    one that its handler failed to process                PoisonStore, package poison
+//	parked message    waits behind a failed message of its key, the blocker Parking, park.go
+//	role, leader      background work that one elected instance does        Elector
 package router

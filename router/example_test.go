@@ -3,6 +3,7 @@ package router_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -11,8 +12,8 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// A reaction does something about an event. An error means that it is tried again, up to
-// five times if the policy does not say otherwise; then the event is set aside.
+// A reaction does something about an event. After an error it is tried again, up to five
+// times unless the policy says otherwise; then the event goes to the poison queue.
 func ExampleOn() {
 	welcome := router.On("send-welcome", func(_ context.Context, e router.Event[sample.Created]) error {
 		fmt.Println("To:", e.Data.Email)
@@ -20,7 +21,7 @@ func ExampleOn() {
 		return nil
 	}, router.Policy{Attempts: 10})
 
-	t := &exampleT{} // In a test of yours, t is its *testing.T, and catalogue(t) has all types of yours.
+	t := &exampleT{} // In your own test, t is its *testing.T, and catalogue(t) has your types.
 	defer t.finish()
 	kit := routertest.Start(t, catalogue(t), welcome)
 	kit.Record(sample.Created{UserID: ada, Email: "ada@example.com", Name: "Ada"})
@@ -29,8 +30,8 @@ func ExampleOn() {
 	// Hello Ada
 }
 
-// A decision says what a command leads to, given what has happened so far: events, or a
-// refusal.
+// A decision returns the events that a command leads to in the current state of its
+// aggregate, or refuses.
 func ExampleDecide() {
 	changeEmail := router.Decide("change-email", func(_ context.Context, c sample.ChangeEmail, u sample.User) ([]events.Data, error) {
 		if !u.Exists() {
@@ -39,7 +40,7 @@ func ExampleDecide() {
 		return []events.Data{sample.EmailChanged{UserID: c.UserID, Email: c.Email}}, nil
 	})
 
-	t := &exampleT{} // In a test of yours, t is its *testing.T, and catalogue(t) has all types of yours.
+	t := &exampleT{} // In your own test, t is its *testing.T, and catalogue(t) has your types.
 	defer t.finish()
 	kit := routertest.Start(t, catalogue(t), changeEmail)
 	kit.Given(sample.Created{UserID: ada, Email: "ada@example.com", Name: "Ada"}).
@@ -58,8 +59,8 @@ func ExampleDecide() {
 	// 2 USER_EMAIL_CHANGED
 }
 
-// A projection keeps rows up to date, here one for each user. What has to be forgotten
-// is deleted.
+// A projection keeps rows up to date, here one for each user, until the user is
+// deactivated.
 func ExampleProject() {
 	type entry struct {
 		Name  string `json:"name"`
@@ -79,7 +80,7 @@ func ExampleProject() {
 		}),
 	)
 
-	t := &exampleT{} // In a test of yours, t is its *testing.T, and catalogue(t) has all types of yours.
+	t := &exampleT{} // In your own test, t is its *testing.T, and catalogue(t) has your types.
 	defer t.finish()
 	kit := routertest.Start(t, catalogue(t), directory)
 	kit.Record(sample.Created{UserID: ada, Email: "ada@example.com", Name: "Ada"})
@@ -93,6 +94,95 @@ func ExampleProject() {
 	// Output:
 	// true {Ada ada@example.org}
 	// false
+}
+
+// An application is a router with handlers and ports. In production the ports are drivers
+// for RabbitMQ and Redis; infra/app assembles them.
+func ExampleNew() {
+	store, transport := &routertest.Store{}, &routertest.Transport{}
+	welcomed := make(chan string, 1)
+	r, err := router.New(router.Config{
+		Catalogue: sample.Catalogue(),
+		Handlers: sample.Handlers(func(_ context.Context, e router.Event[sample.Created]) error {
+			welcomed <- e.Data.Name
+			return nil
+		}),
+		Transport: transport, Log: store, Reader: store, Checkpoints: store, Projections: store, Elector: store,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	commands, err := router.NewCommands(router.CommandsConfig{Catalogue: sample.Catalogue(), Publisher: transport.Publisher(), Log: store})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	ctx, stop := context.WithCancel(context.Background()) // In a service, until SIGTERM.
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.Run(ctx) }()
+	<-r.Running()
+	outcome, err := commands.Execute(ctx, sample.Create{Email: "ada@example.com", Name: "Ada"}, events.SendOptions{})
+	fmt.Println(outcome.Status, err)
+	fmt.Println("welcome,", <-welcomed)
+	stop()
+	fmt.Println("stopped:", <-stopped)
+	// Output:
+	// accepted <nil>
+	// welcome, Ada
+	// stopped: <nil>
+}
+
+// A command that is sent again under its id has the stored outcome, and changes nothing.
+func ExampleCommands() {
+	t := &exampleT{} // In your own test, t is its *testing.T.
+	defer t.finish()
+	kit := routertest.Start(t, sample.Catalogue(), sample.Handlers(nil)...)
+	commands := kit.Commands() // router.NewCommands makes them.
+
+	ctx := context.Background()
+	create := sample.Create{UserID: ada, Email: "ada@example.com", Name: "Ada"}
+	for range 2 {
+		outcome, err := commands.Execute(ctx, create, events.SendOptions{ID: "request 7"})
+		fmt.Println(outcome.Status, outcome.Version, outcome.Events[0].Type, err)
+	}
+	outcome, _ := commands.Execute(ctx, create, events.SendOptions{ID: "request 8"})
+	fmt.Println(outcome.Status, outcome.Code)
+	_, err := commands.Execute(ctx, sample.Create{Email: "ada@example.com"}, events.SendOptions{})
+	fmt.Println(err)
+	// Output:
+	// accepted 1 USER_CREATED <nil>
+	// accepted 1 USER_CREATED <nil>
+	// rejected USER_EXISTS
+	// name: must not be empty
+}
+
+// Rows may have any key, here the domain of the mail address.
+func ExampleCaseBy() {
+	type domain struct {
+		Users int `json:"users"`
+	}
+	domains := router.Project("domains", router.CaseBy(
+		func(e router.Event[sample.Created]) string {
+			_, name, _ := strings.Cut(e.Data.Email, "@")
+			return name
+		},
+		func(row *domain, _ router.Event[sample.Created]) error {
+			row.Users++
+			return nil
+		}))
+
+	t := &exampleT{} // In your own test, t is its *testing.T, and catalogue(t) has your types.
+	defer t.finish()
+	kit := routertest.Start(t, catalogue(t), domains)
+	kit.Record(
+		sample.Created{UserID: ada, Email: "ada@example.com", Name: "Ada"},
+		sample.Created{UserID: bob, Email: "bob@example.com", Name: "Bob"},
+	)
+	var row domain
+	fmt.Println(kit.Row("domains", "example.com", &row), row.Users)
+	// Output: true 2
 }
 
 // exampleT stands in for the *testing.T that an example does not have.

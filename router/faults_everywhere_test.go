@@ -18,9 +18,9 @@ import (
 )
 
 // Whatever call fails, before or after it has done its work, or is made twice:
-// every command has its one event, every event gets out and is in the view once, and
+// every command has its one event, every event is published and projected once, and
 // a handler that asks for order sees it kept.
-func TestEveryCallMayFail(t *testing.T) {
+func TestRouter_EveryCallMayFail(t *testing.T) {
 	t.Parallel()
 	for _, point := range []string{
 		"Publish user.commands", "Publish user.events", "Publish w.poison", "Publish w", "Delay", "Declare", "Deliver register", "Deliver w", "Deliver w.poison",
@@ -43,15 +43,15 @@ func TestEveryCallMayFail(t *testing.T) {
 	}
 }
 
-// survive lives through one fault.
-func survive(t *testing.T, inflict func(*routertest.Faults) *routertest.Fault) {
+// survive runs the application through one fault.
+func survive(t *testing.T, inject func(*routertest.Faults) *routertest.Fault) {
 	var faults routertest.Faults
-	fault := inflict(&faults)
-	w := &witness{fail: map[uint64]error{3: errLater, 5: errNever}}
+	fault := inject(&faults)
+	w := &recorder{fail: map[uint64]error{3: errLater, 5: errNever}}
 	kit := routertest.StartWith(t, func(c *router.Config) {
 		allDelayed(c)
 		faults.Inject(c)
-	}, catalogue(t), house(w)...)
+	}, catalogue(t), application(w)...)
 	const last = 30
 	send(t, kit, sample.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}, "create")
 	for v := range last - 1 {
@@ -62,40 +62,40 @@ func survive(t *testing.T, inflict func(*routertest.Faults) *routertest.Fault) {
 		}
 	}
 	kit.Settle()
-	kit.Poisoned("w") // It waits for the letter.
+	kit.Poisoned("w") // It waits for the poison message.
 	kit.Retry("w")
-	// Whoever looks seldom has time to.
+	// What polls seldom has time to.
 	time.Sleep(3 * time.Second) //nolint:forbidigo // The clock is synctest's; nobody sleeps.
 	kit.Settle()
 	if fault.Struck() == 0 {
-		t.Error("the fault never struck")
+		t.Error("the fault was never injected")
 	}
 	verify(t, kit, ada, last)
 	if diff := cmp.Diff(upTo(2, last), firsts(w.of(ada))); diff != "" {
 		t.Errorf("the handler saw otherwise than published (-want +got):\n%s", diff)
 	}
 	if left := kit.Poisoned("w"); len(left) > 0 {
-		t.Errorf("letters are left: %+v", left)
+		t.Errorf("poison messages are left: %+v", left)
 	}
 	mustBeFree(t, kit)
 }
 
 // Anything fails, hangs, is late, doubled or mixed up, until it no longer does. Then
-// every accepted command has its event, published, and in the view once.
-func TestPropertyNothingIsLostOrDoubled(t *testing.T) {
+// every accepted command has its event, published, and projected once.
+func TestRouter_PropertyNothingIsLostOrDoubled(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var faults routertest.Faults
-		w := &witness{}
+		w := &recorder{}
 		kit := routertest.StartWith(t, func(c *router.Config) {
 			allDelayed(c)
 			faults.Inject(c)
-		}, catalogue(t), house(w)...)
+		}, catalogue(t), application(w)...)
 		untimed := struct{ testing.TB }{t} // The test's deadline is on another clock.
 		rapid.Check(untimed, func(rt *rapid.T) { checkNothingLost(rt, t, kit, w, &faults) })
 	})
 }
 
-func checkNothingLost(rt *rapid.T, t *testing.T, kit *routertest.Kit, w *witness, faults *routertest.Faults) {
+func checkNothingLost(rt *rapid.T, t *testing.T, kit *routertest.Kit, w *recorder, faults *routertest.Faults) {
 	effects := map[string]func(routertest.Schedule) *routertest.Fault{
 		"fail":      func(s routertest.Schedule) *routertest.Fault { return s.Fail() },
 		"lose":      func(s routertest.Schedule) *routertest.Fault { return s.LoseAnswer() },
@@ -112,11 +112,11 @@ func checkNothingLost(rt *rapid.T, t *testing.T, kit *routertest.Kit, w *witness
 		chance := rapid.Float64Range(0.02, 0.4).Draw(rt, "chance")
 		effects[effect](faults.On(call).Chance(chance))
 	}
-	type wish struct {
+	type request struct {
 		id  string
 		cmd events.Command
 	}
-	var wishes []wish
+	var requests []request
 	versions := map[string]uint64{}
 	var keys []string
 	for range rapid.IntRange(1, 3).Draw(rt, "users") {
@@ -125,10 +125,10 @@ func checkNothingLost(rt *rapid.T, t *testing.T, kit *routertest.Kit, w *witness
 	for range rapid.IntRange(1, 12).Draw(rt, "commands") {
 		key := rapid.SampledFrom(keys).Draw(rt, "user")
 		versions[key]++
-		wishes = append(wishes, wish{events.NewID(), sample.ChangeEmail{UserID: key, Email: "b@example.com"}})
+		requests = append(requests, request{events.NewID(), sample.ChangeEmail{UserID: key, Email: "b@example.com"}})
 	}
 	var clients sync.WaitGroup
-	for _, x := range wishes {
+	for _, x := range requests {
 		clients.Go(func() {
 			// Whether it has arrived is unknown: it is sent again, under its id.
 			for {
@@ -154,8 +154,8 @@ func checkNothingLost(rt *rapid.T, t *testing.T, kit *routertest.Kit, w *witness
 			rt.Errorf("handled of %s (-want +got):\n%s", key, diff)
 		}
 	}
-	if letters := kit.Poisoned("w"); len(letters) > 0 {
-		rt.Errorf("letters: %+v", letters)
+	if poisoned := kit.Poisoned("w"); len(poisoned) > 0 {
+		rt.Errorf("poison messages: %+v", poisoned)
 	}
 	mustBeFree(rt, kit)
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// A log that repeats itself, or mixes events up, breaks its word. Nothing is applied
-// twice or left out all the same.
-func TestALogThatAnswersOutOfOrder(t *testing.T) {
+// A log that repeats events, or mixes them up, violates its contract. Even so, nothing is
+// applied twice or left out.
+func TestRouter_LogAnswersOutOfOrder(t *testing.T) {
 	for name, fault := range map[string]func(routertest.Schedule) *routertest.Fault{"swapped": routertest.Schedule.Swap, "repeated": routertest.Schedule.Duplicate} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var faults routertest.Faults
-				kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(&witness{})...)
+				kit := routertest.StartWith(t, faults.Inject, catalogue(t), application(&recorder{})...)
 				held := faults.On("Read").Hold()
 				bad := fault(faults.On("Read").Times(4))
 				kit.Given(created(ada), sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: ada})
@@ -34,13 +34,13 @@ func TestALogThatAnswersOutOfOrder(t *testing.T) {
 	}
 }
 
-// Failures that are past count no more: a role that gets on is not made to wait
-// longer and longer.
-func TestABrokerThatFailsNowAndThenDelaysLittle(t *testing.T) {
+// Past failures no longer count: a role that makes progress does not pause longer and
+// longer.
+func TestRouter_OccasionalFailuresDelayLittle(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var faults routertest.Faults
-		w := &witness{}
-		kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(w)...)
+		w := &recorder{}
+		kit := routertest.StartWith(t, faults.Inject, catalogue(t), application(w)...)
 		faults.On("Publish user.events").Every(2).Fail()
 		faults.On("Commit p").Every(2).LoseAnswer()
 		began := time.Now()
@@ -56,12 +56,12 @@ func TestABrokerThatFailsNowAndThenDelaysLittle(t *testing.T) {
 	})
 }
 
-// The store has done what it was asked for, and nobody hears of it: the command is
-// decided again, on a state that it has changed itself.
-func TestAnOutcomeIsOneThoughItsAnswerIsLost(t *testing.T) {
+// The store has written, and its answer is lost: the command is decided again, on a state
+// that it has changed itself.
+func TestDecide_LostAnswerOfTheLog(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var faults routertest.Faults
-		kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(&witness{})...)
+		kit := routertest.StartWith(t, faults.Inject, catalogue(t), application(&recorder{})...)
 		lost := faults.On("Append").Times(1).LoseAnswer()
 		kit.Given().When(sample.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}).Then(sample.Created{UserID: ada, Email: "a@example.com", Name: "Ada"})
 		lost.Await(t, 1)
@@ -73,7 +73,7 @@ func TestAnOutcomeIsOneThoughItsAnswerIsLost(t *testing.T) {
 	})
 }
 
-func TestDuplicatesAreHandledOnceWhereThereIsAnInbox(t *testing.T) {
+func TestInbox_Duplicates(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		fault  func(*routertest.Faults) *routertest.Fault
@@ -92,13 +92,13 @@ func TestDuplicatesAreHandledOnceWhereThereIsAnInbox(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var faults routertest.Faults
-				w := &witness{}
+				w := &recorder{}
 				kit := routertest.StartWith(t, func(c *router.Config) {
 					faults.Inject(c)
 					if !tt.inbox {
 						c.Inbox = nil
 					}
-				}, catalogue(t), house(w)...)
+				}, catalogue(t), application(w)...)
 				fault := tt.fault(&faults)
 				for range 10 {
 					kit.Record(sample.EmailChanged{UserID: ada})
@@ -117,10 +117,10 @@ func TestDuplicatesAreHandledOnceWhereThereIsAnInbox(t *testing.T) {
 	}
 }
 
-func TestTheRelayGoesOnInOrder(t *testing.T) {
+func TestRelay_ContinuesInOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var faults routertest.Faults
-		kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(&witness{})...)
+		kit := routertest.StartWith(t, faults.Inject, catalogue(t), application(&recorder{})...)
 		away := faults.On("Publish user.events").Times(3).Fail(errors.New("away"))
 		kit.Record(created(ada), created(bob), sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: bob})
 		if away.Struck() != 3 || len(kit.Published("user.events")) != 4 {
@@ -131,13 +131,13 @@ func TestTheRelayGoesOnInOrder(t *testing.T) {
 	})
 }
 
-// A handler may see a key's events in another order; a view never does.
-func TestReorderedDeliveries(t *testing.T) {
+// A reaction may receive a key's events in another order; a projection never does.
+func TestRouter_ReorderedDeliveries(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var faults routertest.Faults
-		w := &witness{}
-		kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(w)...)
-		held := faults.On("Read").Hold() // So that there is a next one when the first is handed out.
+		w := &recorder{}
+		kit := routertest.StartWith(t, faults.Inject, catalogue(t), application(w)...)
+		held := faults.On("Read").Hold() // So that there is a next one when the first is delivered.
 		held.Await(t, 2)
 		faults.On("Deliver w").Every(2).Swap()
 		kit.Given(created(ada), sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: ada})
@@ -159,27 +159,27 @@ func TestReorderedDeliveries(t *testing.T) {
 		var r tally
 		kit.Row("p", ada, &r)
 		if diff := cmp.Diff(upTo(1, 7), r.Versions); diff != "" {
-			t.Errorf("the view (-want +got):\n%s", diff)
+			t.Errorf("the projection (-want +got):\n%s", diff)
 		}
 	})
 }
 
-func TestALetterWaitsForAStoreThatIsAway(t *testing.T) {
+func TestPoisonCollector_StoreCannotBeReached(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var faults routertest.Faults
-		w := &witness{fail: map[uint64]error{1: errNever}}
-		kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(w)...)
+		w := &recorder{fail: map[uint64]error{1: errNever}}
+		kit := routertest.StartWith(t, faults.Inject, catalogue(t), application(w)...)
 		away := faults.On("StorePoison").Fail()
 		kit.Given(sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: bob}, sample.EmailChanged{UserID: bob})
 		away.Await(t, 5)
 		eventually(t, "other keys go on", func() bool { return len(w.of(bob)) == 2 })
-		if letters := kit.PoisonStore().Of("w"); len(letters) > 0 {
-			t.Errorf("letters in a store that is away: %+v", letters)
+		if poisoned := kit.PoisonStore().Of("w"); len(poisoned) > 0 {
+			t.Errorf("poison messages in a store that cannot be reached: %+v", poisoned)
 		}
 		away.End()
 		kit.Settle()
-		if letters := kit.Poisoned("w"); len(letters) != 1 {
-			t.Errorf("%d letters, want 1: %+v", len(letters), letters)
+		if poisoned := kit.Poisoned("w"); len(poisoned) != 1 {
+			t.Errorf("%d poison messages, want 1: %+v", len(poisoned), poisoned)
 		}
 		kit.Retry("w")
 		if diff := cmp.Diff([]uint64{1}, w.of(ada)); diff != "" {
@@ -189,11 +189,11 @@ func TestALetterWaitsForAStoreThatIsAway(t *testing.T) {
 }
 
 // A call that hangs holds up its own key, and ends with its context.
-func TestAHangingStoreHoldsUpItsOwnKey(t *testing.T) {
+func TestDecide_HangingStoreHoldsUpItsOwnKey(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var faults routertest.Faults
-		w := &witness{}
-		kit := routertest.StartWith(t, faults.Inject, catalogue(t), house(w)...)
+		w := &recorder{}
+		kit := routertest.StartWith(t, faults.Inject, catalogue(t), application(w)...)
 		stuck := faults.On("Append").Hold()
 		if _, err := kit.Commands().Send(t.Context(), sample.ChangeEmail{UserID: ada, Email: "b@example.com"}, events.SendOptions{}); err != nil {
 			t.Fatal(err)

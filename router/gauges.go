@@ -3,23 +3,25 @@ package router
 import (
 	"context"
 	"time"
+
+	"github.com/pitwheel/pitwheel/router/internal/relay"
 )
 
-// sampleGauges keeps in the metrics what only the store can tell: the lag of relay and
-// projections, and the numbers of letters and of parked messages.
+// sampleGauges updates the metrics that only the store knows, every two seconds: the lag
+// of relay and projections, and the numbers of poison and of parked messages.
 func (r *Router) sampleGauges(ctx context.Context) {
 	ticker := time.NewTicker(2 * time.Second)
 	defer ticker.Stop()
 	for {
-		r.countLetters(ctx)
+		r.countPoison(ctx)
 		r.countParked(ctx)
 		if end, err := r.config.Reader.End(ctx); err == nil {
-			if at, err := r.config.Checkpoints.Checkpoint(ctx, relayRole); err == nil {
-				r.metrics.relayLag.Set(float64(at.Behind(end)))
+			if at, err := r.config.Checkpoints.Checkpoint(ctx, relay.Role); err == nil {
+				r.config.Metrics.relayLag.Set(float64(at.Behind(end)))
 			}
 			for _, p := range r.projectors {
-				if at, err := r.config.Projections.ProjectionCursor(ctx, p.plan.name); err == nil {
-					r.metrics.viewLag.WithLabelValues(p.plan.name).Set(float64(at.Behind(end)))
+				if at, err := r.config.Projections.ProjectionCursor(ctx, p.name); err == nil {
+					r.config.Metrics.viewLag.WithLabelValues(p.name).Set(float64(at.Behind(end)))
 				}
 			}
 		}
@@ -31,30 +33,30 @@ func (r *Router) sampleGauges(ctx context.Context) {
 	}
 }
 
-// countLetters shows how many letters each handler has. Handlers of other
-// applications on the same store are not ours to show.
-func (r *Router) countLetters(ctx context.Context) {
-	if len(r.keepers) == 0 {
+// countPoison shows how many poison messages each handler has. Handlers of other
+// applications on the same store are left out.
+func (r *Router) countPoison(ctx context.Context) {
+	if len(r.collectors) == 0 {
 		return
 	}
 	counts, err := r.config.Poison.CountPoison(ctx)
 	if err != nil {
-		return // The next round is soon.
+		return // It is sampled again soon.
 	}
-	for _, k := range r.keepers {
-		r.metrics.letters.WithLabelValues(k.plan.name).Set(float64(counts[k.plan.name]))
+	for _, k := range r.collectors {
+		r.config.Metrics.poison.WithLabelValues(k.plan.name).Set(float64(counts[k.plan.name]))
 	}
 }
 
-// countParked shows what waits behind failed messages.
+// countParked shows how many messages wait behind failed ones.
 func (r *Router) countParked(ctx context.Context) {
 	for _, c := range r.consumers {
-		if c.parking == nil || !c.plan.policy.Ordered {
+		if c.plan.blocked == nil {
 			continue
 		}
 		if keys, messages, err := c.parking.CountParked(ctx, c.plan.name); err == nil {
-			r.metrics.blocked.WithLabelValues(c.plan.name).Set(float64(keys))
-			r.metrics.parked.WithLabelValues(c.plan.name).Set(float64(messages))
+			r.config.Metrics.blocked.WithLabelValues(c.plan.name).Set(float64(keys))
+			r.config.Metrics.parked.WithLabelValues(c.plan.name).Set(float64(messages))
 		}
 	}
 }

@@ -1,48 +1,45 @@
 package router
 
 import (
+	"context"
 	"time"
-
-	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// measure counts every message by how it ended, and times it.
-func (c *consumer) measure(next message.HandlerFunc) message.HandlerFunc {
+// measure counts every message by its outcome, and times it.
+func (c *consumer) measure(next stage) stage {
 	m := c.metrics
-	return func(msg *message.Message) ([]*message.Message, error) {
-		d := deliveryOf(msg.Context())
+	return func(ctx context.Context, d *delivery) result {
 		started := time.Now()
 		m.inFlight.Inc()
 		defer m.inFlight.Dec()
-		out, err := next(msg)
+		r := next(ctx, d)
 		spent := time.Since(started)
-		switch d.verdict {
-		case verdictHandled:
+		execution := m.failed
+		switch r.outcome {
+		case outcomeHandled:
+			execution = m.succeeded
 			m.handled.Inc()
-			m.succeeded.Observe(spent.Seconds())
 			if at := d.envelope.Timestamp; !at.IsZero() {
 				m.age.Observe(max(0, started.Add(spent).Sub(at).Seconds()))
 			}
-		case verdictDuplicate:
+		case outcomeDuplicate:
+			execution = m.succeeded
 			m.duplicate.Inc()
-			m.succeeded.Observe(spent.Seconds())
-		case verdictPoisoned:
-			m.poisoned.Inc()
-			m.failed.Observe(spent.Seconds())
-		case verdictRetried:
-			m.retried.Inc()
-			m.failed.Observe(spent.Seconds())
-		case verdictParked:
+		case outcomeParked:
+			execution = m.succeeded
 			m.parked.Inc()
-			m.succeeded.Observe(spent.Seconds())
-		case verdictAborted, verdictEarly:
-			m.failed.Observe(spent.Seconds())
+		case outcomePoisoned:
+			m.poisoned.Inc()
+		case outcomeRetried:
+			m.retried.Inc()
+		case uncounted:
 		}
-		if err == nil && !d.back {
+		execution.Observe(spent.Seconds())
+		if r.action == actionAck {
 			m.acked.Inc()
 		} else {
 			m.nacked.Inc()
 		}
-		return out, err
+		return r
 	}
 }

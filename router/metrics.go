@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are all collectors of the router. Their names are part of the contract
-// with dashboards; labels come from closed sets only.
+// Metrics are the Prometheus collectors of the router. Their names are part of the
+// contract with dashboards; labels come from closed sets only.
 type Metrics struct {
 	execution *prometheus.HistogramVec
 	publish   *prometheus.HistogramVec
@@ -26,12 +26,12 @@ type Metrics struct {
 	conflicts prometheus.Counter
 	relayLag  prometheus.Gauge
 	viewLag   *prometheus.GaugeVec
-	letters   *prometheus.GaugeVec
+	poison    *prometheus.GaugeVec
 	parked    *prometheus.GaugeVec
 	blocked   *prometheus.GaugeVec
 }
 
-// handlerMetrics are the handles of one handler, resolved once.
+// handlerMetrics are the collectors with the labels of one handler, looked up once.
 type handlerMetrics struct {
 	succeeded, failed                             prometheus.Observer
 	acked, nacked                                 prometheus.Counter
@@ -40,11 +40,11 @@ type handlerMetrics struct {
 	attempt, age                                  prometheus.Observer
 }
 
-// latency covers 0.1 ms to 100 s: from an in-memory handler to a slow partner.
-func latency() []float64 { return prometheus.ExponentialBucketsRange(0.0001, 100, 19) }
+// latencyBuckets cover 0.1 ms to 100 s: from an in-memory handler to a slow partner.
+func latencyBuckets() []float64 { return prometheus.ExponentialBucketsRange(0.0001, 100, 19) }
 
-// NewMetrics makes the collectors and registers them. A nil registerer keeps them
-// to themselves. The same metrics are given to [New] and to [NewCommands].
+// NewMetrics returns the collectors, registered with reg. With a nil reg they are not
+// exported. [New] and [NewCommands] of one process share them.
 func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	if reg == nil {
 		reg = prometheus.NewRegistry()
@@ -52,17 +52,17 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	const handler = "handler_name"
 	m := &Metrics{
 		execution: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "handler_execution_time_seconds",
-			Help: "Time a message spent in the pipeline, each time it came.", Buckets: latency()}, []string{handler, "success"}),
+			Help: "Time a message spent in the pipeline, for each delivery.", Buckets: latencyBuckets()}, []string{handler, "success"}),
 		publish: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "publish_time_seconds",
-			Help: "Time until the broker confirmed a publish.", Buckets: latency()}, []string{handler, "publisher_name", "success"}),
+			Help: "Time until the broker confirmed a publish.", Buckets: latencyBuckets()}, []string{handler, "publisher_name", "success"}),
 		received: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "subscriber_messages_received_total",
 			Help: "Messages received, by whether they were acknowledged."}, []string{"subscriber_name", handler, "acked"}),
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pitwheel_handler_messages_total",
-			Help: "Messages by how they ended; retried counts failed attempts that another one followed, parked those that had to wait behind another message of their key."}, []string{handler, "outcome"}),
+			Help: "Messages by outcome; retried counts failed attempts that another one follows, parked those that have to wait behind another message of their key."}, []string{handler, "outcome"}),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_in_flight",
 			Help: "Messages in the pipeline now."}, []string{handler}),
 		attempt: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "pitwheel_handler_attempt_seconds",
-			Help: "Time of one attempt.", Buckets: latency()}, []string{handler}),
+			Help: "Time of one attempt.", Buckets: latencyBuckets()}, []string{handler}),
 		age: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "pitwheel_message_age_seconds",
 			Help: "From the event's own time to handled.", Buckets: prometheus.ExponentialBucketsRange(0.001, 86400, 19)}, []string{handler}),
 		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_paused",
@@ -74,15 +74,15 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pitwheel_commands_total",
 			Help: "Commands decided, by result."}, []string{"command", "result"}),
 		append: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "pitwheel_append_seconds",
-			Help: "Time of one append to the log.", Buckets: latency()}),
+			Help: "Time of one append to the log.", Buckets: latencyBuckets()}),
 		conflicts: prometheus.NewCounter(prometheus.CounterOpts{Name: "pitwheel_append_conflicts_total",
 			Help: "Appends refused because the aggregate had moved on; the command was decided again."}),
 		relayLag: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pitwheel_relay_lag_events",
 			Help: "Events in the log that the relay has not published yet."}),
 		viewLag: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_projection_lag_events",
 			Help: "Events in the log that the projection has not applied yet."}, []string{"projection"}),
-		letters: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_poison_letters",
-			Help: "Poison letters in the store; every instance shows all of them."}, []string{handler}),
+		poison: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_poison_messages",
+			Help: "Poison messages in the store; every instance shows all of them."}, []string{handler}),
 		parked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_parked_messages",
 			Help: "Messages that wait behind a failed one of their key, for handlers that ask for order."}, []string{handler}),
 		blocked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_blocked_keys",
@@ -90,7 +90,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.execution, m.publish, m.received, m.messages, m.inFlight, m.attempt, m.age,
-		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.viewLag, m.letters, m.parked, m.blocked} {
+		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.viewLag, m.poison, m.parked, m.blocked} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)
@@ -102,19 +102,19 @@ func (m *Metrics) handler(name string) *handlerMetrics {
 		failed:    m.execution.WithLabelValues(name, "false"),
 		acked:     m.received.WithLabelValues("pitwheel", name, "acked"),
 		nacked:    m.received.WithLabelValues("pitwheel", name, "nacked"),
-		handled:   m.messages.WithLabelValues(name, string(verdictHandled)),
-		duplicate: m.messages.WithLabelValues(name, string(verdictDuplicate)),
-		retried:   m.messages.WithLabelValues(name, string(verdictRetried)),
-		poisoned:  m.messages.WithLabelValues(name, string(verdictPoisoned)),
-		parked:    m.messages.WithLabelValues(name, string(verdictParked)),
+		handled:   m.messages.WithLabelValues(name, string(outcomeHandled)),
+		duplicate: m.messages.WithLabelValues(name, string(outcomeDuplicate)),
+		retried:   m.messages.WithLabelValues(name, string(outcomeRetried)),
+		poisoned:  m.messages.WithLabelValues(name, string(outcomePoisoned)),
+		parked:    m.messages.WithLabelValues(name, string(outcomeParked)),
 		inFlight:  m.inFlight.WithLabelValues(name),
 		attempt:   m.attempt.WithLabelValues(name),
 		age:       m.age.WithLabelValues(name),
 	}
 }
 
-// measuredPublisher times every publish of one role. A failed publish is timed,
-// too: a slow failure is what an operator looks for.
+// measuredPublisher times every publish of one role, failed ones too: operators look for
+// slow failures.
 type measuredPublisher struct {
 	message.Publisher
 	succeeded, failed prometheus.Observer

@@ -14,13 +14,12 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// Whatever a declaration brings along may panic. That is the trouble of its own handler
-// and of nobody else.
-func TestAPanicOfAProjectionHoldsUpNobodyElse(t *testing.T) {
+// Any function of a declaration may panic. That affects its own handler alone.
+func TestProject_PanicHoldsUpNoOtherHandler(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var mended atomic.Bool
+		var fixed atomic.Bool
 		panics := func(*row, router.Event[sample.Created]) error {
-			if !mended.Load() {
+			if !fixed.Load() {
 				panic("boom")
 			}
 			return nil
@@ -31,7 +30,7 @@ func TestAPanicOfAProjectionHoldsUpNobodyElse(t *testing.T) {
 			router.On("h", react))
 		kit.Given(sample.Created{UserID: ada})
 		eventually(t, "the others to go on", func() bool { return len(kit.Handled("h")) == 1 })
-		mended.Store(true)
+		fixed.Store(true)
 		eventually(t, "the row", func() bool {
 			var r row
 			return kit.Row("p", ada, &r)
@@ -47,7 +46,7 @@ type orderPlaced struct {
 func (orderPlaced) EventType() string     { return "ORDER_PLACED" }
 func (o orderPlaced) AggregateID() string { return o.Customer.ID }
 
-func TestAPanicOfAKey(t *testing.T) {
+func TestOn_PanicOfAKey(t *testing.T) {
 	t.Parallel()
 	c := events.NewCatalogue()
 	if err := c.Aggregate("order", events.EventOf[orderPlaced]()); err != nil {
@@ -60,18 +59,18 @@ func TestAPanicOfAKey(t *testing.T) {
 	}
 }
 
-func TestAPanicOfRetryIf(t *testing.T) {
+func TestPolicy_RetryIf_Panic(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error { return errBad },
 		router.Policy{BreakAfter: 1, BreakPause: 100 * time.Millisecond, RetryIf: func(error) bool { panic("boom") }}))
 	kit.Record(created(ada), created(bob))
-	letters := kit.Poisoned("h")
-	if len(letters) != 2 || letters[0].Attempts != 1 || letters[0].Reason != errBad.Error() {
-		t.Errorf("the letters are %+v", letters)
+	poisoned := kit.Poisoned("h")
+	if len(poisoned) != 2 || poisoned[0].Attempts != 1 || poisoned[0].Reason != errBad.Error() {
+		t.Errorf("the poison messages are %+v", poisoned)
 	}
 }
 
-func TestAHandlerMayAskForAnyPause(t *testing.T) {
+func TestOn_RetryAfterAnyPause(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var calls atomic.Int32
 		kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {

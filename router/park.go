@@ -1,110 +1,103 @@
 package router
 
 import (
-	"errors"
+	"context"
 	"log/slog"
 
-	"github.com/ThreeDotsLabs/watermill/message"
-
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/internal/text"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // park keeps the order of a key through failures, for handlers that ask for it. A
-// message that has to leave its lane unhandled, to wait at the broker or in poison,
-// blocks its key first; what comes after it is parked. When it is handled at last,
-// the first parked message follows it into the queue and blocks the key in turn,
-// until nothing is parked.
+// message that leaves memory unhandled, to wait at the broker or in the poison queue,
+// first becomes the blocker of its key; later messages of the key are parked. Once the
+// blocker is handled, the first parked message goes into the queue and becomes the
+// blocker in turn, until none is parked.
 //
-// Wherever this is interrupted, the message in hand is not acknowledged and comes
-// again, and what was begun is done again; a message may come twice by that.
-func (c *consumer) park(next message.HandlerFunc) message.HandlerFunc {
-	calm := c.plan.calm
-	if calm == nil {
+// Wherever this is interrupted, the message is not acknowledged: it is delivered again,
+// and what was begun is repeated. A message may be delivered twice by that.
+func (c *consumer) park(next stage) stage {
+	if c.plan.blocked == nil {
 		return next
 	}
-	return func(msg *message.Message) ([]*message.Message, error) {
-		d := deliveryOf(msg.Context())
-		key, id := parkingKey(c.key(msg)), d.envelope.ID
+	return func(ctx context.Context, d *delivery) result {
+		key, id := parkingKey(c.key(d.msg)), d.envelope.ID
 		if key == "" {
-			return next(msg)
+			return next(ctx, d)
 		}
-		blocker, err := c.blocker(d, key, msg)
-		if err == nil && blocker != "" && blocker != id {
-			blocker, err = c.queueUp(d, key, blocker, msg)
-		}
+		blocker, err := c.blocker(d, key)
 		if err != nil {
-			return nil, aborted{err}
+			return abort(err)
 		}
 		if blocker != "" && blocker != id {
-			return nil, nil
+			var o outcome
+			if blocker, o, err = c.queueUp(d, key, blocker); err != nil {
+				return abort(err)
+			}
+			if blocker != "" && blocker != id {
+				return ack(o)
+			}
 		}
-		out, err := next(msg)
-		var given aborted
+		r := next(ctx, d)
 		switch {
-		case errors.As(err, &given):
-		case err != nil:
-			if berr := c.block(d, key); berr != nil {
-				return nil, aborted{berr}
+		case r.action == actionPoison:
+			if err := c.block(d, key); err != nil {
+				return abort(err)
 			}
-		case d.away:
-			if berr := c.block(d, key); berr != nil {
-				// Its place in its lane is as good, for as long as the store is away.
-				c.logger.WarnContext(d, "key not blocked, its message rests in its lane", c.attrs(d, slog.Any("error", berr))...)
-				d.keep = true
+		case r.action == actionDelay:
+			if err := c.block(d, key); err != nil {
+				// For as long as the store cannot be reached, waiting in memory keeps the order.
+				c.logger.WarnContext(d, "key not blocked, its message waits in memory", d.attrs(slog.Any("error", err))...)
+				return r.inMemory(c.maxInMemory)
 			}
-		case blocker == id && (d.verdict == verdictHandled || d.verdict == verdictDuplicate):
-			if rerr := c.release(d, key, id, true); rerr != nil {
-				d.verdict = verdictAborted // It comes again, and is counted then.
-				return nil, aborted{rerr}
+		case blocker == id && (r.outcome == outcomeHandled || r.outcome == outcomeDuplicate):
+			if err := c.release(d, key, id, true); err != nil {
+				return abort(err) // It is delivered again, and counted then.
 			}
 		}
-		return out, err
+		return r
 	}
 }
 
-// parkingKey is a key as the store of parked messages knows it, and a letter.
-func parkingKey(key string) string { return bounded(key, maxName) }
+// parkingKey returns a key as the parking store and poison messages have it.
+func parkingKey(key string) string { return text.Cut(key, maxName) }
 
 // blocker returns the id of the message that a key waits for, "" if it waits for none.
-func (c *consumer) blocker(d *delivery, key string, msg *message.Message) (string, error) {
-	// What may be a blocker itself must not be mistaken about that, or nobody would
-	// release the key.
-	meta := msg.Metadata
+func (c *consumer) blocker(d *delivery, key string) (string, error) {
+	// A message that may itself be the blocker must not rely on the cache, or nobody
+	// would release the key.
+	meta := d.msg.Metadata
 	if meta[events.MetaAttempts] == "" && meta[poison.MetaRetried] == "" && meta[events.MetaParked] == "" {
-		if free, err := c.plan.calm.is(d); free || err != nil {
+		if none, err := c.plan.blocked.isEmpty(d); none || err != nil {
 			return "", err
 		}
 	}
 	return c.parking.KeyBlocker(d, c.plan.name, key)
 }
 
-// queueUp parks a message behind its key's blocker and returns that, as
-// [Parking].ParkMessage does. A message that was handled before is not parked: behind
-// a blocker that was handled, too, such messages would release each other in turn
-// without end.
-func (c *consumer) queueUp(d *delivery, key, blocker string, msg *message.Message) (string, error) {
+// queueUp parks a message behind its key's blocker, which it returns as
+// [Parking].ParkMessage does, and how the message counts. A message that was handled
+// before is not parked: behind a blocker that was handled, too, such messages would
+// release each other in turn without end.
+func (c *consumer) queueUp(d *delivery, key, blocker string) (string, outcome, error) {
+	o := outcomeDuplicate
 	duplicate, err := c.handled(d, d.envelope.ID)
 	if err != nil {
-		return "", err
+		return "", o, err
 	}
-	verdict := verdictDuplicate
 	if !duplicate {
-		verdict = verdictParked
-		blocker, err = c.parking.ParkMessage(d, c.plan.name, key, d.envelope.ID, msg)
+		o = outcomeParked
+		blocker, err = c.parking.ParkMessage(d, c.plan.name, key, d.envelope.ID, d.msg)
 		if err != nil || blocker == "" || blocker == d.envelope.ID {
-			return blocker, err
+			return blocker, o, err
 		}
 	}
-	if err := c.help(d, key, blocker); err != nil {
-		return "", err
-	}
-	d.verdict = verdict
-	return blocker, nil
+	return blocker, o, c.help(d, key, blocker)
 }
 
-// help releases a key if whoever was to do so has died over it: after its blocker
-// was handled, or before the next one was put into the queue.
+// help releases a key if the process that was to do so has died before: after the
+// blocker was handled, or before the next one was put into the queue.
 func (c *consumer) help(d *delivery, key, blocker string) error {
 	handled, err := c.handled(d, blocker)
 	switch {
@@ -116,20 +109,20 @@ func (c *consumer) help(d *delivery, key, blocker string) error {
 	return c.release(d, key, d.envelope.ID, false)
 }
 
-// handled tells whether a message was handled before, as far as anybody knows.
+// handled reports whether a message was handled before, as far as is known.
 func (c *consumer) handled(d *delivery, id string) (bool, error) {
-	if c.inbox == nil || c.plan.kind == KindCommand {
+	if c.inbox == nil || c.plan.Kind() == KindCommand {
 		return false, nil
 	}
 	return c.inbox.Seen(d, c.plan.name, id)
 }
 
-// block makes the message in hand the one that its key waits for.
+// block makes a message the one that its key waits for.
 func (c *consumer) block(d *delivery, key string) error {
 	blocker, err := c.parking.BlockKey(d, c.plan.name, key, d.envelope.ID)
-	c.plan.calm.disturb() // Also after an error, which may have come after the deed.
+	c.plan.blocked.add() // Also after an error: the write may have succeeded.
 	if err == nil && blocker != d.envelope.ID {
-		// Another instance has handled the key meanwhile. The message comes again, and is parked.
+		// Another instance has handled the key meanwhile. The message is delivered again, and parked.
 		err = events.Errorf(events.CodeConflict, "the key %.80q waits for the message %s already", key, blocker).MayRetry()
 	}
 	return err

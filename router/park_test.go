@@ -24,14 +24,15 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// workshop is a handler whose answers a test decides, and what it has handled.
-type workshop struct {
+// scripted is a handler that returns what a test tells it to, and records what it has
+// handled.
+type scripted struct {
 	mu      sync.Mutex
 	answers map[string][]error // by name, one for each attempt; nil afterwards
 	handled map[string][]string
 }
 
-func (w *workshop) handle(_ context.Context, e router.Event[sample.Created]) error {
+func (w *scripted) handle(_ context.Context, e router.Event[sample.Created]) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if left := w.answers[e.Data.Name]; len(left) > 0 {
@@ -47,13 +48,13 @@ func (w *workshop) handle(_ context.Context, e router.Event[sample.Created]) err
 	return nil
 }
 
-func (w *workshop) of(key string) []string {
+func (w *scripted) of(key string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.handled[key])
 }
 
-func (w *workshop) answer(name string, with ...error) {
+func (w *scripted) answer(name string, with ...error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.answers == nil {
@@ -62,7 +63,7 @@ func (w *workshop) answer(name string, with ...error) {
 	w.answers[name] = with
 }
 
-func (w *workshop) ordered() router.Handler {
+func (w *scripted) ordered() router.Handler {
 	return router.On("h", w.handle, router.Policy{Ordered: true, Attempts: 3})
 }
 
@@ -71,9 +72,9 @@ var (
 	errLater = events.RetryAfter(2*time.Millisecond, errors.New("later"))
 )
 
-func TestAKeyKeepsItsOrderThroughDelays(t *testing.T) {
+func TestPolicy_Ordered_ThroughDelays(t *testing.T) {
 	t.Parallel()
-	w := &workshop{}
+	w := &scripted{}
 	w.answer("a1", errLater, errLater)
 	w.answer("a3", errLater)
 	kit := routertest.StartWith(t, allDelayed, catalogue(t), w.ordered())
@@ -87,22 +88,22 @@ func TestAKeyKeepsItsOrderThroughDelays(t *testing.T) {
 	mustBeFree(t, kit)
 }
 
-func TestAPoisonedMessageHoldsItsKeyAndNoOther(t *testing.T) {
+func TestPolicy_Ordered_PoisonMessageBlocksItsKeyAndNoOther(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		mend func(*routertest.Kit, *workshop)
+		fix  func(*routertest.Kit, *scripted)
 		want string
 	}{
-		{"retried", func(k *routertest.Kit, _ *workshop) { k.Retry("h") }, "a1 a2 a3 a4"},
-		{"discarded", func(k *routertest.Kit, _ *workshop) { k.Discard("h") }, "a1 a3 a4"},
-		{"retried in vain, and again", func(k *routertest.Kit, w *workshop) {
+		{"retried", func(k *routertest.Kit, _ *scripted) { k.Retry("h") }, "a1 a2 a3 a4"},
+		{"discarded", func(k *routertest.Kit, _ *scripted) { k.Discard("h") }, "a1 a3 a4"},
+		{"retried in vain, and again", func(k *routertest.Kit, w *scripted) {
 			w.answer("a2", errNever)
 			k.Retry("h")
 			k.Record(named(ada, "a5"))
 			k.Retry("h")
 		}, "a1 a2 a3 a4 a5"},
-		{"the next one fails as well", func(k *routertest.Kit, w *workshop) {
+		{"the next one fails as well", func(k *routertest.Kit, w *scripted) {
 			w.answer("a3", errLater, errNever)
 			k.Retry("h")
 			k.Discard("h")
@@ -110,7 +111,7 @@ func TestAPoisonedMessageHoldsItsKeyAndNoOther(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := &workshop{}
+			w := &scripted{}
 			w.answer("a2", errLater, errNever)
 			reg := prometheus.NewRegistry()
 			kit := routertest.StartWith(t, func(c *router.Config) {
@@ -135,7 +136,7 @@ pitwheel_handler_blocked_keys{handler_name="h"} 1
 pitwheel_handler_parked_messages{handler_name="h"} 2
 `), "pitwheel_handler_blocked_keys", "pitwheel_handler_parked_messages") == nil
 			})
-			tt.mend(kit, w)
+			tt.fix(kit, w)
 			if got := strings.Join(w.of(ada), " "); got != tt.want {
 				t.Errorf("ada's events were handled as %s, want %s", got, tt.want)
 			}
@@ -145,9 +146,9 @@ pitwheel_handler_parked_messages{handler_name="h"} 2
 }
 
 // A handler that does not ask for order is not held up by anything.
-func TestNothingIsParkedWhereNoOrderIsAskedFor(t *testing.T) {
+func TestPolicy_Ordered_NothingIsParkedWithoutIt(t *testing.T) {
 	t.Parallel()
-	w := &workshop{}
+	w := &scripted{}
 	w.answer("a1", errNever)
 	kit := routertest.StartWith(t, func(c *router.Config) { c.Parking = noParking{} }, catalogue(t), router.On("h", w.handle))
 	kit.Record(named(ada, "a1"), named(ada, "a2"))
@@ -156,13 +157,13 @@ func TestNothingIsParkedWhereNoOrderIsAskedFor(t *testing.T) {
 	}
 }
 
-// noParking must not be asked: all its methods are nil.
+// noParking must not be called: all its methods are nil.
 type noParking struct{ router.Parking }
 
-// What the broker gives up holds its key as well.
-func TestALetterOfTheBrokerHoldsItsKey(t *testing.T) {
+// What the broker dead-poisoned blocks its key as well.
+func TestPolicy_Ordered_DeadLetteredMessageBlocksItsKey(t *testing.T) {
 	t.Parallel()
-	w := &workshop{}
+	w := &scripted{}
 	kit := routertest.StartWith(t, allDelayed, catalogue(t), w.ordered())
 	kit.Record(named(ada, "a1"))
 	dead := message.NewMessage("0190f3c2-0000-7000-8000-00000000dead", []byte(`{"type":"USER_CREATED","data":{"userId":"`+ada+`","name":"dead"}}`))
@@ -182,10 +183,10 @@ func TestALetterOfTheBrokerHoldsItsKey(t *testing.T) {
 	mustBeFree(t, kit)
 }
 
-// A process that dies when a blocker is handled leaves a key that nobody will release.
-func TestAKeyWhoseBlockerIsHandledIsReleased(t *testing.T) {
+// A process that dies after a blocker was handled leaves a blocked key.
+func TestPolicy_Ordered_KeyOfAHandledBlockerIsReleased(t *testing.T) {
 	t.Parallel()
-	w := &workshop{}
+	w := &scripted{}
 	kit := routertest.Start(t, catalogue(t), w.ordered())
 	kit.Record(named(ada, "a1"))
 	if _, err := kit.Store().BlockKey(t.Context(), "h", ada, kit.Handled("h")[0]); err != nil {
@@ -203,11 +204,11 @@ func TestAKeyWhoseBlockerIsHandledIsReleased(t *testing.T) {
 	}
 }
 
-// What was handled does not wait behind what was handled: they would release each other
-// in turn, for ever.
-func TestDuplicatesDoNotWait(t *testing.T) {
+// A message that was handled does not wait behind another one that was: they would release
+// each other in turn, forever.
+func TestPolicy_Ordered_DuplicatesDoNotWait(t *testing.T) {
 	t.Parallel()
-	w := &workshop{}
+	w := &scripted{}
 	kit := routertest.Start(t, catalogue(t), w.ordered())
 	kit.Record(named(ada, "a1"), named(ada, "a2"), named(ada, "a3"), named(ada, "a4"))
 	handled := kit.Handled("h")
@@ -230,7 +231,7 @@ func TestDuplicatesDoNotWait(t *testing.T) {
 	mustBeFree(t, kit)
 }
 
-// mustBeFree says that no key waits for anything.
+// mustBeFree checks that no key is blocked.
 func mustBeFree(t interface {
 	Helper()
 	Errorf(string, ...any)
@@ -238,7 +239,7 @@ func mustBeFree(t interface {
 ) {
 	t.Helper()
 	if keys, messages, _ := kit.Store().CountParked(context.Background(), "h"); keys != 0 || messages != 0 {
-		t.Errorf("%d keys wait still, with %d messages", keys, messages)
+		t.Errorf("%d keys are still blocked, with %d messages", keys, messages)
 	}
 }
 
@@ -254,9 +255,9 @@ func eventually(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// faultily lets store and broker fail now and then, before or after they have done what
-// they were asked for. What is delayed or poisoned, and given back as well, is handled
-// at both times, which no order can make sense of; so these fail before only.
+// faultily lets store and broker fail now and then, before or after the work is done. A
+// message that is delayed or sent to the poison queue, and given back as well, is handled
+// at two times, in no order that could be checked; so these calls fail before only.
 func faultily(c *router.Config) {
 	allDelayed(c)
 	var f routertest.Faults
@@ -268,10 +269,9 @@ func faultily(c *router.Config) {
 	f.Inject(c)
 }
 
-// Whatever fails, is given up, retried and discarded: each key's events are handled
-// in the order in which they were published, less those that were discarded, and
-// none is lost.
-func TestPropertyOrderThroughFailures(t *testing.T) {
+// Whatever fails, is retried or discarded: each key's events are handled in the order in
+// which they were published, without those that were discarded, and none is lost.
+func TestPolicy_Ordered_PropertyOrderThroughFailures(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -281,20 +281,20 @@ func TestPropertyOrderThroughFailures(t *testing.T) {
 		twice bool
 	}{
 		{"everything works", allDelayed, false},
-		{"short rests", func(c *router.Config) { c.MaxInMemoryDelay = 2 * time.Millisecond }, false},
+		{"short pauses in memory", func(c *router.Config) { c.MaxInMemoryDelay = 2 * time.Millisecond }, false},
 		{"store and broker fail now and then", faultily, true},
-		{"and nobody recognises duplicates", func(c *router.Config) { faultily(c); c.Inbox = nil }, true},
+		{"and duplicates are not recognized", func(c *router.Config) { faultily(c); c.Inbox = nil }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := &workshop{}
+			w := &scripted{}
 			kit := routertest.StartWith(t, tt.adapt, catalogue(t), w.ordered())
 			rapid.Check(t, func(t *rapid.T) { checkOrder(t, kit, w, tt.twice) })
 		})
 	}
 }
 
-func checkOrder(t *rapid.T, kit *routertest.Kit, w *workshop, twice bool) {
+func checkOrder(t *rapid.T, kit *routertest.Kit, w *scripted, twice bool) {
 	var keys []string
 	for range rapid.IntRange(1, 3).Draw(t, "keys") {
 		keys = append(keys, events.NewID())
@@ -313,8 +313,8 @@ func checkOrder(t *rapid.T, kit *routertest.Kit, w *workshop, twice bool) {
 		data = data[first:]
 	}
 	kit.Record(data...)
-	for letters := kit.PoisonStore().Of("h"); len(letters) > 0; letters = kit.PoisonStore().Of("h") {
-		l := letters[rapid.IntRange(0, len(letters)-1).Draw(t, "letter")]
+	for poisoned := kit.PoisonStore().Of("h"); len(poisoned) > 0; poisoned = kit.PoisonStore().Of("h") {
+		l := poisoned[rapid.IntRange(0, len(poisoned)-1).Draw(t, "poison message")]
 		if rapid.Bool().Draw(t, "retried") {
 			kit.Retry("h", l.MessageID)
 			continue

@@ -1,23 +1,67 @@
 package router
 
-import "github.com/ThreeDotsLabs/watermill/message"
+import (
+	"context"
+	"slices"
 
-// pipeline is what every message goes through, from the outside in. The order
-// matters, and this is the one place that says it.
-func (c *consumer) pipeline() []message.HandlerMiddleware {
-	return []message.HandlerMiddleware{
-		c.crew.carry, // on a goroutine whose stack has grown already
-		c.correlate,  // reads the message; everything inside knows who it is and what it belongs to
-		c.measure,    // sees how it ended, whatever happens inside
-		c.poison,     // what failed for good is set aside whole, and acknowledged
-		c.delay,      // what is to be tried again rests in its lane, or waits at the broker
-		c.park,       // where order is asked for, what comes after a failed message waits behind it
-		c.dedupe,     // what was handled before is not handled again
-		c.due,        // what came too early waits on
-		c.guard,      // a handler that fails and fails gets no messages but probes
-		c.limit,      // no more messages a second than the handler may have
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/internal/codec"
+)
+
+// stage is one step of the pipeline: it may act before and after the next one, answer
+// in its place, and replace its result. Inside of timeout, ctx is that of the attempt;
+// outside of it, ctx is the delivery.
+type stage func(ctx context.Context, d *delivery) result
+
+// pipeline is what every message goes through, from the outside in. The order matters,
+// and is determined here alone.
+func (c *consumer) pipeline() []func(next stage) stage {
+	return []func(next stage) stage{
+		c.measure,    // counts and times the final result
+		c.poison,     // a message that failed permanently goes to the poison queue
+		c.delay,      // a longer pause before a retry is spent at the broker
+		c.park,       // Ordered: later messages of a key wait behind one that failed
+		c.dedupe,     // a message that was handled before is not handled again
+		c.due,        // a message that is delivered too early waits on
 		c.retry,      // a failed attempt is followed by another, after a pause
-		c.timeout,    // bounds one attempt
+		c.readable,   // a message that cannot be decoded has failed permanently
+		c.guard,      // BreakAfter: the circuit breaker admits only probes while it is open
+		c.limit,      // Rate: so many attempts a second, and no more
+		c.classify,   // decides whether another attempt may help after an error
+		c.timeout,    // Timeout: bounds one attempt
 		c.recover,    // a panic is a failed attempt
+		c.middleware, // the application's own middleware, around each call of the handler
 	}
+}
+
+// process returns the handler for Watermill's router: it decodes a message, sends it
+// through the pipeline, and turns the result into ack, nack or error.
+func (c *consumer) process() message.NoPublishHandlerFunc {
+	run := c.call
+	for _, s := range slices.Backward(c.pipeline()) {
+		run = s(run)
+	}
+	return func(msg *message.Message) error {
+		d := &delivery{Context: msg.Context(), msg: msg, handler: c.plan.name}
+		// A message that cannot be decoded goes through the pipeline, too: it fails in
+		// there, and ends where every other failure ends.
+		d.undecodable = codec.Receive(msg, c.maxBytes, &d.envelope)
+		switch r := run(d, d); r.action {
+		case actionAck:
+			return nil
+		case actionWait:
+			msg.Metadata[events.MetaPause] = r.after.String()
+			msg.Nack()
+			return nil // An error would be logged as a failure by Watermill's router.
+		default:
+			return r.err
+		}
+	}
+}
+
+// call calls the handler, at the end of the pipeline.
+func (c *consumer) call(ctx context.Context, d *delivery) result {
+	return c.handler.handle(ctx, &d.envelope)
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/internal/codec"
+	"github.com/pitwheel/pitwheel/router/internal/workerpool"
 )
 
 type benchEvent struct {
@@ -19,8 +21,8 @@ type benchEvent struct {
 
 func (benchEvent) EventType() string { return "BENCHED" }
 
-// BenchmarkPipeline is one message through every middleware, decoding included,
-// without a broker and without Watermill's router.
+// BenchmarkPipeline sends one message through every stage, decoding and worker pool
+// included, without a broker and without Watermill's router.
 func BenchmarkPipeline(b *testing.B) {
 	c := events.NewCatalogue()
 	if err := c.Aggregate("bench", events.EventOf[benchEvent]()); err != nil {
@@ -32,18 +34,15 @@ func BenchmarkPipeline(b *testing.B) {
 	}
 	m, _ := NewMetrics(nil)
 	p := plans[0]
-	k := &consumer{plan: p, metrics: m.handler(p.name), maxBytes: DefaultMaxBytes, logger: slog.New(slog.DiscardHandler), crew: newCrew(16)}
-	defer k.crew.dismiss()
-	k.handle = func(ctx context.Context, e *events.Envelope) error { return p.react(ctx, e, p.byName[e.Type]) }
-	h := k.pass
-	list := k.pipeline()
-	for i := len(list) - 1; i >= 0; i-- {
-		h = list[i](h)
-	}
+	k := &consumer{plan: p, handler: &reactor{reaction: p.declared.(*reaction), handler: p.name, typ: p.typ()},
+		metrics: m.handler(p.name), maxBytes: DefaultMaxBytes, logger: slog.New(slog.DiscardHandler), workers: workerpool.New(16)}
+	defer k.workers.Stop()
+	process := k.process()
+	h := k.workers.Middleware(func(msg *message.Message) ([]*message.Message, error) { return nil, process(msg) })
 	e := events.Envelope{Header: events.Header{ID: events.NewID(), Type: "BENCHED", Timestamp: time.Now(), Aggregate: "bench",
 		AggregateID: events.NewID(), Version: 1, CorrelationID: events.NewID(), CausationID: events.NewID(), SchemaVersion: 1},
 		Data: []byte(`{"userId":"0190f3c2-0000-7000-8000-00000000ada0","email":"ada@example.com","name":"Ada Lovelace"}`)}
-	original, _ := envelopeCodec{}.Marshal(&e)
+	original := codec.Encode(&e)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	b.ReportAllocs()

@@ -8,19 +8,31 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// plan is a declaration that was found right, with all that running it needs.
+// plan is a declaration that was checked, with what it takes to run it.
 type plan struct {
 	Handler
-	policy   Policy
+	policy   Policy // the effective one
 	settings []Setting
-	topic    string
-	byName   map[string]*events.Type
-	// calm is set for a handler whose messages are parked behind failed ones.
-	calm *calm
+	topic    string                  // empty for a projection
+	types    map[string]*events.Type // that the handler receives, by wire name
+	// blocked is set for a handler whose messages are parked behind failed ones.
+	blocked *blockedKeys
 }
 
-// check turns declarations into plans, or tells everything that is wrong.
-func check(c *events.Catalogue, handlers []Handler, tuning map[string]Overrides) ([]*plan, error) {
+// consumed returns the wire names of the types that the handler receives.
+func (p *plan) consumed() []string {
+	var names []string
+	for _, t := range p.declared.consumes() {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+// typ returns the only type that a command handler or a reaction receives.
+func (p *plan) typ() *events.Type { return p.types[p.declared.consumes()[0].name] }
+
+// check turns declarations into plans, or returns everything that is wrong.
+func check(c *events.Catalogue, handlers []Handler, overrides map[string]Overrides) ([]*plan, error) {
 	var errs []error
 	names := map[string]bool{}
 	queues := map[string]string{}
@@ -43,19 +55,19 @@ func check(c *events.Catalogue, handlers []Handler, tuning map[string]Overrides)
 			fail("%w", h.err)
 			continue
 		}
-		p := &plan{Handler: h, byName: map[string]*events.Type{}}
+		p := &plan{Handler: h, types: map[string]*events.Type{}}
 		if err := p.resolve(c); err != nil {
 			fail("%w", err)
 			continue
 		}
 		var err error
-		if p.policy, p.settings, err = effective(h.name, h.policy, tuning[h.name]); err != nil {
+		if p.policy, p.settings, err = effective(h.name, h.policy, overrides[h.name]); err != nil {
 			fail("%w", err)
 			continue
 		}
-		if h.kind == KindProjection {
+		if p.Kind() == KindProjection {
 			p.settings = slices.DeleteFunc(p.settings, func(s Setting) bool { return s.Name != "paused" })
-			if t := tuning[h.name]; t != (Overrides{Paused: t.Paused}) {
+			if o := overrides[h.name]; o != (Overrides{Paused: o.Paused}) {
 				fail("it is a projection, and of those only paused can be set")
 			}
 		} else {
@@ -64,15 +76,15 @@ func check(c *events.Catalogue, handlers []Handler, tuning map[string]Overrides)
 			}
 			queues[p.policy.Queue] = h.name
 		}
-		if h.kind == KindCommand {
-			if other, ok := commands[h.types[0]]; ok {
-				fail("the command %s is handled by %q already; a command has one handler", h.types[0], other)
+		if p.Kind() == KindCommand {
+			if other, ok := commands[p.typ().Name]; ok {
+				fail("the command %s is handled by %q already; a command has one handler", p.typ().Name, other)
 			}
-			commands[h.types[0]] = h.name
+			commands[p.typ().Name] = h.name
 		}
 		plans = append(plans, p)
 	}
-	for name := range tuning {
+	for name := range overrides {
 		if !names[name] {
 			errs = append(errs, events.Errorf(events.CodeConfig, "Overrides of %q: no handler has that name; there are %s", name, strings.Join(sorted(names), ", ")))
 		}
@@ -80,58 +92,51 @@ func check(c *events.Catalogue, handlers []Handler, tuning map[string]Overrides)
 	return plans, errors.Join(errs...)
 }
 
-// resolve looks everything up that the declaration names.
+// resolve looks up in the catalogue what the declaration names.
 func (p *plan) resolve(c *events.Catalogue) error {
-	for i, name := range p.types {
-		t, ok := c.Lookup(name)
+	for _, d := range p.declared.consumes() {
+		t, ok := c.Lookup(d.name)
 		if !ok {
-			return events.Errorf(events.CodeConfig, "the type %q (%s) is not in the catalogue; register it in its domain's Register", name, p.consumes[i])
+			return events.Errorf(events.CodeConfig, "the type %q (%s) is not in the catalogue; register it in its domain's Register", d.name, d.typ)
 		}
-		if t.Go != p.consumes[i] {
-			return events.Errorf(events.CodeConfig, "the catalogue has %s under the wire name %q, not %s", t.Go, name, p.consumes[i])
+		if t.Go != d.typ {
+			return events.Errorf(events.CodeConfig, "the catalogue has %s under the wire name %q, not %s", t.Go, d.name, d.typ)
 		}
-		if t.Command != (p.kind == KindCommand) {
-			return events.Errorf(events.CodeConfig, "%q is of the wrong sort for a %s", name, p.kind)
+		if t.Command != (p.Kind() == KindCommand) {
+			return events.Errorf(events.CodeConfig, "%q is of the wrong sort for a %s", d.name, p.Kind())
 		}
-		p.byName[name] = t
+		p.types[d.name] = t
 	}
-	if p.kind == KindProjection {
-		return nil
-	}
-	t := p.byName[p.types[0]]
-	p.topic = events.EventTopic(t.Aggregate)
-	if p.kind == KindCommand {
+	switch d := p.declared.(type) {
+	case *reaction:
+		p.topic = events.EventTopic(p.typ().Aggregate)
+	case *command:
+		t := p.typ()
 		p.topic = events.CommandTopic(t.Aggregate)
-		a, ok := c.AggregateOfState(p.state)
+		a, ok := c.AggregateOfState(d.state)
 		if !ok {
-			return events.Errorf(events.CodeConfig, "the state %s is not in the catalogue; register it with events.StateOf", p.state)
+			return events.Errorf(events.CodeConfig, "the state %s is not in the catalogue; register it with events.StateOf", d.state)
 		}
 		if a.Name != t.Aggregate {
-			return events.Errorf(events.CodeConfig, "%s is a command of %q, but %s is the state of %q", t.Name, t.Aggregate, p.state, a.Name)
+			return events.Errorf(events.CodeConfig, "%s is a command of %q, but %s is the state of %q", t.Name, t.Aggregate, d.state, a.Name)
 		}
 	}
 	return nil
 }
 
-// only keeps the named plans, in their order.
-func only(plans []*plan, names []string) ([]*plan, error) {
-	if len(names) == 0 {
-		return plans, nil
-	}
+// isChosen returns a function that reports whether a handler is among those to run: one
+// of the given names, or any if there are none.
+func isChosen(plans []*plan, names []string) (func(*plan) bool, error) {
 	known := map[string]bool{}
-	var kept []*plan
 	for _, p := range plans {
 		known[p.name] = true
-		if slices.Contains(names, p.name) {
-			kept = append(kept, p)
-		}
 	}
 	for _, n := range names {
 		if !known[n] {
-			return nil, events.Errorf(events.CodeConfig, "Only: no handler is named %q; there are %s", n, strings.Join(sorted(known), ", "))
+			return nil, events.Errorf(events.CodeConfig, "HandlerNames: no handler is named %q; there are %s", n, strings.Join(sorted(known), ", "))
 		}
 	}
-	return kept, nil
+	return func(p *plan) bool { return len(names) == 0 || slices.Contains(names, p.name) }, nil
 }
 
 func sorted(set map[string]bool) []string {

@@ -10,143 +10,142 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/internal/panics"
+	"github.com/pitwheel/pitwheel/router/internal/text"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 const (
-	// A header travels in one AMQP frame, of 128 KiB by default, with all others.
+	// Bounds of texts, in bytes. All headers travel in one AMQP frame, of 128 KiB by
+	// default.
 	maxCode   = 64
+	maxName   = 512
 	maxReason = 2 << 10
-	maxStack  = 4 << 10
-	// maxBeside bounds all of them where the message brings too much itself.
-	maxBeside = 32 << 10
-	// publishing a letter is waited for no longer than this; then the message is
-	// given back and tried again.
-	letterTimeout = 15 * time.Second
+	// maxMetadata bounds all metadata of a message that brings too much itself.
+	maxMetadata = 32 << 10
+	// poisonTimeout bounds the publishing and storing of a poison message; after that
+	// the message is given back and tried again.
+	poisonTimeout = 15 * time.Second
 )
 
-// poison sets a message aside whole that failed for good. Only when the letter is
-// safe is the message acknowledged.
-func (c *consumer) poison(next message.HandlerFunc) message.HandlerFunc {
-	return func(msg *message.Message) ([]*message.Message, error) {
-		out, err := next(msg)
-		if err == nil {
-			return out, nil
+// poison sends a message that failed permanently to the poison queue, whole. It is
+// acknowledged only after the broker has confirmed that.
+func (c *consumer) poison(next stage) stage {
+	return func(ctx context.Context, d *delivery) result {
+		r := next(ctx, d)
+		if r.action != actionPoison {
+			return r
 		}
-		d := deliveryOf(msg.Context())
-		var given aborted
-		if errors.As(err, &given) {
-			return nil, err
+		if err := c.poisonQueue.send(d.Context, d.msg, failure{r.err, d.attempts, d.firstFailed}); err != nil {
+			c.logger.ErrorContext(d, "message not sent to the poison queue, it is kept and tried again", d.attrs(slog.Any("error", err))...)
+			return abort(err)
 		}
-		if perr := c.setAside(d, msg, err); perr != nil {
-			c.logger.ErrorContext(d, "poison letter not published, the message is kept and tried again", c.attrs(d, slog.Any("error", perr))...)
-			return nil, aborted{perr}
-		}
-		d.verdict = verdictPoisoned
-		c.logger.ErrorContext(d, "message poisoned", c.attrs(d,
-			slog.String("queue", events.PoisonQueue(c.plan.policy.Queue)), slog.Int("attempts", d.attempts),
-			slog.String("code", codeOf(err)), slog.String("error", bounded(err.Error(), maxReason)))...)
-		return nil, nil
+		c.logger.ErrorContext(d, "message sent to the poison queue", d.attrs(
+			slog.String("queue", c.poisonQueue.name()), slog.Int("attempts", d.attempts),
+			slog.String("code", codeOf(r.err)), slog.String("error", text.Cut(r.err.Error(), maxReason)))...)
+		return ack(outcomePoisoned)
 	}
 }
 
-func (c *consumer) setAside(d *delivery, msg *message.Message, cause error) error {
-	letter := msg.Copy()
-	delete(letter.Metadata, events.MetaAttempts) // The letter has its own words for these.
-	delete(letter.Metadata, events.MetaFirstFailed)
-	delete(letter.Metadata, events.MetaDue)
-	delete(letter.Metadata, events.MetaParked)
-	now := time.Now()
-	if d.firstFailed.IsZero() {
-		d.firstFailed = now
-	}
-	for key, value := range map[string]string{
-		poison.MetaHandler:     c.plan.name,
-		poison.MetaQueue:       c.plan.policy.Queue,
-		poison.MetaTopic:       c.plan.topic,
-		poison.MetaCode:        codeOf(cause),
-		poison.MetaReason:      bounded(cause.Error(), maxReason),
-		poison.MetaStack:       d.stack,
-		poison.MetaAttempts:    strconv.Itoa(d.attempts),
-		poison.MetaFirstFailed: d.firstFailed.UTC().Format(events.TimeLayout),
-		poison.MetaLastFailed:  now.UTC().Format(events.TimeLayout),
-	} {
-		if value != "" {
-			letter.Metadata[key] = value
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.Context), letterTimeout)
+// failure is why and how often a message failed.
+type failure struct {
+	err      error
+	attempts int
+	first    time.Time // of the first attempt that failed; zero: now
+}
+
+// poisonQueue is the poison queue of one handler.
+type poisonQueue struct {
+	handler, queue, topic string // queue is that of the handler
+	publisher             message.Publisher
+}
+
+func newPoisonQueue(p *plan, publisher message.Publisher) poisonQueue {
+	return poisonQueue{p.name, p.policy.Queue, p.topic, publisher}
+}
+
+func (q poisonQueue) name() string { return events.PoisonQueue(q.queue) }
+
+// send publishes a message with the failure in its metadata, for at most 15 s. A stop
+// does not interrupt it.
+func (q poisonQueue) send(ctx context.Context, msg *message.Message, f failure) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), poisonTimeout)
 	defer cancel()
-	letter.SetContext(ctx)
-	err := c.letters.Publish(events.PoisonQueue(c.plan.policy.Queue), letter)
+	poisoned := msg.Copy()
+	poisoned.SetContext(ctx)
+	q.describe(poisoned.Metadata, f)
+	err := q.publisher.Publish(q.name(), poisoned)
 	if events.CodeOf(err) != events.CodeInvalid {
 		return err
 	}
-	// A foreign message may bring so much beside its body that nothing more can be
-	// carried. Without the most of that it can; as it is, it would come back for ever.
-	slim := letter.Copy()
+	// A foreign message may have so much metadata that the transport cannot carry more.
+	// Without the largest of it, it can; otherwise the message would come back forever.
+	slim := poisoned.Copy()
 	slim.SetContext(ctx)
-	leaveOut(slim.Metadata, maxBeside)
-	return c.letters.Publish(events.PoisonQueue(c.plan.policy.Queue), slim)
+	leaveOut(slim.Metadata, maxMetadata)
+	return q.publisher.Publish(q.name(), slim)
+}
+
+// describe writes a failure into the metadata of a message.
+func (q poisonQueue) describe(meta message.Metadata, f failure) {
+	for _, name := range []string{events.MetaAttempts, events.MetaFirstFailed, events.MetaDue, events.MetaParked} {
+		delete(meta, name) // Poison messages have metadata of their own for these.
+	}
+	now := time.Now()
+	if f.first.IsZero() {
+		f.first = now
+	}
+	var stack string
+	var panicked *panics.Error
+	if errors.As(f.err, &panicked) {
+		stack = panicked.Stack
+	}
+	for key, value := range map[string]string{
+		poison.MetaHandler:     q.handler,
+		poison.MetaQueue:       q.queue,
+		poison.MetaTopic:       q.topic,
+		poison.MetaCode:        codeOf(f.err),
+		poison.MetaReason:      text.Cut(f.err.Error(), maxReason),
+		poison.MetaStack:       stack,
+		poison.MetaAttempts:    strconv.Itoa(f.attempts),
+		poison.MetaFirstFailed: f.first.UTC().Format(events.TimeLayout),
+		poison.MetaLastFailed:  now.UTC().Format(events.TimeLayout),
+	} {
+		if value != "" {
+			meta[key] = value
+		}
+	}
 }
 
 // leaveOut removes the largest metadata until the rest has at most n bytes, and adds
-// the names of what is gone. What a message is called by is short and stays.
+// the names of what it removed. Identifying metadata is short and stays.
 func leaveOut(m message.Metadata, n int) {
 	size := func(name string) int { return len(name) + len(m[name]) }
 	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Or(size(a)-size(b), strings.Compare(a, b)) })
-	var gone []string
+	var removed []string
 	for _, name := range names {
 		if n -= size(name); n < 0 {
-			gone = append(gone, bounded(name, maxCode))
+			removed = append(removed, text.Cut(name, maxCode))
 			delete(m, name)
 		}
 	}
-	if len(gone) > 0 {
-		m[poison.MetaLeftOut] = bounded(strings.Join(gone, " "), maxReason)
+	if len(removed) > 0 {
+		m[poison.MetaLeftOut] = text.Cut(strings.Join(removed, " "), maxReason)
 	}
 }
 
-// codeOf is the code of a failure, for people who search and group. Handlers may
-// make up their own, so it is bounded.
+// codeOf returns the code of a failure, for searching and grouping. Handlers may give
+// codes of their own, so it is bounded.
 func codeOf(err error) string {
 	if r, ok := events.AsRejection(err); ok {
-		return bounded(r.Code, maxCode)
+		return text.Cut(r.Code, maxCode)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return events.CodeTimeout
 	}
-	return bounded(events.CodeOf(err), maxCode)
-}
-
-// bounded cuts a text to at most n bytes of valid UTF-8.
-func bounded(s string, n int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
-}
-
-// attrs are what every log line about a delivery says.
-func (c *consumer) attrs(d *delivery, more ...slog.Attr) []any {
-	out := make([]any, 0, 4+len(more))
-	out = append(out,
-		slog.String("handler", c.plan.name),
-		slog.String("type", d.envelope.Type),
-		slog.String("message_id", d.envelope.ID),
-		slog.String("correlation_id", d.envelope.CorrelationID),
-	)
-	for _, a := range more {
-		out = append(out, a)
-	}
-	return out
+	return text.Cut(events.CodeOf(err), maxCode)
 }

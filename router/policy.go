@@ -8,54 +8,56 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// Policy says how a handler is treated. The zero value is right for most; a
-// field that is zero takes the default named beside it.
+// Policy is how the messages of a handler are processed. The zero value is right for
+// most handlers: a field that is zero has the default named with it.
 type Policy struct {
-	// Queue is the queue's name. Default: the handler's name.
+	// Queue is the name of the handler's queue. Default: the handler's name.
 	Queue string
 	// Concurrency is how many messages, all of different keys, are handled at
 	// once by one instance: 1 to 10,000. Default: 64.
 	Concurrency int
-	// Attempts is how often a message is tried before it is poisoned, whether it
-	// rests in its lane in between or waits at the broker: 1 to 100. Default: 5.
+	// Attempts is how often a message is tried before it goes to the poison queue: 1 to
+	// 100. Default: 5.
 	Attempts int
-	// RetryIf tells whether another attempt may help after an error; if not, the
-	// message is poisoned at once. It is not asked about [events.Permanent], which
-	// never helps, nor about [events.RetryAfter], which says itself that it may. It
-	// must be safe for concurrent use. Nil: every other error may pass.
+	// RetryIf reports whether another attempt may help after an error; if not, the message
+	// goes to the poison queue at once. It is not called for [events.Permanent] and
+	// [events.RetryAfter], which decide that themselves. It must be safe for concurrent
+	// use. Nil: after every other error.
 	RetryIf func(error) bool
-	// Backoff is the pause before the second attempt: 1 ms to 1 h, default 100 ms. It
-	// doubles with every further one up to MaxBackoff, which is from Backoff to 1 h,
-	// default 10 s, or Backoff if that is longer; and it is spread by half to either
-	// side so that failures do not come in waves. A pause beyond [Config].MaxInMemoryDelay, or
-	// one that begins while 64 messages of the handler rest already, is spent at the
-	// broker, where later messages of the same key pass it, unless the handler is
-	// Ordered.
+	// Backoff is the pause before the second attempt: 1 ms to 1 h. Default: 100 ms. It
+	// doubles with every further attempt up to MaxBackoff: from Backoff to 1 h; default:
+	// 10 s, or Backoff if that is longer. Pauses are spread by half to either side, so that
+	// failures do not come in waves.
+	//
+	// During a pause of up to [Config].MaxInMemoryDelay the message waits in memory, in its
+	// place among those of its key. During a longer one, and while 64 messages of the
+	// handler wait in memory already, it waits at the broker: later messages of its key
+	// are handled before it, unless the handler is Ordered.
 	Backoff    time.Duration
 	MaxBackoff time.Duration
 	// Timeout bounds one attempt: 1 ms to 25 min, below the broker's own limit of
 	// 30 min. Default: 30 s.
 	Timeout time.Duration
-	// BreakAfter opens the handler's breaker after that many messages in a row whose
-	// first attempt failed: 1 to 100,000. While it is open, the handler gets one
-	// message as a probe every BreakPause (100 ms to 1 h; default: 10 s), the others
-	// wait, and nothing counts as an attempt. 0: no breaker.
+	// BreakAfter opens the handler's circuit breaker after that many messages in a row
+	// whose first attempt failed: 1 to 100,000. While it is open, the handler gets one
+	// message as a probe every BreakPause (100 ms to 1 h; default: 10 s), the others wait,
+	// and nothing counts as an attempt. 0: no circuit breaker.
 	BreakAfter int
 	BreakPause time.Duration
-	// Rate is how many messages a second one instance hands to the handler, up to
-	// 1,000,000. 0: no limit.
+	// Rate bounds the attempts per second in one instance, up to 1,000,000. 0: no limit.
 	Rate float64
-	// Ordered keeps the order of each key across instances too, by letting one
-	// instance consume at a time, and through failures: while a message waits at the
-	// broker for its next attempt, or sits in poison, later ones of its key are
-	// parked behind it ([Parking]).
+	// Ordered keeps the order of each key across instances, too, by letting one instance
+	// consume at a time, and through failures: while a message waits at the broker for its
+	// next attempt, or is a poison message, later ones of its key are parked behind it
+	// ([Parking]).
 	Ordered bool
-	// Paused starts the handler without consuming. What arrives waits in its queue.
+	// Paused keeps the handler from consuming. Its messages wait in its queue.
 	Paused bool
 }
 
-// Overrides is what an operator sets for one handler, over what its declaration
-// says. A nil field leaves the declaration in force.
+// Overrides are the settings of one handler that an operator has set. They take
+// precedence over its declaration; a nil field leaves that in force. The fields are
+// those of [Policy].
 type Overrides struct {
 	Concurrency *int
 	Attempts    *int
@@ -68,14 +70,15 @@ type Overrides struct {
 	Paused      *bool
 }
 
-// Where the value of a setting came from.
+// The sources of a setting's value.
 const (
 	SourceDefault     = "default"
 	SourceDeclaration = "declaration"
 	SourceOperator    = "file"
 )
 
-// Setting is one effective setting of a handler.
+// Setting is one effective setting of a handler: its name, its value, and where that
+// comes from, one of the Source constants.
 type Setting struct {
 	Name   string
 	Value  string
@@ -89,19 +92,19 @@ const (
 	defaultMaxBackoff  = 10 * time.Second
 	defaultTimeout     = 30 * time.Second
 	defaultBreakPause  = 10 * time.Second
-	// The broker cuts a consumer off that holds a message for 30 minutes.
+	// The broker cancels a consumer that does not acknowledge a message for 30 minutes.
 	maxTimeout = 25 * time.Minute
 )
 
-// queueName is what both brokers and every dashboard take as a name.
+// queueName matches the names that both brokers and every dashboard accept.
 var queueName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,199}$`)
 
-// retryQueue is how the names of queues end in which RabbitMQ lets messages wait.
+// retryQueue matches the names of delay queues on RabbitMQ.
 var retryQueue = regexp.MustCompile(`\.retry\.[0-9]+[smh]$`)
 
-// effective lays tuning over a declaration over the defaults and tells for every
-// setting where it came from.
-func effective(handler string, declared Policy, tuning Overrides) (Policy, []Setting, error) {
+// effective returns a declared policy with its defaults and overrides, and all settings
+// with their sources.
+func effective(handler string, declared Policy, overrides Overrides) (Policy, []Setting, error) {
 	p := declared
 	var settings []Setting
 	queueSource := SourceDeclaration
@@ -110,35 +113,36 @@ func effective(handler string, declared Policy, tuning Overrides) (Policy, []Set
 	}
 	settings = append(settings, Setting{"queue", p.Queue, queueSource})
 	settings = append(settings,
-		settle("concurrency", &p.Concurrency, tuning.Concurrency, defaultConcurrency),
-		settle("attempts", &p.Attempts, tuning.Attempts, defaultAttempts),
-		settle("backoff", &p.Backoff, tuning.Backoff, defaultBackoff),
-		settle("max_backoff", &p.MaxBackoff, tuning.MaxBackoff, max(defaultMaxBackoff, p.Backoff)),
+		resolve("concurrency", &p.Concurrency, overrides.Concurrency, defaultConcurrency),
+		resolve("attempts", &p.Attempts, overrides.Attempts, defaultAttempts),
+		resolve("backoff", &p.Backoff, overrides.Backoff, defaultBackoff),
+		resolve("max_backoff", &p.MaxBackoff, overrides.MaxBackoff, max(defaultMaxBackoff, p.Backoff)),
 		retryIf(p),
-		settle("timeout", &p.Timeout, tuning.Timeout, defaultTimeout),
-		settle("break_after", &p.BreakAfter, tuning.BreakAfter, 0),
-		settle("break_pause", &p.BreakPause, tuning.BreakPause, defaultBreakPause),
-		settle("rate", &p.Rate, tuning.Rate, 0),
-		settle("ordered", &p.Ordered, nil, false),
-		settle("paused", &p.Paused, tuning.Paused, false),
+		resolve("timeout", &p.Timeout, overrides.Timeout, defaultTimeout),
+		resolve("break_after", &p.BreakAfter, overrides.BreakAfter, 0),
+		resolve("break_pause", &p.BreakPause, overrides.BreakPause, defaultBreakPause),
+		resolve("rate", &p.Rate, overrides.Rate, 0),
+		resolve("ordered", &p.Ordered, nil, false),
+		resolve("paused", &p.Paused, overrides.Paused, false),
 	)
 	return p, settings, p.validate()
 }
 
-// settle fills one setting in and tells where it came from.
-func settle[T comparable](name string, value *T, tuned *T, fallback T) Setting {
+// resolve sets value to the override, if there is one, or to the default, if it is zero,
+// and returns the setting.
+func resolve[T comparable](name string, value *T, override *T, fallback T) Setting {
 	var zero T
 	source := SourceDeclaration
 	switch {
-	case tuned != nil:
-		*value, source = *tuned, SourceOperator
+	case override != nil:
+		*value, source = *override, SourceOperator
 	case *value == zero:
 		*value, source = fallback, SourceDefault
 	}
 	return Setting{name, fmt.Sprint(*value), source}
 }
 
-// retryIf says whether the handler chooses which errors are worth another attempt.
+// retryIf returns whether the handler chooses the errors after which it is retried.
 func retryIf(p Policy) Setting {
 	if p.RetryIf != nil {
 		return Setting{"retry_if", "chosen errors", SourceDeclaration}

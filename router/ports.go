@@ -10,8 +10,10 @@ import (
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// Log is where events are remembered, and the only place they leave from.
-// Implementations are safe for concurrent use.
+// The interfaces in this file are the ports of the framework. Drivers implement them, and
+// are safe for concurrent use; routertest implements them in memory.
+
+// Log stores events, and is their only source: nothing else publishes an event.
 type Log interface {
 	// Load returns the history of an aggregate. An aggregate that does not exist
 	// has an empty one. A snapshot whose schema differs from the given one is not
@@ -22,25 +24,25 @@ type Log interface {
 	// written. If the aggregate's version is not the expected one, the error has
 	// the code VERSION_CONFLICT.
 	Append(ctx context.Context, a events.AppendRequest) (events.Outcome, error)
-	// Outcome returns the stored outcome of a command, and whether there is one.
+	// Outcome returns the stored outcome of a command, and reports whether there is one.
 	Outcome(ctx context.Context, aggregate, id, commandID string) (events.Outcome, bool, error)
-	// SaveSnapshot keeps a state; an older one than the stored is dropped.
+	// SaveSnapshot stores a state, unless a newer one is stored.
 	SaveSnapshot(ctx context.Context, aggregate, id string, s events.Snapshot) error
 }
 
-// LogReader reads the log across all aggregates.
+// LogReader reads the log across all aggregates, for catch-up subscriptions.
 type LogReader interface {
-	// Partitions is how many partitions the log has; fixed when the store was made.
+	// Partitions returns how many partitions the log has; fixed when the store was created.
 	Partitions() int
-	// Read returns events after a cursor, at most limit from each partition; those
-	// of one partition are together and in order. If there are none it waits up to
-	// wait for one, and then returns none.
+	// Read returns events after a cursor, at most limit from each partition; those of
+	// one partition are together and in order. If there are none, it waits for one up to
+	// the given time, and then returns none.
 	Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error)
 	// End returns the position of the last event of each partition.
 	End(ctx context.Context) (events.Cursor, error)
 }
 
-// Checkpoints keep how far a role has read the log.
+// Checkpoints stores how far each role has read the log.
 type Checkpoints interface {
 	// Checkpoint returns how far a role has read the log; nil if it never has.
 	Checkpoint(ctx context.Context, role string) (events.Cursor, error)
@@ -48,9 +50,9 @@ type Checkpoints interface {
 	SaveCheckpoint(ctx context.Context, role string, c events.Cursor) error
 }
 
-// ProjectionStore holds the rows of projections.
+// ProjectionStore stores the rows of projections.
 type ProjectionStore interface {
-	// ProjectionCursor returns how far a projection has read the log.
+	// ProjectionCursor returns how far a projection has read the log; nil if it never has.
 	ProjectionCursor(ctx context.Context, projection string) (events.Cursor, error)
 	// Rows returns the rows of the given keys, in their order; nil for a missing one.
 	Rows(ctx context.Context, projection string, keys []string) ([][]byte, error)
@@ -61,28 +63,29 @@ type ProjectionStore interface {
 	List(ctx context.Context, projection, after string, limit int) ([]events.Row, error)
 }
 
-// Inbox remembers which handler has handled which message.
+// Inbox records which handler has handled which message.
 type Inbox interface {
-	// Seen tells whether the handler has handled the message before.
+	// Seen reports whether the handler has handled the message before.
 	Seen(ctx context.Context, handler, id string) (bool, error)
-	// Record remembers that the handler has handled the message.
+	// Record records that the handler has handled the message.
 	Record(ctx context.Context, handler, id string) error
 }
 
-// PoisonStore keeps what handlers could not handle, for people to search and mend.
+// PoisonStore stores messages that a handler failed to process, for people to search,
+// retry or discard.
 type PoisonStore interface {
-	// StorePoison keeps a letter, or one more failure of a letter that is kept
-	// already. The same failure again changes nothing.
-	StorePoison(ctx context.Context, l poison.Message) error
-	// CountPoison returns how many letters there are, by handler. A handler that
+	// StorePoison stores a poison message, or one more failure of a message that is
+	// stored already. The same failure again changes nothing.
+	StorePoison(ctx context.Context, m poison.Message) error
+	// CountPoison returns how many poison messages there are, by handler. A handler that
 	// has none may be missing.
 	CountPoison(ctx context.Context) (map[string]int, error)
 }
 
-// Parking keeps, for handlers that ask for order, what must wait behind a failed
-// message of its key, the blocker: in a handler, a key has one or none. Keys and ids
-// are those of the router; a parked message is kept whole. Every method may be
-// called again with the same arguments, as after a crash.
+// Parking stores, for handlers that are Ordered, the messages that wait behind a failed
+// message of their key, the blocker: in a handler, a key has one or none. Keys and ids
+// are those of the router; a parked message is stored whole. Every method may be called
+// again with the same arguments, as after a crash.
 type Parking interface {
 	// KeyBlocker returns the id of a key's blocker, "" if it has none. It is asked
 	// before every message while any key of the handler has one.
@@ -96,11 +99,11 @@ type Parking interface {
 	ParkMessage(ctx context.Context, handler, key, id string, msg *message.Message) (string, error)
 	// ReleaseKey makes the first parked message the blocker, in place of the one with
 	// the given id, and returns it; without a parked one the key has no blocker any
-	// more. handled tells whether the former one was handled or given up: only what
-	// was handled is remembered, and not parked again. The message stays parked until
-	// UnparkMessage says that it is in the handler's queue. A blocker that is parked
-	// still is returned whatever the id: whoever was to put it into the queue may not
-	// have come to it.
+	// more. handled reports whether the former one was handled, or else discarded: only
+	// one that was handled is remembered, and not parked again. The message stays parked
+	// until UnparkMessage reports that it is in the handler's queue. A blocker that is
+	// still parked is returned whatever the id: the process that was to put it into the
+	// queue may have died before.
 	ReleaseKey(ctx context.Context, handler, key, id string, handled bool) (next string, msg *message.Message, err error)
 	// UnparkMessage ends the parking of a blocker.
 	UnparkMessage(ctx context.Context, handler, key, id string) error
@@ -109,18 +112,17 @@ type Parking interface {
 	CountParked(ctx context.Context, handler string) (keys, messages int, err error)
 }
 
-// Elector picks one of several instances for a role.
+// Elector elects one of several instances for a role.
 type Elector interface {
-	// Lead runs f whenever this instance holds the role, until ctx is over or f
-	// returns an error. The context given to f ends when the role is lost.
-	// Holding a role only saves work: what f writes must be safe when two
-	// instances believe they hold it.
+	// Lead runs f whenever this instance holds the role, until ctx ends or f returns an
+	// error. The context given to f ends when the role is lost. A role only saves work:
+	// what f writes must be safe when two instances believe that they hold it.
 	Lead(ctx context.Context, role string, f func(context.Context) error) error
 }
 
-// Transport carries messages between processes. A topic is the name of an
-// exchange or stream without its namespace, such as user.commands; the metadata
-// "type" of a message is its routing key. Implementations are safe for concurrent use.
+// Transport carries messages between processes. A topic is the name of an exchange or
+// stream without its namespace, such as user.commands; the metadata "type" of a message
+// is its routing key.
 type Transport interface {
 	// Publisher publishes to topics. Publish returns when the broker has confirmed all
 	// messages. A command (topic {aggregate}.commands) that no queue is bound for
@@ -143,7 +145,7 @@ type Transport interface {
 	Subscriber(Subscription) (Subscriber, error)
 }
 
-// Subscription is what one handler wants to receive. Only Queue is required.
+// Subscription describes what one handler receives. Only Queue is required.
 type Subscription struct {
 	// Handler is the handler's name, for logs.
 	Handler string
@@ -173,16 +175,15 @@ type Subscription struct {
 // subscriber's own; until then its key waits, and no other key does.
 type Subscriber interface {
 	message.Subscriber
-	// Declare makes the queue and its bindings, so that nothing published from now on
-	// is missed. A broker that is away is waited for until ctx ends, or is an error with
-	// the code UNAVAILABLE; a queue that cannot be declared as wanted, as it exists with
-	// other arguments, is one with the code CONFIG. It may be called again.
+	// Declare declares the queue and its bindings, so that nothing published from now on
+	// is missed. If the broker cannot be reached, it waits until ctx ends, or returns an
+	// error with the code UNAVAILABLE; if the queue exists with other arguments, the error
+	// has the code CONFIG. It may be called again.
 	Declare(ctx context.Context) error
-	// Drain stops receiving at once, waits until every message delivered is
-	// settled and its acknowledgement is sent, and then ends the subscription.
-	// When ctx ends it gives up what is left, which the broker delivers again,
-	// and returns ctx's error.
+	// Drain stops receiving at once, waits until every message delivered is acked or
+	// nacked and its acknowledgement is sent, and then ends the subscription. When ctx
+	// ends first, it returns ctx's error; the broker delivers again what is left.
 	Drain(ctx context.Context) error
-	// Ready returns nil while the subscription is consuming, else why it is not.
+	// Ready returns nil while the subscription is consuming, and otherwise why it is not.
 	Ready() error
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-func TestProjectionsByAnotherKeyAndDeletedRows(t *testing.T) {
+func TestProject_OtherKeysAndDeletedRows(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t),
 		router.Project("by-name",
@@ -41,7 +41,7 @@ func TestProjectionsByAnotherKeyAndDeletedRows(t *testing.T) {
 	}
 }
 
-func TestAnEventThatAProjectionCannotApply(t *testing.T) {
+func TestProject_EventThatCannotBeApplied(t *testing.T) {
 	t.Parallel()
 	var failures atomic.Int32
 	kit := routertest.Start(t, catalogue(t), router.Project("p",
@@ -61,12 +61,12 @@ func TestAnEventThatAProjectionCannotApply(t *testing.T) {
 		t.Errorf("the row counts %d, want 4: each event but the hopeless one, once", r.N)
 	}
 	if l := kit.Poisoned("p"); len(l) != 1 || l[0].Reason != "never" {
-		t.Errorf("letters: %+v", l)
+		t.Errorf("poison messages: %+v", l)
 	}
 }
 
-// Somebody drops the rows while nothing happens: the projection builds them anew.
-func TestAProjectionThatIsDroppedIsBuiltAgain(t *testing.T) {
+// The rows are dropped while there are no new events: the projection rebuilds them.
+func TestProject_RebuildAfterDrop(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t), router.Project("p", router.Case(count)))
 	kit.Record(created(ada), created(bob), created(ada))

@@ -1,119 +1,113 @@
 package router
 
 import (
-	"errors"
+	"context"
 	"log/slog"
 	"strconv"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
-
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/backoff"
+	"github.com/pitwheel/pitwheel/router/internal/panics"
+	"github.com/pitwheel/pitwheel/router/internal/text"
 )
 
-// retry lets a failed attempt be followed by another, up to the policy's
-// attempts. It does not wait: it says what pause is due. How many attempts were
-// made travels beside the message, so that whoever gets it next goes on counting.
-func (c *consumer) retry(next message.HandlerFunc) message.HandlerFunc {
+// maxRetryAfter bounds the pause that a handler may ask for with [events.RetryAfter].
+const maxRetryAfter = 365 * 24 * time.Hour
+
+// retry lets a failed attempt be followed by another, up to the policy's attempts. It
+// does not wait itself: the result says for how long, and where. The number of attempts
+// travels in the metadata, so that the next delivery continues to count.
+func (c *consumer) retry(next stage) stage {
 	policy := c.plan.policy
-	return func(msg *message.Message) ([]*message.Message, error) {
-		d := deliveryOf(msg.Context())
-		d.recallFailures(msg)
+	return func(ctx context.Context, d *delivery) result {
+		d.readFailures()
 		d.attempts++
-		d.attempted = time.Now()
-		out, err := next(msg)
-		c.metrics.attempt.Observe(time.Since(d.attempted).Seconds())
-		if err == nil {
-			c.breaker.succeeded()
-			d.verdict = verdictHandled
-			if d.repeated {
-				d.verdict = verdictDuplicate
-			}
-			return out, nil
-		}
-		// A stop is nobody's failure: the message is given back as it came.
-		var given aborted
-		if stopped := d.Context.Err() != nil; stopped || errors.As(err, &given) {
-			c.breaker.undecided(d.probe)
-			return nil, aborted{err}
-		}
-		if d.firstFailed.IsZero() {
-			d.firstFailed = time.Now()
-		}
-		asked, wanted := events.RetryDelay(err)
-		if events.IsPermanent(err) || !wanted && !c.mayPass(d, err) {
-			c.breaker.undecided(d.probe)
-			return nil, err
-		}
-		if pause := c.breaker.failed(time.Now(), d.attempts == 1, d.probe); pause > 0 {
-			if asked > pause {
-				c.wait(d, msg, asked) // As it asks for, also when nothing counts.
-				d.verdict = verdictEarly
-			} else {
-				d.giveBack(msg, pause)
-			}
-			return nil, nil
+		r := next(ctx, d)
+		if r.action != actionFail {
+			return r
 		}
 		if d.attempts >= policy.Attempts {
-			return nil, err
+			return giveUp(r.err)
 		}
-		pause := backoff.After(policy.Backoff, policy.MaxBackoff, d.attempts)
-		if wanted {
-			pause = max(asked, time.Millisecond)
+		pause := r.after
+		if pause == 0 {
+			pause = backoff.After(policy.Backoff, policy.MaxBackoff, d.attempts)
 		}
-		c.logger.WarnContext(d, "attempt failed, another follows", c.attrs(d,
-			slog.Int("attempt", d.attempts), slog.Duration("pause", pause), slog.String("error", bounded(err.Error(), maxReason)))...)
-		d.noteFailures(msg)
-		c.wait(d, msg, pause)
-		d.verdict = verdictRetried
-		return nil, nil
+		c.logger.WarnContext(d, "attempt failed, another follows", d.attrs(
+			slog.Int("attempt", d.attempts), slog.Duration("pause", pause), slog.String("error", text.Cut(r.err.Error(), maxReason)))...)
+		d.writeFailures()
+		return c.postpone(d, pause, outcomeRetried)
 	}
 }
 
-// mayPass asks the policy whether another attempt may help.
-func (c *consumer) mayPass(d *delivery, cause error) (may bool) {
-	ask := c.plan.policy.RetryIf
-	if ask == nil {
-		return true
-	}
-	err := guarded("RetryIf", func() error {
-		may = ask(cause)
-		return nil
-	})
-	if err != nil {
-		c.logger.ErrorContext(d, "the policy failed, so the message is poisoned", c.attrs(d, slog.Any("error", err))...)
-	}
-	return may
-}
-
-// longestWait bounds what a handler may ask for with [events.RetryAfter].
-const longestWait = 365 * 24 * time.Hour
-
-// recallFailures reads what former attempts left beside the message.
-func (d *delivery) recallFailures(msg *message.Message) {
-	attempts := msg.Metadata[events.MetaAttempts]
+// readFailures reads what earlier attempts left in the metadata.
+func (d *delivery) readFailures() {
+	attempts := d.msg.Metadata[events.MetaAttempts]
 	if attempts == "" {
-		return // As nearly all messages.
+		return // As with nearly all messages.
 	}
 	if n, err := strconv.Atoi(attempts); err == nil && n > 0 {
 		d.attempts = n
-		d.firstFailed, _ = time.Parse(time.RFC3339Nano, msg.Metadata[events.MetaFirstFailed])
+		d.firstFailed, _ = time.Parse(time.RFC3339Nano, d.msg.Metadata[events.MetaFirstFailed])
 	}
 }
 
-// noteFailures writes beside the message how many attempts were made and when the
-// first one failed, for whoever makes the next.
-func (d *delivery) noteFailures(msg *message.Message) {
-	msg.Metadata[events.MetaAttempts] = strconv.Itoa(d.attempts)
-	msg.Metadata[events.MetaFirstFailed] = d.firstFailed.UTC().Format(events.TimeLayout)
+// writeFailures writes the number of attempts, and when the first one failed, into the
+// metadata for the next delivery.
+func (d *delivery) writeFailures() {
+	if d.firstFailed.IsZero() {
+		d.firstFailed = time.Now()
+	}
+	d.msg.Metadata[events.MetaAttempts] = strconv.Itoa(d.attempts)
+	d.msg.Metadata[events.MetaFirstFailed] = d.firstFailed.UTC().Format(events.TimeLayout)
 }
 
-// wait says when the next attempt is due, here and beside the message.
-func (c *consumer) wait(d *delivery, msg *message.Message, pause time.Duration) {
+// postpone writes into the metadata when the next attempt is due, and lets the message
+// wait until then.
+func (c *consumer) postpone(d *delivery, pause time.Duration, o outcome) result {
 	// The layout cuts off what is below a millisecond, and early is worse than late.
 	now := time.Now()
-	due := now.Add(min(pause, longestWait) + time.Millisecond - 1).Truncate(time.Millisecond)
-	c.pauseFor(d, due.Sub(now))
-	msg.Metadata[events.MetaDue] = due.UTC().Format(events.TimeLayout)
+	due := now.Add(min(pause, maxRetryAfter) + time.Millisecond - 1).Truncate(time.Millisecond)
+	d.msg.Metadata[events.MetaDue] = due.UTC().Format(events.TimeLayout)
+	return c.waitFor(due.Sub(now), o)
+}
+
+// readable stops a message that could not be decoded before it reaches the handler.
+// Trying again cannot help, and it says nothing about the handler.
+func (c *consumer) readable(next stage) stage {
+	return func(ctx context.Context, d *delivery) result {
+		if d.undecodable != nil {
+			return giveUp(d.undecodable)
+		}
+		return next(ctx, d)
+	}
+}
+
+// classify decides whether another attempt may help: not after a permanent error, nor
+// if the policy says so. A handler that asks for a retry itself gets one.
+func (c *consumer) classify(next stage) stage {
+	return func(ctx context.Context, d *delivery) result {
+		r := next(ctx, d)
+		if r.action == actionFail && (events.IsPermanent(r.err) || r.after == 0 && !c.mayRetry(d, r.err)) {
+			return giveUp(r.err)
+		}
+		return r
+	}
+}
+
+// mayRetry asks the policy whether another attempt may help.
+func (c *consumer) mayRetry(d *delivery, cause error) (may bool) {
+	retryIf := c.plan.policy.RetryIf
+	if retryIf == nil {
+		return true
+	}
+	err := panics.Guard("RetryIf", func() error {
+		may = retryIf(cause)
+		return nil
+	})
+	if err != nil {
+		c.logger.ErrorContext(d, "RetryIf failed, so the message goes to the poison queue", d.attrs(slog.Any("error", err))...)
+	}
+	return may
 }

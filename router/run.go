@@ -13,108 +13,113 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/backoff"
+	"github.com/pitwheel/pitwheel/router/internal/relay"
 )
 
-// closeTimeout is what Watermill's router may take to close after the drain, when
-// there is nothing left to wait for but handlers that do not listen.
-const closeTimeout = time.Second
+const (
+	// closeTimeout bounds the closing of Watermill's router after the drain, when only
+	// handlers that ignore their context are left.
+	closeTimeout = time.Second
+	// declareTimeout bounds one attempt to declare a queue, so that readiness can show
+	// the error.
+	declareTimeout = 10 * time.Second
+)
 
-// declareTimeout bounds one attempt to declare a queue, so that readiness can tell
-// what is waited for.
-const declareTimeout = 10 * time.Second
-
-// Run consumes until ctx ends, then drains: intake ends at once, running handlers
-// finish, their acknowledgements and the batches of relay and projections get
-// out. It returns nil after a clean drain, and an error if something had to be
-// given up at the deadline; what was given up is handed out again elsewhere.
+// Run consumes until ctx ends, and then drains: nothing more is received, running
+// handlers finish, and their acknowledgements and the batches of relay and projections
+// are completed. It returns nil after a clean drain, and an error if messages had to be
+// given back at [Config].DrainTimeout; those are delivered again.
+//
+// Run may be called once. It tries again for as long as a broker or a store cannot be
+// reached; [Router.Ready] tells why.
 func (r *Router) Run(ctx context.Context) error {
-	shaft, err := message.NewRouter(message.RouterConfig{CloseTimeout: closeTimeout}, quietWhile(ctx, r.config.WatermillLogger))
+	watermillRouter, err := message.NewRouter(message.RouterConfig{CloseTimeout: closeTimeout}, quietAfter(ctx, r.config.WatermillLogger))
 	if err != nil {
 		return err
 	}
 	for _, c := range r.consumers {
-		h := shaft.AddConsumerHandler(c.plan.name, c.plan.topic, undrained{c.sub}, noMessages(c.pass))
-		h.AddMiddleware(c.pipeline()...)
+		h := watermillRouter.AddConsumerHandler(c.plan.name, c.plan.topic, undrained{c.sub}, c.process())
+		h.AddMiddleware(c.workers.Middleware)
 	}
-	for _, k := range r.keepers {
-		shaft.AddConsumerHandler(k.name(), "", undrained{k.sub}, k.keep)
+	for _, k := range r.collectors {
+		watermillRouter.AddConsumerHandler(k.name(), "", undrained{k.sub}, k.collect)
 	}
 
-	// What runs in the background outlives ctx: it is stopped in its own order.
+	// Background roles outlive ctx: they are stopped after the drain.
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
-	var roles, shafts sync.WaitGroup
-	shaftErr := make(chan error, 1)
-	shafts.Go(func() { shaftErr <- shaft.Run(context.WithoutCancel(ctx)) })
+	var roles, routers sync.WaitGroup
+	routerErr := make(chan error, 1)
+	routers.Go(func() { routerErr <- watermillRouter.Run(context.WithoutCancel(ctx)) })
 	for _, p := range r.projectors {
 		roles.Go(func() { r.lead(background, p.role(), p.run) })
 	}
 	roles.Go(func() { r.sampleGauges(background) })
 	roles.Go(func() {
-		// No event may pass a queue by, so all of them stand before the relay starts.
+		// No queue may miss an event, so all of them are declared before the relay starts.
 		if r.declareQueues(background) {
-			r.lead(background, relayRole, r.relay.run)
+			r.lead(background, relay.Role, r.relay.Run)
 		}
 	})
-	roles.Go(func() { r.announce(background) })
+	roles.Go(func() { r.awaitReady(background) })
 
-	// A stop that comes early waits for the start first: nothing can be drained
-	// that is about to subscribe, and subscribing waits for no broker.
-	for _, next := range []<-chan struct{}{shaft.Running(), ctx.Done()} {
+	// An early stop waits for the start: a subscriber that is about to subscribe cannot be
+	// drained, and subscribing does not wait for the broker.
+	for _, next := range []<-chan struct{}{watermillRouter.Running(), ctx.Done()} {
 		select {
 		case <-next:
-		case err := <-shaftErr:
-			// Watermill ends by itself only if it could not start.
+		case err := <-routerErr:
+			// Watermill's router stops by itself only if it could not start.
 			stopBackground()
 			roles.Wait()
-			return fmt.Errorf("the router stopped by itself: %w", err)
+			return fmt.Errorf("Watermill's router stopped by itself: %w", err)
 		}
 	}
 	close(r.stopping)
 	err = r.drain(ctx)
 	stopBackground()
 	roles.Wait()
-	err = errors.Join(err, shaft.Close(), r.closeAll())
-	shafts.Wait()
-	if err == nil { // Else a handler that does not listen to its context keeps its goroutine.
+	err = errors.Join(err, watermillRouter.Close(), r.closeAll())
+	routers.Wait()
+	if err == nil { // Otherwise a handler that ignores its context still has its worker.
 		for _, c := range r.consumers {
-			c.crew.dismiss()
+			c.workers.Stop()
 		}
 	}
 	return err
 }
 
-// Running is closed when every handler consumes for the first time.
+// Running returns a channel that is closed once every handler consumes.
 func (r *Router) Running() <-chan struct{} { return r.running }
 
-// Ready tells for each handler or role that is not getting on why; it is empty
-// when all is well. Paused handlers are well.
+// Ready returns why a handler or a background role makes no progress, by its name. It
+// is empty if all do. A paused handler is not an error.
 func (r *Router) Ready() map[string]error {
 	out := map[string]error{}
 	for _, c := range r.consumers {
 		if err := c.sub.Ready(); err != nil {
 			out[c.plan.name] = err
-		} else if err := c.breaker.ailing(); err != nil {
+		} else if err := c.breaker.err(); err != nil {
 			out[c.plan.name] = err
 		}
 	}
-	for _, k := range r.keepers {
+	for _, k := range r.collectors {
 		if err := k.sub.Ready(); err != nil {
 			out[k.name()] = err
 		}
 	}
 	for _, p := range r.projectors {
-		if err := p.pulse.ailing(); err != nil {
-			out[p.plan.name] = err
+		if err := p.health.Err(); err != nil {
+			out[p.name] = err
 		}
 	}
-	if err := r.relay.pulse.ailing(); err != nil {
-		out[relayRole] = err
+	if err := r.relay.Health().Err(); err != nil {
+		out[relay.Role] = err
 	}
 	return out
 }
 
-// drain ends intake everywhere at once and waits for what is running.
+// drain stops receiving everywhere at once, and waits for what is running.
 func (r *Router) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.DrainTimeout)
 	defer cancel()
@@ -123,12 +128,12 @@ func (r *Router) drain(ctx context.Context) error {
 	for i, c := range r.consumers {
 		wg.Go(func() {
 			if err := c.sub.Drain(ctx); err != nil {
-				errs[i] = events.Errorf(events.CodeTimeout, "handler %s did not finish within %s, what it had in hand is handed out again: %w", c.plan.name, r.config.DrainTimeout, err)
+				errs[i] = events.Errorf(events.CodeTimeout, "handler %s did not finish within %s, its messages are delivered again: %w", c.plan.name, r.config.DrainTimeout, err)
 			}
 		})
 	}
-	for _, k := range r.keepers {
-		wg.Go(func() { _ = k.sub.Drain(ctx) }) // What is given up is still in the queue.
+	for _, k := range r.collectors {
+		wg.Go(func() { _ = k.sub.Drain(ctx) }) // What is not stored is still in the queue.
 	}
 	wg.Wait()
 	return errors.Join(errs...)
@@ -139,10 +144,10 @@ func (r *Router) closeAll() error {
 	for _, c := range r.consumers {
 		errs = append(errs, c.sub.Close())
 	}
-	for _, b := range r.bystanders {
-		errs = append(errs, b.sub.Close())
+	for _, sub := range r.declared {
+		errs = append(errs, sub.Close())
 	}
-	for _, k := range r.keepers {
+	for _, k := range r.collectors {
 		errs = append(errs, k.sub.Close())
 	}
 	return errors.Join(errs...)
@@ -150,49 +155,51 @@ func (r *Router) closeAll() error {
 
 // lead takes part in the election for a role until ctx ends.
 func (r *Router) lead(ctx context.Context, role string, f func(context.Context) error) {
-	for failures := 1; ctx.Err() == nil; failures++ {
+	pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
+	for ctx.Err() == nil {
 		err := r.config.Elector.Lead(ctx, role, f)
 		if ctx.Err() != nil {
 			return
 		}
-		r.logger.WarnContext(ctx, "election failed, trying again", slog.String("role", role), slog.Any("error", err))
-		backoff.Wait(ctx, backoff.After(100*time.Millisecond, 5*time.Second, failures))
+		r.config.Logger.WarnContext(ctx, "election failed, trying again", slog.String("role", role), slog.Any("error", err))
+		pause.Wait(ctx)
 	}
 }
 
-// declareQueues declares the queues of all handlers, run here or not. It tells
-// whether it got through before ctx ended.
+// declareQueues declares the queues of all handlers, whether they run here or not. It
+// returns false if ctx ended first.
 func (r *Router) declareQueues(ctx context.Context) bool {
-	all := slices.Clone(r.bystanders)
+	all := slices.Clone(r.declared)
 	for _, c := range r.consumers {
-		all = append(all, declared{c.plan.topic, c.sub})
+		all = append(all, c.sub)
 	}
-	for _, d := range all {
-		for failures := 1; ; failures++ {
+	for _, sub := range all {
+		pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 2 * time.Second}
+		for {
 			attempt, cancel := context.WithTimeout(ctx, declareTimeout)
-			err := d.sub.Declare(attempt)
+			err := sub.Declare(attempt)
 			cancel()
 			if err == nil {
 				break
 			}
 			if events.CodeOf(err) == events.CodeConfig {
-				// The queue stands, and is not as it should be, which no trying mends. The
-				// other handlers need not wait for that.
-				r.logger.ErrorContext(ctx, "queue not declared, its handler gets nothing until that is mended", slog.Any("error", err))
+				// The queue exists with other arguments, and trying again cannot help. The other
+				// handlers need not wait.
+				r.config.Logger.ErrorContext(ctx, "queue not declared, its handler receives nothing until that is fixed", slog.Any("error", err))
 				break
 			}
-			r.relay.pulse.set(err)
-			if !backoff.Wait(ctx, backoff.After(100*time.Millisecond, 2*time.Second, failures)) {
+			r.relay.Health().Set(err)
+			if !pause.Wait(ctx) {
 				return false
 			}
 		}
 	}
-	r.relay.pulse.ok()
+	r.relay.Health().OK()
 	return true
 }
 
-// announce closes the running channel once every handler consumes.
-func (r *Router) announce(ctx context.Context) {
+// awaitReady closes the running channel once every handler consumes.
+func (r *Router) awaitReady(ctx context.Context) {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for len(r.Ready()) > 0 {

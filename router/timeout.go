@@ -1,23 +1,25 @@
 package router
 
 import (
-	"github.com/ThreeDotsLabs/watermill/message"
+	"context"
+	"time"
 
 	"github.com/pitwheel/pitwheel/router/lazyctx"
 )
 
-// timeout bounds one attempt. A handler is told by its context; one that does
-// not listen cannot be stopped from outside.
-func (c *consumer) timeout(next message.HandlerFunc) message.HandlerFunc {
+// timeout bounds and times one attempt. The handler's context ends after the policy's
+// timeout; a handler that ignores its context cannot be stopped from outside.
+func (c *consumer) timeout(next stage) stage {
 	bound := c.plan.policy.Timeout
-	return func(msg *message.Message) ([]*message.Message, error) {
-		whole := msg.Context()
-		ctx := lazyctx.New(whole, deliveryOf(whole).attempted.Add(bound))
-		msg.SetContext(ctx)
-		defer func() {
-			ctx.End()
-			msg.SetContext(whole)
-		}()
-		return next(msg)
+	return func(ctx context.Context, d *delivery) result {
+		started := time.Now()
+		attempt := lazyctx.New(ctx, started.Add(bound))
+		defer attempt.End()
+		r := next(attempt, d)
+		c.metrics.attempt.Observe(time.Since(started).Seconds())
+		if r.action == actionFail && ctx.Err() != nil {
+			return abort(r.err) // The process is stopping, which is not a failure of the handler.
+		}
+		return r
 	}
 }

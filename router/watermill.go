@@ -4,28 +4,18 @@ import (
 	"context"
 
 	"github.com/ThreeDotsLabs/watermill"
-	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// undrained keeps Watermill's router from closing a subscriber while it drains:
-// the router would cancel what is running.
+// undrained keeps Watermill's router from closing a subscriber while it drains, which
+// would cancel running handlers.
 type undrained struct{ Subscriber }
 
 // Close does nothing; Run closes the subscriber after the drain.
 func (undrained) Close() error { return nil }
 
-// noMessages adapts the end of the pipeline, which never returns messages: facts
-// leave only through the log.
-func noMessages(f message.HandlerFunc) message.NoPublishHandlerFunc {
-	return func(msg *message.Message) error {
-		_, err := f(msg)
-		return err
-	}
-}
-
-// quietWhile silences what Watermill's router reports as errors once ctx has
-// ended: subscriptions that end in a drain are no failure.
-func quietWhile(ctx context.Context, logger watermill.LoggerAdapter) watermill.LoggerAdapter {
+// quietAfter logs the errors of Watermill's router as debug lines once ctx has ended:
+// subscriptions that end in a drain are not failures.
+func quietAfter(ctx context.Context, logger watermill.LoggerAdapter) watermill.LoggerAdapter {
 	return drainLogger{logger, ctx}
 }
 

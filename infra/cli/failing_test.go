@@ -111,7 +111,7 @@ func TestOneInAHundredFails(t *testing.T) {
 					return metric(page, "pitwheel_handler_messages_total", `handler_name="h"`, `outcome="`+name+`"`)
 				}
 				return outcome("handled") == handled && outcome("retried") == retried && outcome("poisoned") == poisoned &&
-					metric(page, "pitwheel_poison_letters", `handler_name="h"`) == letters
+					metric(page, "pitwheel_poison_messages", `handler_name="h"`) == letters
 			})
 		}
 		count(all-failing, 4*failing, failing, failing)

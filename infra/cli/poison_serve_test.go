@@ -56,7 +56,7 @@ func TestPoison_FromAlertToRetry(t *testing.T) {
 	}
 	gauge := func(r *running) float64 {
 		_, page := r.get(t, "/metrics")
-		return metric(page, "pitwheel_poison_letters", `handler_name="send-welcome"`)
+		return metric(page, "pitwheel_poison_messages", `handler_name="send-welcome"`)
 	}
 	eventually(t, "the alert", func() bool { return gauge(r) == users })
 	if code, body := r.get(t, "/readyz"); code != http.StatusOK {

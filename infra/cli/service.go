@@ -123,7 +123,7 @@ func (s *service) turn(ctx context.Context, store *redis.Store, transport router
 		log, views, mailer = watchedLog{log, s.activity}, watchedViews{views, s.activity}, watchedMail{mailer, s.activity}
 	}
 	r, err := router.New(router.Config{
-		Catalogue: s.catalogue, Handlers: handlers.All(handlers.Deps{Mailer: mailer}), Overrides: s.settings.Handlers, Only: s.only,
+		Catalogue: s.catalogue, Handlers: handlers.All(handlers.Deps{Mailer: mailer}), Overrides: s.settings.Handlers, HandlerNames: s.only,
 		Transport: transport, Log: log, Reader: store, Checkpoints: store, Projections: views, Inbox: store, Parking: store, Elector: store, Poison: store,
 		Logger: s.logger, WatermillLogger: telemetry.WatermillLogger(s.logger), Metrics: s.metrics, DrainTimeout: s.settings.DrainTimeout, MaxBytes: s.settings.MaxBytes,
 	})

@@ -25,7 +25,7 @@ func contract() map[string]bool {
 		"pitwheel_handler_paused", "pitwheel_commands_total", "pitwheel_append_conflicts_total",
 		"pitwheel_relay_lag_events", "pitwheel_projection_lag_events", "pitwheel_broker_connected",
 		"pitwheel_broker_reconnects_total", "pitwheel_build_info",
-		"pitwheel_broker_blocked", "pitwheel_poison_letters", "pitwheel_handler_breaker_open",
+		"pitwheel_broker_blocked", "pitwheel_poison_messages", "pitwheel_handler_breaker_open",
 		"pitwheel_handler_blocked_keys", "pitwheel_handler_parked_messages", "pitwheel_handler_rate_limit",
 	} {
 		names[counterOrGauge] = true
@@ -136,7 +136,7 @@ func TestAlerts(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"pitwheel_poison_letters", "pitwheel_handler_breaker_open", "pitwheel_handler_paused", "pitwheel_handler_blocked_keys", "pitwheel_broker_connected", "pitwheel_broker_blocked"} {
+	for _, want := range []string{"pitwheel_poison_messages", "pitwheel_handler_breaker_open", "pitwheel_handler_paused", "pitwheel_handler_blocked_keys", "pitwheel_broker_connected", "pitwheel_broker_blocked"} {
 		if !about[want] {
 			t.Errorf("no alert tells of %s", want)
 		}

@@ -1,7 +1,7 @@
-// Package routertest tests handlers without any broker: everything runs in
-// memory, through the real pipeline.
+// Package routertest tests handlers without a broker: everything runs in memory, through
+// the real pipeline.
 //
-// A decision is tested as a story:
+// A decision is tested by what a command leads to after given events:
 //
 //	kit := routertest.Start(t, catalogue, handlers...)
 //	kit.Given(sample.Created{…}).When(sample.ChangeEmail{…}).Then(sample.EmailChanged{…})
@@ -9,23 +9,22 @@
 //
 // A reaction or a projection is tested by what it did:
 //
-//	kit.Record(sample.Created{…})   // store an event and let everything react to it
-//	kit.Handled("send-welcome")    // the ids of the events that a reaction handled
-//	kit.Poisoned("send-welcome")   // the letters that it could not handle
-//	kit.Retry("send-welcome")      // as poison retry does
-//	kit.Published("user.events")   // what other services would see
+//	kit.Record(sample.Created{…})   // store an event, and wait until everything has reacted
+//	kit.Handled("send-welcome")     // the ids of the events that a reaction handled
+//	kit.Poisoned("send-welcome")    // the poison messages: those that it failed to process
+//	kit.Retry("send-welcome")       // as `pitwheel poison retry` does
+//	kit.Published("user.events")    // what other services receive
 //	kit.Row("user-directory", id, &row)
 //
-// [Faults] make brokers and stores misbehave, by script or by chance: they fail, before
-// or after they have done what they were asked for, are late or hang, do it twice, and
-// mix it up:
+// [Faults] inject failures of brokers and stores, by script or by chance: calls fail,
+// before or after the work is done, are late or hang, are made twice, or change places:
 //
 //	var faults routertest.Faults
 //	kit := routertest.StartWith(t, faults.Inject, catalogue, handlers...)
 //	faults.On("Append").Times(1).LoseAnswer()
 //
-// They go around any publisher, subscriber or port outside a kit, too.
+// They wrap any publisher, subscriber or port outside of a kit, too.
 //
-// [Store] and [Transport] can also be used on their own, wherever a program wants
-// the framework's ports without a broker.
+// [Store], [Transport] and [PoisonStore] implement the framework's ports in memory. They
+// can be used without a kit, wherever a program needs the ports but no broker.
 package routertest

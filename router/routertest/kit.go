@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -13,11 +12,12 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/internal/codec"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// patience bounds every wait of the kit. What is waited for takes milliseconds;
-// the rest is for machines that are busy.
+// patience bounds every wait of the kit. Usually it takes milliseconds; the rest is for
+// busy machines.
 const patience = 10 * time.Second
 
 // Kit is a running application in memory.
@@ -31,7 +31,7 @@ type Kit struct {
 	handled   handledLog
 	views     []string
 	queues    map[string]string // by handler
-	// idle tells whether nothing is on its way that the transport does not know of.
+	// idle reports whether no message is in flight that the transport does not know of.
 	idle func() bool
 }
 
@@ -42,10 +42,9 @@ func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler
 	return StartWith(t, func(*router.Config) {}, catalogue, handlers...)
 }
 
-// StartWith is [Start] with a last word on how the router is made: adapt may change
-// any of its settings, or put something of its own around a port, such as
-// [Faults.Inject]. The kit's commands are sent and awaited through these ports, too;
-// what the kit itself records and looks up is not.
+// StartWith is [Start] with a configuration that adapt may change: it sets any field, or
+// wraps a port, as [Faults.Inject] does. The kit's commands are sent and awaited through
+// these ports, too; what the kit itself records and looks up is not.
 func StartWith(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue, handlers ...router.Handler) *Kit {
 	t.Helper()
 	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}, kept: &PoisonStore{}, queues: map[string]string{}, idle: func() bool { return true }}
@@ -99,16 +98,16 @@ func StartWith(t testing.TB, adapt func(*router.Config), catalogue *events.Catal
 	return k
 }
 
-// Commands sends commands as HTTP and the CLI do.
+// Commands returns the sender of commands, as HTTP and the CLI have it.
 func (k *Kit) Commands() *router.Commands { return k.commands }
 
-// Store is what the application remembers.
+// Store returns the application's log, checkpoints, inbox, parking and rows.
 func (k *Kit) Store() *Store { return k.store }
 
-// PoisonStore holds the poison messages of its handlers.
+// PoisonStore returns the store of its handlers' poison messages.
 func (k *Kit) PoisonStore() *PoisonStore { return k.kept }
 
-// Transport is what its messages travel on.
+// Transport returns what its messages travel on.
 func (k *Kit) Transport() *Transport { return k.transport }
 
 // Record stores events as if commands had led to them, and returns when
@@ -260,7 +259,7 @@ func (k *Kit) queueOf(handler string) string {
 	return queue
 }
 
-// Row reads a projection's row into out and tells whether there is one.
+// Row reads a projection's row into out, and reports whether there is one.
 func (k *Kit) Row(projection, key string, out any) bool {
 	k.t.Helper()
 	rows, err := k.store.Rows(context.Background(), projection, []string{key})
@@ -274,13 +273,8 @@ func (k *Kit) Row(projection, key string, out any) bool {
 
 func (k *Kit) envelope(m *message.Message) events.Envelope {
 	k.t.Helper()
-	version, _ := strconv.ParseUint(m.Metadata[events.MetaVersion], 10, 64) // A command has none.
-	e, err := events.Decode(m.Payload, events.Header{
-		ID: m.UUID, Version: version, Type: m.Metadata[events.MetaType], Aggregate: m.Metadata[events.MetaAggregate],
-		AggregateID: m.Metadata[events.MetaAggregateID], CorrelationID: m.Metadata[events.MetaCorrelationID],
-		CausationID: m.Metadata[events.MetaCausationID],
-	})
-	k.must(err)
+	var e events.Envelope
+	k.must(codec.Decode(m, &e))
 	return e
 }
 

@@ -41,12 +41,12 @@ func (g *Given) When(cmd events.Command) *Scenario {
 		s.err = err
 		return s
 	}
-	// A log that is away for a moment says nothing of the outcome.
+	// An error of the log says nothing about the outcome.
 	for err = context.Canceled; err != nil && ctx.Err() == nil; {
 		s.out, err = k.commands.Await(ctx, receipt)
 	}
 	if err != nil {
-		k.t.Fatalf("routertest: %s has no outcome; letters: %+v", cmd.CommandType(), k.letters())
+		k.t.Fatalf("routertest: %s has no outcome; poison messages: %+v", cmd.CommandType(), k.allPoisoned())
 	}
 	k.store.mu.Lock()
 	fresh := append([]events.Recorded(nil), k.store.log[before.At(0):]...)
@@ -62,7 +62,7 @@ func (g *Given) When(cmd events.Command) *Scenario {
 	return s
 }
 
-// Then says that the command was accepted and led to exactly these events.
+// Then asserts that the command was accepted and led to exactly these events.
 func (s *Scenario) Then(want ...events.Data) {
 	k := s.kit
 	k.t.Helper()
@@ -81,7 +81,7 @@ func (s *Scenario) Then(want ...events.Data) {
 	}
 }
 
-// Rejected says that the command was refused with this code, and led to no event.
+// Rejected asserts that the command was refused with this code, and led to no event.
 func (s *Scenario) Rejected(code string) {
 	k := s.kit
 	k.t.Helper()
@@ -101,7 +101,7 @@ func (s *Scenario) Rejected(code string) {
 	}
 }
 
-func (k *Kit) letters() []poison.Message {
+func (k *Kit) allPoisoned() []poison.Message {
 	var out []poison.Message
 	for handler := range k.queues {
 		out = append(out, k.Poisoned(handler)...)

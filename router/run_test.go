@@ -10,7 +10,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest"
 )
 
-// oddTransport has one queue that is declared in a way of its own.
+// oddTransport has one queue, odd, that is declared by a function.
 type oddTransport struct {
 	router.Transport
 	declare func(context.Context) error
@@ -31,8 +31,8 @@ type oddSubscriber struct {
 
 func (o oddSubscriber) Declare(ctx context.Context) error { return o.declare(ctx) }
 
-// A queue that stands with other arguments than wanted is its handler's trouble.
-func TestAQueueThatCannotBeDeclaredHoldsUpNobodyElse(t *testing.T) {
+// A queue that exists with other arguments affects its own handler alone.
+func TestRouter_Run_QueueThatCannotBeDeclared(t *testing.T) {
 	t.Parallel()
 	kit := routertest.StartWith(t, func(c *router.Config) {
 		c.Transport = oddTransport{c.Transport, func(context.Context) error {
@@ -45,8 +45,8 @@ func TestAQueueThatCannotBeDeclaredHoldsUpNobodyElse(t *testing.T) {
 	}
 }
 
-// A broker that is away when the process stops is not waited for.
-func TestAStopWhileAQueueIsBeingDeclared(t *testing.T) {
+// A stop does not wait for a broker that cannot be reached.
+func TestRouter_Run_StopWhileAQueueIsBeingDeclared(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		store, declaring := &routertest.Store{}, make(chan struct{})
 		r, err := router.New(router.Config{
@@ -71,7 +71,7 @@ func TestAStopWhileAQueueIsBeingDeclared(t *testing.T) {
 			t.Error(err)
 		}
 		if took := time.Since(began); took > time.Second {
-			t.Errorf("with nothing in hand the stop took %s", took)
+			t.Errorf("with nothing running the stop took %s", took)
 		}
 	})
 }

@@ -49,14 +49,14 @@ func count(r *row, _ router.Event[sample.Created]) error {
 	return nil
 }
 
-func TestWhatIsWrongWithADeclarationIsAnErrorAtStartThatNamesTheHandler(t *testing.T) {
+func TestDescribe_WrongDeclarations(t *testing.T) {
 	t.Parallel()
 	two := 2
 	for _, tt := range []struct {
-		name     string
-		handlers []router.Handler
-		tuning   map[string]router.Overrides
-		want     []string // all of these are in the error
+		name      string
+		handlers  []router.Handler
+		overrides map[string]router.Overrides
+		want      []string // all of these are in the error
 	}{
 		{"no name", []router.Handler{router.On("", react)}, nil, []string{"handler 1", `""`}},
 		{"a name no queue can have", []router.Handler{router.On("a b", react)}, nil, []string{`"a b"`}},
@@ -74,12 +74,12 @@ func TestWhatIsWrongWithADeclarationIsAnErrorAtStartThatNamesTheHandler(t *testi
 		{"two row types", []router.Handler{router.Project("a", router.Case(count), router.Case(func(*string, router.Event[sample.Deactivated]) error { return nil }))}, nil, []string{`"a"`, "row types"}},
 		{"concurrency out of bounds", []router.Handler{router.On("a", react, router.Policy{Concurrency: -1})}, nil, []string{`"a"`, "concurrency", "-1"}},
 		{"a timeout above the broker's", []router.Handler{router.On("a", react, router.Policy{Timeout: time.Hour})}, nil, []string{`"a"`, "timeout", "1h"}},
-		{"tuning of nobody", []router.Handler{router.On("a", react)}, map[string]router.Overrides{"b": {Attempts: &two}}, []string{`Overrides of "b"`, "there are a"}},
+		{"overrides of an unknown handler", []router.Handler{router.On("a", react)}, map[string]router.Overrides{"b": {Attempts: &two}}, []string{`Overrides of "b"`, "there are a"}},
 		{"everything at once", []router.Handler{router.On("a", react, router.Policy{Attempts: 101}), router.Project("b")}, nil, []string{`"a"`, "101", `"b"`, "no cases"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := router.Describe(catalogue(t), tt.handlers, tt.tuning)
+			_, err := router.Describe(catalogue(t), tt.handlers, tt.overrides)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -92,7 +92,7 @@ func TestWhatIsWrongWithADeclarationIsAnErrorAtStartThatNamesTheHandler(t *testi
 	}
 }
 
-func TestEffectiveSettingsSayWhereTheyCameFrom(t *testing.T) {
+func TestDescribe_SourcesOfSettings(t *testing.T) {
 	t.Parallel()
 	three := 3
 	infos, err := router.Describe(catalogue(t),

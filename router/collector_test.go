@@ -19,11 +19,11 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
+func TestPoisonCollector_OnePoisonMessageHoweverOftenItFails(t *testing.T) {
 	t.Parallel()
-	var mended atomic.Bool
+	var fixed atomic.Bool
 	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {
-		if mended.Load() {
+		if fixed.Load() {
 			return nil
 		}
 		return errors.New("not yet")
@@ -31,7 +31,7 @@ func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
 	kit.Record(created(ada))
 	first := kit.PoisonStore().Of("h")
 	if len(first) != 1 {
-		t.Fatalf("%d letters, want 1", len(first))
+		t.Fatalf("%d poison messages, want 1", len(first))
 	}
 	l := first[0]
 	e := kit.Published("user.events")[0]
@@ -41,14 +41,14 @@ func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
 		Attempts: 2, Failures: 1, Size: len(l.Body),
 	}
 	if diff := cmp.Diff(want, l, cmpopts.IgnoreFields(poison.Message{}, "Body", "Metadata", "FirstFailedAt", "LastFailedAt")); diff != "" {
-		t.Errorf("another letter than wanted (-want +got):\n%s", diff)
+		t.Errorf("another poison message than wanted (-want +got):\n%s", diff)
 	}
 	for name := range l.Metadata {
 		if strings.HasPrefix(name, "poison_") || strings.HasPrefix(name, "pitwheel_") {
 			t.Errorf("%s is left in the message's own metadata", name)
 		}
 	}
-	// It fails again, and a third time: it is the same letter.
+	// It fails again, and a third time: it is the same poison message.
 	kit.Retry("h")
 	kit.Retry("h")
 	again := kit.PoisonStore().Of("h")
@@ -61,17 +61,17 @@ func TestOneLetterHoweverOftenAMessageFails(t *testing.T) {
 	if string(again[0].Body) != string(l.Body) {
 		t.Errorf("the body was %s and is %s", l.Body, again[0].Body)
 	}
-	mended.Store(true)
+	fixed.Store(true)
 	kit.Retry("h")
 	if left := kit.PoisonStore().Of("h"); len(left) > 0 {
-		t.Errorf("letters are left: %+v", left)
+		t.Errorf("poison messages are left: %+v", left)
 	}
 	if got := kit.Handled("h"); len(got) != 1 || got[0] != e.ID {
 		t.Errorf("handled %v, want %s", got, e.ID)
 	}
 }
 
-func TestTheLetterOfAPanicNamesItsFrame(t *testing.T) {
+func TestPoisonCollector_FrameOfAPanic(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(){
 		"a panic":                      func() { panic("boom") },
@@ -86,9 +86,9 @@ func TestTheLetterOfAPanicNamesItsFrame(t *testing.T) {
 				return nil
 			}, router.Policy{Attempts: 1}))
 			kit.Record(created(ada))
-			letters := kit.Poisoned("h")
-			if len(letters) != 1 || !strings.HasPrefix(letters[0].Frame, "router_test.") || !strings.Contains(letters[0].Frame, " letters_test.go:") {
-				t.Errorf("the letters are %+v", letters)
+			poisoned := kit.Poisoned("h")
+			if len(poisoned) != 1 || !strings.HasPrefix(poisoned[0].Frame, "router_test.") || !strings.Contains(poisoned[0].Frame, " collector_test.go:") {
+				t.Errorf("the poison messages are %+v", poisoned)
 			}
 		})
 	}
@@ -96,8 +96,8 @@ func TestTheLetterOfAPanicNamesItsFrame(t *testing.T) {
 
 func explode() { panic("boom") }
 
-// What others put into a poison queue is kept as well, with what can be known.
-func TestLettersOfOthers(t *testing.T) {
+// Messages that others put into a poison queue are stored as well, with what is known.
+func TestPoisonCollector_MessagesOfOthers(t *testing.T) {
 	t.Parallel()
 	body := `{"type":"USER_CREATED","data":{"userId":"` + ada + `","email":"a@example.com","name":"Ada"}}`
 	derived := events.DeriveID("content", "USER_CREATED", body)
@@ -107,7 +107,7 @@ func TestLettersOfOthers(t *testing.T) {
 		want           poison.Message
 	}{
 		{
-			name: "given up by the broker, under the name of the poison queue", body: body,
+			name: "dead-lettered by the broker, under the name of the poison queue", body: body,
 			meta: message.Metadata{
 				"type":    "ns.h.poison",
 				"x-death": `[{"count":1,"exchange":"","queue":"ns.h","reason":"delivery_limit","routing-keys":["USER_CREATED"],"time":"2026-11-24T10:00:00.000Z"}]`,
@@ -141,9 +141,9 @@ func TestLettersOfOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 			kit.Settle()
-			letters := kit.PoisonStore().Of("h")
-			if len(letters) != 1 {
-				t.Fatalf("%d letters, want 1", len(letters))
+			poisoned := kit.PoisonStore().Of("h")
+			if len(poisoned) != 1 {
+				t.Fatalf("%d poison messages, want 1", len(poisoned))
 			}
 			tt.want.ID, tt.want.Handler, tt.want.Kind, tt.want.Queue, tt.want.Topic = poison.ID("h", tt.want.MessageID), "h", "reaction", "h", "user.events"
 			tt.want.Size, tt.want.Body = len(tt.body), []byte(tt.body)
@@ -151,17 +151,17 @@ func TestLettersOfOthers(t *testing.T) {
 			if tt.want.LastFailedAt.IsZero() {
 				ignore = append(ignore, "FirstFailedAt", "LastFailedAt")
 			}
-			if diff := cmp.Diff(tt.want, letters[0], cmpopts.IgnoreFields(poison.Message{}, ignore...)); diff != "" {
-				t.Errorf("another letter than wanted (-want +got):\n%s", diff)
+			if diff := cmp.Diff(tt.want, poisoned[0], cmpopts.IgnoreFields(poison.Message{}, ignore...)); diff != "" {
+				t.Errorf("another poison message than wanted (-want +got):\n%s", diff)
 			}
-			if letters[0].Reason == "" {
+			if poisoned[0].Reason == "" {
 				t.Error("no reason is given")
 			}
 		})
 	}
 }
 
-// A retried message is what it was, without the marks of its former ways.
+// A retried message is as it was before it failed.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
@@ -181,10 +181,10 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// A store that is away keeps nothing back: the letter waits in its queue.
-func TestALetterWaitsForItsStore(t *testing.T) {
+// While the store cannot be reached, a poison message waits in its queue.
+func TestPoisonCollector_WaitsForItsStore(t *testing.T) {
 	t.Parallel()
-	store := &awayLetters{}
+	store := &failingPoisonStore{}
 	store.left.Store(3)
 	transport, memory := &routertest.Transport{}, &routertest.Store{}
 	r, err := router.New(router.Config{
@@ -203,7 +203,7 @@ func TestALetterWaitsForItsStore(t *testing.T) {
 	for deadline := time.After(time.Minute); len(store.Of("h")) == 0; {
 		select {
 		case <-deadline:
-			t.Fatal("the letter was never kept")
+			t.Fatal("the poison message was never stored")
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -213,20 +213,20 @@ func TestALetterWaitsForItsStore(t *testing.T) {
 	}
 }
 
-// awayLetters fail a few times first.
-type awayLetters struct {
+// failingPoisonStore fails a few times first.
+type failingPoisonStore struct {
 	routertest.PoisonStore
 	left atomic.Int32
 }
 
-func (l *awayLetters) StorePoison(ctx context.Context, letter poison.Message) error {
+func (l *failingPoisonStore) StorePoison(ctx context.Context, m poison.Message) error {
 	if l.left.Add(-1) >= 0 {
 		return events.Errorf(events.CodeUnavailable, "away")
 	}
-	return l.PoisonStore.StorePoison(ctx, letter)
+	return l.PoisonStore.StorePoison(ctx, m)
 }
 
-func TestAQueueMayNotLookLikeAPoisonQueue(t *testing.T) {
+func TestDescribe_QueueNamedLikeAPoisonQueue(t *testing.T) {
 	t.Parallel()
 	_, err := router.Describe(catalogue(t), []router.Handler{router.On("h", react, router.Policy{Queue: "other.poison"})}, nil)
 	if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "other.poison") {

@@ -15,9 +15,9 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// An id belongs to one command on one aggregate: sent again it changes nothing and is
-// counted as a duplicate, and another command is not taken for it.
-func TestTheIDOfACommand(t *testing.T) {
+// An id belongs to one command on one aggregate: sent again, the command changes nothing
+// and counts as a duplicate; another command under the id is an error.
+func TestCommands_Send_ID(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	metrics, err := router.NewMetrics(registry)
@@ -66,8 +66,8 @@ func TestTheIDOfACommand(t *testing.T) {
 	}
 }
 
-// What a command comes to may be nothing at all, which is not the same as unknown.
-func TestAnAcceptedCommandWithoutEvents(t *testing.T) {
+// A command may lead to no events at all, which is not the same as an unknown outcome.
+func TestCommands_Await_AcceptedWithoutEvents(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t),
 		router.Decide("change", func(context.Context, sample.ChangeEmail, sample.User) ([]events.Data, error) { return nil, nil }))

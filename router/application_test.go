@@ -39,14 +39,14 @@ func see[E events.Data](r *tally, e router.Event[E]) error {
 	return nil
 }
 
-// witness is a reaction that notes what it handles, by user.
-type witness struct {
+// recorder is a reaction that records what it handles, by user.
+type recorder struct {
 	mu   sync.Mutex
 	seen map[string][]uint64
 	fail map[uint64]error // by version, once
 }
 
-func (w *witness) handle(_ context.Context, e router.Event[sample.EmailChanged]) error {
+func (w *recorder) handle(_ context.Context, e router.Event[sample.EmailChanged]) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.fail[e.Version]; err != nil {
@@ -60,7 +60,7 @@ func (w *witness) handle(_ context.Context, e router.Event[sample.EmailChanged])
 	return nil
 }
 
-func (w *witness) of(id string) []uint64 {
+func (w *recorder) of(id string) []uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.seen[id])
@@ -85,8 +85,8 @@ func upTo(from, to uint64) []uint64 {
 	return out
 }
 
-// house is an application with one of everything.
-func house(w *witness) []router.Handler {
+// application returns one handler of each kind, and a second command handler.
+func application(w *recorder) []router.Handler {
 	return []router.Handler{
 		router.Decide("register", register), router.Decide("move", move),
 		router.On("w", w.handle, router.Policy{Ordered: true, Attempts: 3}),
@@ -114,9 +114,8 @@ func send(t testing.TB, kit *routertest.Kit, cmd events.Command, id string) even
 	return events.Outcome{}
 }
 
-// verify says that a user's events are 1 to last, in the log, on the bus (where one
-// may be repeated), and in the view. A broker that mixes them up is forgiven if so
-// said.
+// verify checks that a user's events are 1 to last: in the log, on the bus (where one may
+// be repeated, and, if mixed, in any order), and in the projection.
 func verify(t interface {
 	Helper()
 	Errorf(string, ...any)
@@ -131,7 +130,7 @@ func verify(t interface {
 	var r tally
 	kit.Row("p", id, &r)
 	if diff := cmp.Diff(want, r.Versions); diff != "" {
-		t.Errorf("the view of %s (-want +got):\n%s", id, diff)
+		t.Errorf("the projection of %s (-want +got):\n%s", id, diff)
 	}
 	var published []uint64
 	for _, e := range kit.Published("user.events") {
@@ -148,7 +147,7 @@ func verify(t interface {
 	}
 }
 
-// bubble runs a test on a clock of its own, on which nobody waits.
+// bubble runs a test on a clock of its own, on which waiting takes no time.
 func bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	t.Parallel()

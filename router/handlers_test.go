@@ -27,21 +27,21 @@ func created(id string) sample.Created {
 	return sample.Created{UserID: id, Email: "someone@example.com", Name: "Someone"}
 }
 
-func TestVerdicts(t *testing.T) {
+func TestOn_Results(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
 	for _, tt := range []struct {
 		name     string
 		answers  []error // one an attempt; nil afterwards
 		attempts int32
-		code     string // of the letter; empty if there is none
+		code     string // of the poison message; empty if there is none
 	}{
 		{"handled at once", nil, 1, ""},
 		{"handled at the third attempt", []error{boom, boom}, 3, ""},
-		{"given up after all attempts", []error{boom, boom, boom, boom, boom}, 5, events.CodeInternal},
-		{"permanent is given up at once", []error{events.Permanent(boom)}, 1, events.CodeInternal},
-		{"a refusal is given up at once", []error{events.Reject("NO", "no")}, 1, "NO"},
-		{"a partner says when", []error{events.RetryAfter(time.Millisecond, boom)}, 2, ""},
+		{"poison after all attempts", []error{boom, boom, boom, boom, boom}, 5, events.CodeInternal},
+		{"permanent is poison at once", []error{events.Permanent(boom)}, 1, events.CodeInternal},
+		{"a refusal is poison at once", []error{events.Reject("NO", "no")}, 1, "NO"},
+		{"the handler says when", []error{events.RetryAfter(time.Millisecond, boom)}, 2, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -56,34 +56,34 @@ func TestVerdicts(t *testing.T) {
 			if got := calls.Load(); got != tt.attempts {
 				t.Errorf("%d attempts, want %d", got, tt.attempts)
 			}
-			letters := kit.Poisoned("h")
+			poisoned := kit.Poisoned("h")
 			switch {
-			case tt.code == "" && len(letters) > 0:
-				t.Errorf("letters: %+v", letters)
-			case tt.code != "" && (len(letters) != 1 || letters[0].Code != tt.code):
-				t.Errorf("letters %+v, want one with the code %s", letters, tt.code)
+			case tt.code == "" && len(poisoned) > 0:
+				t.Errorf("poison messages: %+v", poisoned)
+			case tt.code != "" && (len(poisoned) != 1 || poisoned[0].Code != tt.code):
+				t.Errorf("poison messages %+v, want one with the code %s", poisoned, tt.code)
 			}
 		})
 	}
 }
 
-func TestAPanicIsAFailedAttemptWithItsStackInTheLetter(t *testing.T) {
+func TestOn_PanicIsAFailedAttempt(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t), router.On("h", func(context.Context, router.Event[sample.Created]) error {
 		panic(strings.Repeat("a very long text ", 20_000))
 	}, router.Policy{Attempts: 2}))
 	kit.Record(created(ada))
-	letters := kit.Poisoned("h")
-	if len(letters) != 1 {
-		t.Fatalf("%d letters, want 1", len(letters))
+	poisoned := kit.Poisoned("h")
+	if len(poisoned) != 1 {
+		t.Fatalf("%d poison messages, want 1", len(poisoned))
 	}
-	l := letters[0]
+	l := poisoned[0]
 	if l.Code != events.CodePanic || l.Attempts != 2 || len(l.Reason) > 3<<10 || !strings.Contains(l.Reason, "a very long text") {
-		t.Errorf("the letter has code %s, %d attempts and a reason of %d bytes", l.Code, l.Attempts, len(l.Reason))
+		t.Errorf("the poison message has code %s, %d attempts and a reason of %d bytes", l.Code, l.Attempts, len(l.Reason))
 	}
 }
 
-func TestAnAttemptIsBoundedByItsTimeout(t *testing.T) {
+func TestPolicy_Timeout(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t), router.On("h", func(ctx context.Context, _ router.Event[sample.Created]) error {
 		<-ctx.Done()
@@ -91,12 +91,12 @@ func TestAnAttemptIsBoundedByItsTimeout(t *testing.T) {
 	}, router.Policy{Attempts: 1, Timeout: 5 * time.Millisecond}))
 	kit.Record(created(ada))
 	if l := kit.Poisoned("h"); len(l) != 1 || l[0].Code != events.CodeTimeout {
-		t.Errorf("letters %+v, want one with the code TIMEOUT", l)
+		t.Errorf("poison messages %+v, want one with the code TIMEOUT", l)
 	}
 }
 
 // A handler that fails after it has sent a command sends the same command again.
-func TestARetriedReactionSendsTheSameCommands(t *testing.T) {
+func TestCommands_Send_FromARetriedReaction(t *testing.T) {
 	t.Parallel()
 	var kit *routertest.Kit
 	var calls atomic.Int32
@@ -140,7 +140,7 @@ func TestARetriedReactionSendsTheSameCommands(t *testing.T) {
 	}
 }
 
-func TestADecisionMustKeepToItsAggregate(t *testing.T) {
+func TestDecide_EventOfAnotherAggregate(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t), router.Decide("create", func(context.Context, sample.Create, sample.User) ([]events.Data, error) {
 		return []events.Data{created(bob)}, nil
@@ -151,7 +151,7 @@ func TestADecisionMustKeepToItsAggregate(t *testing.T) {
 	}
 	kit.Settle()
 	if l := kit.Poisoned("create"); len(l) != 1 || !strings.Contains(l[0].Reason, "belongs to its command's aggregate") {
-		t.Errorf("letters: %+v", l)
+		t.Errorf("poison messages: %+v", l)
 	}
 	if e := kit.Published("user.events"); len(e) > 0 {
 		t.Errorf("published: %+v", e)
@@ -159,7 +159,7 @@ func TestADecisionMustKeepToItsAggregate(t *testing.T) {
 }
 
 // A stored event that no reaction could receive would be worse than a refusal.
-func TestAnEventTooLargeForAMessageIsRefused(t *testing.T) {
+func TestDecide_EventTooLargeForAMessage(t *testing.T) {
 	t.Parallel()
 	small := func(c *router.Config) { c.MaxBytes = 1000 }
 	kit := routertest.StartWith(t, small, catalogue(t), router.Decide("create", func(_ context.Context, c sample.Create, _ sample.User) ([]events.Data, error) {
@@ -168,7 +168,7 @@ func TestAnEventTooLargeForAMessageIsRefused(t *testing.T) {
 	kit.Given().When(sample.Create{UserID: ada, Email: "a@example.com", Name: "A"}).Rejected(events.CodeTooLarge)
 }
 
-func TestACommandNobodyHandlesIsAnErrorToItsSender(t *testing.T) {
+func TestCommands_Send_Unhandled(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t), router.On("h", react))
 	_, err := kit.Commands().Send(context.Background(), sample.Create{Email: "a@example.com", Name: "A"}, events.SendOptions{})
@@ -178,7 +178,7 @@ func TestACommandNobodyHandlesIsAnErrorToItsSender(t *testing.T) {
 }
 
 // Snapshots shorten loading and change nothing else.
-func TestManyVersionsOfOneAggregate(t *testing.T) {
+func TestDecide_ManyVersionsWithSnapshots(t *testing.T) {
 	t.Parallel()
 	kit := routertest.Start(t, catalogue(t), router.Decide("deactivate", func(_ context.Context, c sample.Deactivate, u sample.User) ([]events.Data, error) {
 		// Every decision sees all events before it: the state counts them in its name.

@@ -1,0 +1,77 @@
+package router
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/internal/codec"
+	"github.com/pitwheel/pitwheel/router/internal/panics"
+	"github.com/pitwheel/pitwheel/router/internal/workerpool"
+)
+
+// messageHandler handles the messages of a declared command handler or reaction.
+type messageHandler interface {
+	handle(ctx context.Context, e *events.Envelope) result
+}
+
+// consumer is a handler that consumes a queue, with all that its pipeline works with.
+type consumer struct {
+	plan        *plan
+	handler     messageHandler
+	sub         Subscriber
+	poisonQueue poisonQueue
+	// queues publishes what was parked into the handler's queue.
+	queues message.Publisher
+	// delayer delays messages for longer than maxInMemory.
+	delayer interface {
+		Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error
+	}
+	maxInMemory time.Duration
+	waiting     atomic.Int32 // messages that wait in memory
+	inbox       Inbox        // nil: none
+	parking     Parking      // nil: none
+	key         func(*message.Message) string
+	workers     *workerpool.Pool
+	breaker     *breaker // nil: none
+	// maxBytes bounds the body of a message.
+	maxBytes int
+	// applicationMiddleware is that of the application, from the outside in.
+	applicationMiddleware []message.HandlerMiddleware
+	// stopping is closed when the drain begins.
+	stopping <-chan struct{}
+	metrics  *handlerMetrics
+	logger   *slog.Logger
+}
+
+// keyOf returns the key that messages are ordered by: the aggregate's id, from the
+// metadata that our own producers write, or else from the data of a foreign message.
+func keyOf(c *events.Catalogue) func(*message.Message) string {
+	return func(msg *message.Message) string {
+		if id := msg.Metadata[events.MetaAggregateID]; id != "" {
+			return id
+		}
+		return keyInData(c, msg)
+	}
+}
+
+// keyInData returns the key that a message's data contain. Data whose key panics have
+// none; the handler meets the same panic where it counts as a failed attempt.
+func keyInData(c *events.Catalogue, msg *message.Message) (key string) {
+	_ = panics.Guard("the key", func() error {
+		var e events.Envelope
+		if err := codec.Decode(msg, &e); err != nil {
+			return err
+		}
+		v, err := c.DecodeData(e)
+		if k, ok := v.(events.Keyed); ok && err == nil {
+			key = k.AggregateID()
+		}
+		return err
+	})
+	return key
+}

@@ -1,0 +1,112 @@
+// Package catchup reads the log as a catch-up subscription: from a cursor to the end,
+// and then what is appended. The relay and every projection are one.
+package catchup
+
+import (
+	"context"
+	"time"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+const (
+	// readWait bounds how long a read waits for new events before the subscription
+	// checks whether it should stop.
+	readWait = time.Second
+	// graceTimeout bounds the work in progress when a subscription is stopped.
+	graceTimeout = 10 * time.Second
+)
+
+// Reader reads the log; see router.LogReader, which has these methods.
+type Reader interface {
+	Partitions() int
+	Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error)
+}
+
+// Subscribe reads the log from a cursor on, at most limit events of a partition at a
+// time, and calls apply with one batch after the other. The next batch is read while
+// one is applied. A batch is empty if there were no new events for a second.
+//
+// Subscribe returns nil when ctx ends, and an error when reading or applying fails. A
+// reader that goes back in a partition, or repeats an event, has failed.
+func Subscribe(ctx context.Context, reader Reader, from events.Cursor, limit int, apply func([]events.Recorded) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	batches := make(chan []events.Recorded)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(batches)
+		cursor := from.Clone(reader.Partitions())
+		for {
+			batch, err := reader.Read(ctx, cursor, limit, readWait)
+			if err == nil {
+				err = advanceInOrder(cursor, batch)
+			}
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case batches <- batch:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	var err error
+	for batch := range batches {
+		if err = apply(batch); err != nil {
+			break
+		}
+	}
+	stopped := ctx.Err() != nil
+	cancel()
+	for range batches { // Until the reading goroutine has returned, too.
+	}
+	select {
+	case readErr := <-failed:
+		if err == nil && !stopped {
+			err = readErr
+		}
+	default:
+	}
+	return err
+}
+
+// advanceInOrder moves a cursor past the given events, each of which must come after
+// the one before it in its partition: events that are applied out of order, or twice,
+// cannot be undone afterwards.
+func advanceInOrder(cursor events.Cursor, batch []events.Recorded) error {
+	for i := range batch {
+		p, position := batch[i].Partition, batch[i].Position
+		if position <= cursor[p] {
+			return events.Errorf(events.CodeInternal, "the log answered out of order: position %d of partition %d after %d", position, p, cursor[p]).MayRetry()
+		}
+		cursor[p] = position
+	}
+	return nil
+}
+
+// Advance moves a cursor past the given events.
+func Advance(cursor events.Cursor, batch []events.Recorded) {
+	for i := range batch {
+		cursor[batch[i].Partition] = batch[i].Position
+	}
+}
+
+// Advanced returns the cursor past the given events; from stays as it is.
+func Advanced(from events.Cursor, batch []events.Recorded) events.Cursor {
+	to := from.Clone(0)
+	Advance(to, batch)
+	return to
+}
+
+// Grace returns a context in which work in progress can be completed after ctx has
+// ended: it ends 10 s after ctx. The caller must call cancel.
+func Grace(ctx context.Context) (grace context.Context, cancel context.CancelFunc) {
+	grace, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(graceTimeout, end) })
+	return grace, func() {
+		stop()
+		end()
+	}
+}
