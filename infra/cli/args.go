@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/settings"
 )
 
 // none accepts no arguments. What is given instead of a subcommand is told with
@@ -125,3 +126,6 @@ func parseRate(text string) (time.Duration, error) {
 	}
 	return pause, nil
 }
+
+// nearest returns the known word that takes the fewest edits to reach from the given one.
+func nearest(word string, known []string) string { return settings.Nearest(word, known) }

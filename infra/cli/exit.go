@@ -85,9 +85,9 @@ func asError(err error) *events.Error {
 	return &events.Error{Code: events.CodeInternal, Message: err.Error()}
 }
 
-// tell writes an error to w: for people as a line and a hint, with a machine
-// format as {"error":{…}}.
-func tell(w io.Writer, format string, err error) {
+// tell writes an error of a program to w: for people as a line and a hint, with a
+// machine format as {"error":{…}}.
+func tell(w io.Writer, program, format string, err error) {
 	e := asError(err)
 	if format == formatJSON || format == formatJSONL {
 		type body struct {
@@ -102,7 +102,7 @@ func tell(w io.Writer, format string, err error) {
 		_, _ = fmt.Fprintf(w, "%s\n", text)
 		return
 	}
-	_, _ = fmt.Fprintf(w, "pitwheel: %s\n", strings.ReplaceAll(e.Message, "\n", "\n  "))
+	_, _ = fmt.Fprintf(w, "%s: %s\n", program, strings.ReplaceAll(e.Message, "\n", "\n  "))
 	if e.Hint != "" {
 		_, _ = fmt.Fprintf(w, "  hint: %s\n", e.Hint)
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
+
+	"github.com/pitwheel/pitwheel/infra/telemetry"
 )
 
 // bar shows on a terminal how far a long command is. A nil bar shows nothing.
@@ -16,7 +18,7 @@ type bar struct {
 
 // newBar draws a bar until it is closed, or returns nil if w is no terminal.
 func newBar(w io.Writer, what string, total int) *bar {
-	if !isTerminal(w) || total == 0 {
+	if !telemetry.IsTerminal(w) || total == 0 {
 		return nil
 	}
 	b := &bar{writer: progress.NewWriter(), tracker: &progress.Tracker{Message: what, Total: int64(total)}, ended: make(chan struct{})}

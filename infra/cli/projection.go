@@ -221,30 +221,12 @@ func (c *cli) projections() ([]router.HandlerInfo, error) {
 
 // reachProjection connects to the store, if the projection exists.
 func (c *cli) reachProjection(ctx context.Context, name string) (*client, error) {
-	projections, err := c.projections()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, p := range projections {
-		names = append(names, p.Name)
-	}
-	if !slices.Contains(names, name) {
+	if names := c.Projections(); !slices.Contains(names, name) {
 		return nil, notFound("projection", name, names)
 	}
 	return c.reach(ctx, storeOnly)
 }
 
 func (c *cli) completeProjection(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	infos, err := router.Describe(c.catalogue, c.declared, nil)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var names []string
-	for _, i := range infos {
-		if i.Kind == router.KindProjection {
-			names = append(names, i.Name)
-		}
-	}
-	return words(names...)(cmd, args, toComplete)
+	return words(c.Projections()...)(cmd, args, toComplete)
 }

@@ -2,12 +2,9 @@ package cli
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
-
-	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
 	"github.com/pitwheel/pitwheel/router"
@@ -29,44 +26,33 @@ const (
 
 // client is the way to a running service.
 type client struct {
+	drivers  *app.Drivers
 	store    *redisdb.Store
 	broker   *rabbitmq.Broker // nil without RabbitMQ
 	commands *router.Commands
 }
 
-// reach connects to the brokers of the running service.
+// reach connects to the brokers of the running service. What goes wrong is the
+// command's error; nothing is logged.
 func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
-	logger := slog.New(slog.DiscardHandler) // What goes wrong is the command's error.
 	timeout := reachTimeout
-	if c.settings.RedisURL == "" {
+	if c.settings.String("redis_url") == "" {
 		timeout = reachLocalTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	store, err := redisdb.Open(ctx, redisdb.Config{URL: c.settings.redisURL(), Namespace: c.settings.Namespace, Guest: true, Logger: logger})
+	drivers, err := c.Connect(ctx, c.settings, app.Connection{Transport: commands})
 	if err != nil {
-		return nil, c.unreachable(err)
+		return nil, err
 	}
-	cl := &client{store: store}
+	cl := &client{drivers: drivers, store: drivers.Store, broker: drivers.Broker}
 	if !commands {
 		return cl, nil
 	}
-	var publisher message.Publisher
-	if c.settings.AMQPURL == "" {
-		publisher = store.Publisher()
-	} else {
-		if cl.broker, err = rabbitmq.Open(rabbitmq.Config{
-			URL: c.settings.AMQPURL, Namespace: c.settings.Namespace, QueueType: c.settings.QueueType, Logger: logger,
-		}); err == nil {
-			err = awaitBroker(ctx, cl.broker)
-		}
-		if err != nil {
-			cl.Close()
-			return nil, hinted(err, "check that RabbitMQ runs and that PITWHEEL_AMQP_URL names it")
-		}
-		publisher = cl.broker.Publisher()
-	}
-	if cl.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: c.catalogue, Publisher: publisher, Log: store, MaxBytes: c.settings.MaxBytes}); err != nil {
+	cl.commands, err = router.NewCommands(router.CommandsConfig{
+		Catalogue: c.catalogue, Publisher: drivers.Transport.Publisher(), Log: cl.store, MaxBytes: c.settings.Int("max_message_bytes"),
+	})
+	if err != nil {
 		cl.Close()
 		return nil, err
 	}
@@ -75,43 +61,5 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 
 // Close ends the connections.
 func (c *client) Close() {
-	if c.broker != nil {
-		_ = c.broker.Close() // There is nobody to tell: the command has its answer.
-	}
-	_ = c.store.Close()
-}
-
-// unreachable tells someone who has set nothing up how to begin.
-func (c *cli) unreachable(err error) error {
-	if c.settings.RedisURL == "" && events.CodeOf(err) == events.CodeUnavailable {
-		return events.Errorf(events.CodeUnavailable, "nobody answers at %s, where a local `pitwheel dev` would be", c.settings.DevRedisAddr).MayRetry().
-			WithHint("start one with `%s dev`, or set PITWHEEL_REDIS_URL to the Redis of a running service", program())
-	}
-	return err
-}
-
-// hinted adds a hint to an error that has none.
-func hinted(err error, hint string) error {
-	if e := asError(err); e.Hint == "" {
-		return e.WithHint("%s", hint)
-	}
-	return err
-}
-
-// awaitBroker returns when RabbitMQ is there, when it refuses us for good, or
-// when ctx ends; the error then says why it is not there.
-func awaitBroker(ctx context.Context, b *rabbitmq.Broker) error {
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		err := b.Ready()
-		if err == nil || events.CodeOf(err) == events.CodeConfig {
-			return err
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return err
-		}
-	}
+	_ = c.drivers.Close() // There is nobody to tell: the command has its answer.
 }

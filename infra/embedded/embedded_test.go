@@ -52,8 +52,9 @@ func TestAddressInUse(t *testing.T) {
 	t.Parallel()
 	first := start(t, "127.0.0.1:0")
 	_, err := embedded.Start(embedded.Config{Addr: first.Addr()})
-	if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "PITWHEEL_DEV_REDIS_ADDR") || !strings.Contains(err.Error(), first.Addr()) {
-		t.Errorf("got %v; want CONFIG, the setting and the address", err)
+	var e *events.Error
+	if !errors.As(err, &e) || e.Code != events.CodeConfig || e.Field != "Addr" || !strings.Contains(e.Message, first.Addr()) {
+		t.Errorf("got %v; want CONFIG, the field and the address", err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)

@@ -16,16 +16,15 @@ import (
 // for an outcome is told a second earlier that it is unknown.
 const drainTimeout = 5 * time.Second
 
-// Listen listens on PITWHEEL_HTTP_ADDR. An error has the code CONFIG and names
-// the setting.
+// Listen listens on host:port. An error has the code CONFIG and the field Addr.
 func Listen(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, events.Errorf(events.CodeConfig, "the HTTP address %s is in use", addr).
-			WithHint("stop what listens there, perhaps another pitwheel, or set PITWHEEL_HTTP_ADDR to another address, such as 127.0.0.1:8081")
+		return nil, events.Errorf(events.CodeConfig, "the HTTP address %s is in use", addr).WithField("Addr").
+			WithHint("stop what listens there, perhaps another instance, or choose another address, such as 127.0.0.1:8081")
 	case err != nil:
-		return nil, events.Errorf(events.CodeConfig, "PITWHEEL_HTTP_ADDR: cannot listen on %s: %w", addr, err).
+		return nil, events.Errorf(events.CodeConfig, "cannot listen on %s: %w", addr, err).WithField("Addr").
 			WithHint("it has the form host:port, such as 127.0.0.1:8080")
 	}
 	return l, nil

@@ -134,10 +134,10 @@ func TestAddressInUse(t *testing.T) {
 	defer l.Close()
 	_, err = httpapi.Listen(l.Addr().String())
 	var e *events.Error
-	if !errors.As(err, &e) || e.Code != events.CodeConfig || !strings.Contains(e.Hint, "PITWHEEL_HTTP_ADDR") || !strings.Contains(e.Message, l.Addr().String()) {
+	if !errors.As(err, &e) || e.Code != events.CodeConfig || e.Field != "Addr" || !strings.Contains(e.Message, l.Addr().String()) {
 		t.Errorf("%#v", err)
 	}
-	if _, err := httpapi.Listen("nowhere"); events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "PITWHEEL_HTTP_ADDR") {
+	if _, err := httpapi.Listen("nowhere"); !errors.As(err, &e) || e.Code != events.CodeConfig || e.Field != "Addr" {
 		t.Errorf("a wrong address: %v", err)
 	}
 }

@@ -114,7 +114,7 @@ func TestCatcherAddressInUse(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	var e *events.Error
-	if !errors.As(err, &e) || !strings.Contains(e.Hint, "PITWHEEL_DEV_SMTP_ADDR") {
+	if !errors.As(err, &e) || e.Field != "Addr" || !strings.Contains(e.Hint, "another address") {
 		t.Errorf("error %#v has no way out", err)
 	}
 	if _, err := mail.StartCatcher(mail.CatcherConfig{Addr: "nowhere"}); events.CodeOf(err) != events.CodeConfig {

@@ -290,7 +290,7 @@ func TestDiscard(t *testing.T) {
 	if err := s.Send(t.Context(), events.NewID(), "nobody", "s", "t"); !events.IsPermanent(err) {
 		t.Errorf("a wrong address: %v", err)
 	}
-	if got := strings.Count(log.String(), "PITWHEEL_SMTP_URL"); got != 1 {
+	if got := strings.Count(log.String(), "mail is discarded"); got != 1 {
 		t.Errorf("the log says %d times that mail is discarded:\n%s", got, log.String())
 	}
 }
@@ -321,7 +321,7 @@ func TestOpenRefusesWrongSettings(t *testing.T) {
 		{"scheme", `scheme "http"`, mail.Config{URL: "http://u:hunter2@h:25"}},
 		{"no host", "host", mail.Config{URL: "smtp://u:hunter2@:25"}},
 		{"port", "70000", mail.Config{URL: "smtp://u:hunter2@h:70000"}},
-		{"no number", "no URL", mail.Config{URL: "smtp://u:hunter2/x@h:25"}},
+		{"no number", "not a URL", mail.Config{URL: "smtp://u:hunter2/x@h:25"}},
 		{"query", "after the host", mail.Config{URL: "smtp://u:hunter2@h:25?tls=no"}},
 		{"from", "nobody", mail.Config{From: "nobody"}},
 		{"sessions", "-1", mail.Config{Sessions: -1}},
@@ -332,8 +332,9 @@ func TestOpenRefusesWrongSettings(t *testing.T) {
 			if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v, want CONFIG with %q", err, tc.want)
 			}
-			if tc.cfg.URL != "" && !strings.Contains(err.Error(), "PITWHEEL_SMTP_URL") {
-				t.Errorf("error %v names no setting", err)
+			var e *events.Error
+			if tc.cfg.URL != "" && (!errors.As(err, &e) || e.Field != "URL") {
+				t.Errorf("error %v does not name the field", err)
 			}
 			if strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("error %v holds the password", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
+	"golang.org/x/term"
 
 	"github.com/pitwheel/pitwheel/events"
 )
@@ -51,6 +52,12 @@ func NewLogger(w io.Writer, tty bool, level, format string) *slog.Logger {
 		logger.Warn("logging in the default format instead", "error", fmt.Sprintf("%q is no log format; use text or json", format))
 	}
 	return logger
+}
+
+// IsTerminal reports whether w is a terminal.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // red has errors stand out.
