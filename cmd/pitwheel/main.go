@@ -13,9 +13,11 @@ import (
 
 func main() {
 	cli.Main(app.Application{
-		Name:     "pitwheel",
-		Domains:  []events.Domain{users.Register},
-		Handlers: func(s app.Services) []router.Handler { return handlers.All(handlers.Deps{Mailer: mail.FromServices(s)}) },
+		Name:    "pitwheel",
+		Domains: []events.Domain{users.Register},
+		Handlers: func(s app.Services) []router.Handler {
+			return handlers.All(handlers.Deps{Mailer: mail.FromServices(s)})
+		},
 		Settings: mail.Settings(),
 		Dev:      []app.DevService{mail.DevService()},
 		Samples:  app.Samples{First: users.Sample(), Generator: users.Samples},

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // TestDrainOfSlowHandlers stops a router with 100 messages in hand, each of which
@@ -31,7 +31,7 @@ func TestDrainOfSlowHandlers(t *testing.T) {
 	const inHand, waiting, work = 100, 50, 5 * time.Second
 	onBoth(t, func(t *testing.T, r *rig) {
 		var started, gaveUp, effects atomic.Int64
-		r.handler = router.On("h", func(ctx context.Context, _ router.Event[users.Created]) error {
+		r.handler = router.On("h", func(ctx context.Context, _ router.Event[sample.Created]) error {
 			started.Add(1)
 			select {
 			case <-time.After(work):

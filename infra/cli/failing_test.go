@@ -12,8 +12,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // picky is a handler that fails for every user named bad until it is fixed.
@@ -27,7 +27,7 @@ type picky struct {
 }
 
 func (p *picky) handler() router.Handler {
-	return router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+	return router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 		if p.work > 0 {
 			<-time.After(p.work)
 		}

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // TestLongErrors has handlers fail with 300 kB of text, which would not fit into a
@@ -22,7 +22,7 @@ func TestLongErrors(t *testing.T) {
 	text := strings.Repeat("žluťoučký kůň ", 20_000)
 	onBoth(t, func(t *testing.T, r *rig) {
 		var handled atomic.Int64
-		r.handler = router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+		r.handler = router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 			switch e.Data.Name {
 			case "permanent":
 				return events.Permanent(errors.New(text))

@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -14,7 +16,7 @@ import (
 
 // TestMain lets scripts call this test binary as pitwheel.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"pitwheel": Main})
+	testscript.Main(m, map[string]func(){"pitwheel": func() { Main(testApplication()) }})
 }
 
 // patience is how long a test waits for something before it fails.
@@ -38,7 +40,7 @@ func pitwheelWith(t *testing.T, environ []string, stdin string, args ...string) 
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var out, errs bytes.Buffer
-	code := run(ctx, args, environ, strings.NewReader(stdin), &out, &errs)
+	code := run(ctx, testApplication(), args, environ, strings.NewReader(stdin), &out, &errs)
 	return result{code, out.String(), errs.String()}
 }
 
@@ -109,7 +111,7 @@ func start(t *testing.T, environ []string, args ...string) *running {
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	r := &running{out: newTranscript(), errs: newTranscript(), stop: stop, ended: make(chan int, 1)}
 	go func() {
-		r.ended <- run(ctx, args, environ, strings.NewReader(""), r.out, r.errs)
+		r.ended <- run(ctx, testApplication(), args, environ, strings.NewReader(""), r.out, r.errs)
 		// Whoever waits for output learns the end from it.
 		_, _ = r.out.Write([]byte("\n(it has ended)\n"))
 	}()
@@ -145,4 +147,14 @@ func startDev(t *testing.T, args ...string) *running {
 	}
 	r.http, r.environ = found[1], []string{"PITWHEEL_DEV_REDIS_ADDR=" + found[2]}
 	return r
+}
+
+// written returns the path of a new settings file with the given text.
+func written(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pitwheel.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

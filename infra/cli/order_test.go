@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // TestDelayedAttemptsAcrossARestart ends the service while a message waits for its
@@ -61,7 +61,7 @@ func TestDelayedAttemptsAcrossARestart(t *testing.T) {
 			t.Errorf("%d attempts too many", n)
 		}
 	}, func() router.Handler {
-		return router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+		return router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 			of(e.Data.UserID) <- time.Now()
 			return events.RetryAfter(pause, errors.New("not yet"))
 		}, router.Policy{Attempts: 3})
@@ -127,7 +127,7 @@ func TestOrderThroughFailures(t *testing.T) {
 			t.Errorf("%d keys wait still, with %d messages, %v", keys, messages, err)
 		}
 	}, func() router.Handler {
-		return router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+		return router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 			mu.Lock()
 			defer mu.Unlock()
 			user, name := e.Data.UserID, e.Data.Name

@@ -11,8 +11,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // delays counts what is delayed by the broker.
@@ -35,7 +35,7 @@ func TestOnlySomeRest(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *rig) {
 		var failed sync.Map
 		var handled atomic.Int64
-		r.handler = router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+		r.handler = router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 			if _, again := failed.LoadOrStore(e.ID, true); !again {
 				return events.RetryAfter(500*time.Millisecond, errors.New("not yet"))
 			}

@@ -17,12 +17,12 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/handlers"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // rig runs a handler of the test's own on real brokers.
@@ -101,17 +101,13 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 // run runs the handler until the returned function is called.
 func (r *rig) run() (stop func()) {
 	r.t.Helper()
-	catalogue, err := handlers.Catalogue()
-	if err != nil {
-		r.t.Fatal(err)
-	}
 	r.registry = prometheus.NewRegistry()
 	metrics, err := router.NewMetrics(r.registry)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	rt, err := router.New(router.Config{
-		Catalogue: catalogue, Handlers: []router.Handler{r.handler}, Transport: r.transport, Log: r.store, Reader: r.store,
+		Catalogue: sample.Catalogue(), Handlers: []router.Handler{r.handler}, Transport: r.transport, Log: r.store, Reader: r.store,
 		Checkpoints: r.store, Projections: r.store, Elector: r.store, Inbox: r.store, Parking: r.store, Poison: r.store, Metrics: metrics,
 	})
 	if err != nil {

@@ -85,7 +85,7 @@ func TestServeOnBrokers(t *testing.T) {
 	}
 	eventually(t, "a row for each user", func() bool { return len(rows()) == len(users) })
 	for _, row := range rows() {
-		if _, ok := users[row["id"].(string)]; !ok || row["version"] != 1.0 || row["status"] != "active" {
+		if _, ok := users[row["id"].(string)]; !ok || row["version"] != 1.0 || row["closed"] != false {
 			t.Errorf("the directory has the row %v", row)
 		}
 	}

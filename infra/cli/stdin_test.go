@@ -23,7 +23,7 @@ func TestInterruptedWhileStdinIsRead(t *testing.T) {
 		ctx, interrupt := context.WithCancel(t.Context())
 		stdin, out := endless{make(chan struct{})}, newTranscript()
 		ended := make(chan int, 1)
-		go func() { ended <- run(ctx, args, b.environ, stdin, io.Discard, out) }()
+		go func() { ended <- run(ctx, testApplication(), args, b.environ, stdin, io.Discard, out) }()
 		<-stdin.read
 		interrupt()
 		select {

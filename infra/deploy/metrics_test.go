@@ -1,4 +1,4 @@
-package cli
+package deploy_test
 
 import (
 	"os"
@@ -44,7 +44,7 @@ func TestMetricsAreShown(t *testing.T) {
 	telemetry.BrokerState(names, "x")
 	telemetry.BrokerBlocked(names, "x")
 	read := func(file string) []string {
-		text, err := os.ReadFile("../../infra/deploy/" + file)
+		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
