@@ -45,7 +45,7 @@ type Connection struct {
 
 // Connect connects to the brokers that the settings name. One that does not answer is
 // waited for until ctx ends; the error then has the code UNAVAILABLE. A wrong setting
-// is an error with the code CONFIG that names it, at once.
+// is an error with the code CONFIG, at once. The field of both is the setting at fault.
 func (d *Definition) Connect(ctx context.Context, v settings.Values, c Connection) (_ *Drivers, err error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -109,7 +109,7 @@ func (d *Definition) explain(err error, broker, setting string, fields map[strin
 	var e *events.Error
 	if errors.As(err, &e) && e.Code == events.CodeUnavailable {
 		told := *e
-		told.Message = err.Error()
+		told.Message, told.Field = err.Error(), setting
 		return told.WithHint("check that %s runs and that %s names it", broker, d.Settings.Env(setting))
 	}
 	return d.Settings.Explain(err, fields)

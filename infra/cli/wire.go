@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redisdb"
@@ -43,7 +44,7 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	defer cancel()
 	drivers, err := c.Connect(ctx, c.settings, app.Connection{Transport: commands})
 	if err != nil {
-		return nil, err
+		return nil, c.unreachable(err)
 	}
 	cl := &client{drivers: drivers, store: drivers.Store, broker: drivers.Broker}
 	if !commands {
@@ -57,6 +58,15 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 		return nil, err
 	}
 	return cl, nil
+}
+
+// unreachable tells somebody who has set nothing up how to begin.
+func (c *cli) unreachable(err error) error {
+	if e := asError(err); e.Code != events.CodeUnavailable || e.Field != "redis_url" || c.settings.String("redis_url") != "" {
+		return err
+	}
+	return events.Errorf(events.CodeUnavailable, "nobody answers at %s, where a local `%s dev` would be", c.settings.String("dev_redis_addr"), c.Name).MayRetry().
+		WithHint("start one with `%s dev`, or set %s to the Redis of a running service", program(), c.Settings.Env("redis_url"))
 }
 
 // Close ends the connections.
