@@ -143,9 +143,7 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, drivers.Close()) }()
 	store, transport := drivers.Store, drivers.Transport
-	commands, err := router.NewCommands(router.CommandsConfig{
-		Catalogue: a.Catalogue, Publisher: transport.Publisher(), Log: store, MaxBytes: a.values.Int("max_message_bytes"), Metrics: a.metrics,
-	})
+	commands, err := a.NewCommands(drivers, a.values, a.metrics)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -54,6 +55,8 @@ type CommandLine struct {
 	// Settings returns the settings that the command line, environment and file give.
 	// It may be called while a command runs, not before.
 	Settings func() settings.Values
+	// Connect connects to the running service. Close ends the connections.
+	Connect func(context.Context) (s Services, closeAll func() error, err error)
 }
 
 // Samples are commands for trying an application out.

@@ -3,7 +3,6 @@ package app
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"slices"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -46,7 +45,7 @@ func Define(a Application) (*Definition, error) {
 	}
 	unconnected := newStartupProxy()
 	l := &lifetime{}
-	if d.Handlers, err = d.handlers(d.services(unconnected, set.Defaults(), slog.New(slog.DiscardHandler), l)); err != nil {
+	if d.Handlers, err = d.handlers(d.services(unconnected, set.Defaults(), discard(), l)); err != nil {
 		return nil, errors.Join(err, l.end())
 	}
 	if err := l.end(); err != nil {

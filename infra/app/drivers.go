@@ -48,7 +48,7 @@ type Connection struct {
 // is an error with the code CONFIG, at once. The field of both is the setting at fault.
 func (d *Definition) Connect(ctx context.Context, v settings.Values, c Connection) (_ *Drivers, err error) {
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = discard()
 	}
 	if c.OnConnecting == nil {
 		c.OnConnecting = func(string, func() error) {}
@@ -114,6 +114,8 @@ func (d *Definition) explain(err error, broker, setting string, fields map[strin
 	}
 	return d.Settings.Explain(err, fields)
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // awaitBroker returns when RabbitMQ is connected, when it refuses the connection
 // permanently, or when ctx ends; the error then says why it is not connected.

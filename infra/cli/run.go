@@ -109,7 +109,14 @@ func (c *cli) root() *cobra.Command {
 	_ = root.RegisterFlagCompletionFunc("output", words(formats()...)) // It fails only for a flag that is not there.
 	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.poison(), c.version())
 	if c.Commands != nil {
-		root.AddCommand(c.Commands(app.CommandLine{Catalogue: c.catalogue, Settings: func() settings.Values { return c.settings }})...)
+		root.AddCommand(c.Commands(app.CommandLine{
+			Catalogue: c.catalogue,
+			Settings:  func() settings.Values { return c.settings },
+			Connect: func(ctx context.Context) (app.Services, func() error, error) {
+				s, closeAll, err := c.ConnectServices(ctx, c.settings)
+				return s, closeAll, c.unreachable(err)
+			},
+		})...)
 	}
 	strict(root)
 	return root

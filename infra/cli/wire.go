@@ -50,10 +50,7 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	if !commands {
 		return cl, nil
 	}
-	cl.commands, err = router.NewCommands(router.CommandsConfig{
-		Catalogue: c.catalogue, Publisher: drivers.Transport.Publisher(), Log: cl.store, MaxBytes: c.settings.Int("max_message_bytes"),
-	})
-	if err != nil {
+	if cl.commands, err = c.NewCommands(drivers, c.settings, nil); err != nil {
 		cl.Close()
 		return nil, err
 	}
@@ -62,6 +59,9 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 
 // unreachable tells somebody who has set nothing up how to begin.
 func (c *cli) unreachable(err error) error {
+	if err == nil {
+		return nil
+	}
 	if e := asError(err); e.Code != events.CodeUnavailable || e.Field != "redis_url" || c.settings.String("redis_url") != "" {
 		return err
 	}
