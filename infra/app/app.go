@@ -117,7 +117,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		maps.Copy(routes, a.Routes(a.services()))
 	}
 	api, err := httpapi.New(httpapi.Config{
-		Catalogue: a.Catalogue, Commands: a.proxy, Views: a.proxy, Projections: a.Projections(),
+		Catalogue: a.Catalogue, Commands: a.proxy, Projections: a.proxy, Names: a.Projections(),
 		Ready: a.proxy.Ready, Paused: a.paused(), Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
 		Extra: routes, MaxBody: int64(a.values.Int("max_message_bytes")), Logger: a.logger,
 	})

@@ -119,9 +119,9 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// TestServices_StartUp uses services before the router runs: from a goroutine that
+// TestServices_Startup uses services before the router runs: from a goroutine that
 // Handlers starts, and from an HTTP route.
-func TestServices_StartUp(t *testing.T) {
+func TestServices_Startup(t *testing.T) {
 	t.Parallel()
 	outcomes := make(chan error, 1)
 	a := minimal(func(s app.Services) []router.Handler {

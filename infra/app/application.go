@@ -24,9 +24,9 @@ type Application struct {
 	// Domains register the types of events and commands.
 	Domains []events.Domain
 	// Handlers returns all handlers. It is called once for each run, after the brokers are
-	// connected, and once before, only to describe the handlers: then what services
-	// gives is not connected, and answers with the code UNAVAILABLE. It must return the
-	// same handlers each time.
+	// connected, and once before, only to describe the handlers: then services are
+	// not connected and return errors with the code UNAVAILABLE. It must return the same
+	// handlers each time.
 	Handlers func(services Services) []router.Handler
 
 	// Short says in one line what the program does, and Long in a few. Optional.
@@ -36,7 +36,7 @@ type Application struct {
 	Settings []settings.Setting
 	// Samples are commands that dev sends. Optional.
 	Samples Samples
-	// Dev runs beside the application in dev, such as a mail catcher. Optional.
+	// Dev are services for dev, such as a mail catcher. Optional.
 	Dev []DevService
 	// Middleware is Watermill middleware around every handler of commands and events.
 	// Optional.
@@ -69,7 +69,7 @@ type Samples struct {
 	Generator func() func() events.Command
 }
 
-// DevService is something that dev runs beside the application.
+// DevService runs in dev together with the application, in its process.
 type DevService struct {
 	// Name is shown on dev's start screen, such as "Mail".
 	Name string
@@ -83,8 +83,8 @@ type DevService struct {
 type DevEnvironment struct {
 	Settings settings.Values
 	Logger   *slog.Logger
-	// Report shows on dev's screen that something happened: what it is in one word, and
-	// the rest of the line. It is safe for concurrent use.
+	// Report prints one line of activity in dev: what has happened in one word, and the
+	// rest. It is safe for concurrent use.
 	Report func(what, text string)
 }
 
@@ -92,8 +92,8 @@ type DevEnvironment struct {
 type DevInstance struct {
 	// URL is where it can be reached.
 	URL string
-	// About says for dev's start screen what it is good for. Http is the address of the
-	// application's HTTP interface.
+	// About describes it on dev's start screen. Http is the address of the application's
+	// HTTP interface.
 	About func(http string) string
 	// Overrides replace settings of the application. Optional.
 	Overrides map[string]string

@@ -10,9 +10,8 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// Definition is an application that was found right so far as that shows without its
-// settings and brokers. The command line describes an application by it; [New] makes
-// it by itself.
+// Definition is an application that was checked without its settings and brokers. Only a
+// command line needs it; [New] makes it by itself.
 type Definition struct {
 	Application
 	Catalogue *events.Catalogue
@@ -108,8 +107,8 @@ type Options struct {
 	// Dev runs the application with an in-process Redis and its [DevService]s. Nothing
 	// is durable.
 	Dev bool
-	// Report is told in dev what happens, one line each: what it is in one word, and the
-	// rest. It must be safe for concurrent use. Optional.
+	// Report is called in dev with what happens, in one word and the rest of a line. It
+	// must be safe for concurrent use. Optional.
 	Report func(what, text string)
 	// Log is where the log goes. Nil: nowhere.
 	Log io.Writer

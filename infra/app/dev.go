@@ -10,7 +10,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/settings"
 )
 
-// Dev is what runs beside an application in dev.
+// Dev describes what runs in dev together with an application.
 type Dev struct {
 	// Redis is the address of the in-process Redis.
 	Redis string
@@ -30,7 +30,7 @@ func devDefaults(v settings.Values) settings.Values {
 	return v.With(own)
 }
 
-// Dev returns what runs beside the application; it is complete once [App.Running] is
+// Dev describes what runs together with the application; it is complete once [App.Running] is
 // closed, and empty outside of dev.
 func (a *App) Dev() Dev {
 	a.mu.Lock()

@@ -19,8 +19,8 @@
 //
 // # What handlers get
 //
-// [Services] is what handlers can use besides the message in hand: a sender of commands,
-// the rows of projections, the application's settings, the logger and the clock.
+// [Services] is what handlers can use besides their message: a sender of commands, the
+// rows of projections, the application's settings, the logger and the clock.
 //
 //	func All(s app.Services) []router.Handler {
 //		return []router.Handler{
@@ -37,6 +37,5 @@
 //   - drivers.go connects to Redis and RabbitMQ ([Definition.Connect])
 //   - app.go puts drivers, handlers and HTTP around a router ([App.Run])
 //   - proxy.go answers 503 until the brokers are connected
-//   - dev.go runs what dev has beside it: an in-process Redis, and whatever the
-//     application adds as [DevService]
+//   - dev.go runs an in-process Redis and the application's [DevService]s in dev
 package app

@@ -34,12 +34,12 @@ type Connection struct {
 	Server bool
 	// Transport connects to RabbitMQ, too, if there is one.
 	Transport bool
-	// Logger is told of connections made and lost. Nil: nobody is.
+	// Logger logs connections made and lost. Nil: nothing is logged.
 	Logger *slog.Logger
-	// Registry measures the connections. Nil: nothing does.
+	// Registry gets metrics of the connections. Nil: there are none.
 	Registry prometheus.Registerer
-	// OnConnecting is told of each broker, "redis" or "rabbitmq", before its connection
-	// is waited for. Ready returns nil while it is connected. Optional.
+	// OnConnecting is called with each broker, "redis" or "rabbitmq", as soon as its state
+	// is known: ready returns nil while it is connected. Optional.
 	OnConnecting func(broker string, ready func() error)
 }
 
@@ -96,7 +96,7 @@ func (d *Definition) Connect(ctx context.Context, v settings.Values, c Connectio
 // Close ends the connections. Subscribers are drained by the router before.
 func (d *Drivers) Close() error {
 	if d.Broker != nil {
-		_ = d.Broker.Close() // What it could not say any more is said again after a reconnect.
+		_ = d.Broker.Close() // Its subscribers were drained by the router.
 	}
 	if d.Store != nil {
 		return d.Store.Close()
@@ -107,12 +107,15 @@ func (d *Drivers) Close() error {
 // explain names the setting behind what is wrong with a broker.
 func (d *Definition) explain(err error, broker, setting string, fields map[string]string) error {
 	var e *events.Error
-	if errors.As(err, &e) && e.Code == events.CodeUnavailable {
-		told := *e
-		told.Message, told.Field = err.Error(), setting
-		return told.WithHint("check that %s runs and that %s names it", broker, d.Settings.Env(setting))
+	if !errors.As(err, &e) || e.Code != events.CodeUnavailable {
+		return d.Settings.Explain(err, fields)
 	}
-	return d.Settings.Explain(err, fields)
+	told := *e
+	told.Message, told.Field = err.Error(), setting
+	if told.Hint != "" && setting == "amqp_url" {
+		return &told // RabbitMQ is connected, and says why it accepts nothing.
+	}
+	return told.WithHint("check that %s runs and that %s names it", broker, d.Settings.Env(setting))
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

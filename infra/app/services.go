@@ -13,12 +13,12 @@ import (
 	"github.com/pitwheel/pitwheel/infra/settings"
 )
 
-// Services is what handlers can use besides the message in hand. All of it is safe
-// for concurrent use.
+// Services is what handlers can use besides the message that they handle. It is safe for
+// concurrent use.
 type Services struct {
 	// Commands sends commands. Within a handler, pass on its context: the command then
-	// continues the story of the message in hand, and a retried handler sends the same
-	// command again.
+	// has the correlation id of the message that is handled, and a retried handler sends the
+	// same command again.
 	Commands Commands
 	// Projections reads the rows of projections; see [Row] and [List].
 	Projections Projections

@@ -63,8 +63,8 @@ func TestDev(t *testing.T) {
 	}
 }
 
-// TestDevOnTakenAddress says who may be there, and what to set.
-func TestDevOnTakenAddress(t *testing.T) {
+// TestDev_AddressInUse says who may be there, and what to set.
+func TestDev_AddressInUse(t *testing.T) {
 	t.Parallel()
 	dev := startDev(t, "--sample=false")
 	free := map[string]string{"PITWHEEL_DEV_REDIS_ADDR": "127.0.0.1:0", "PITWHEEL_DEV_SMTP_ADDR": "127.0.0.1:0", "PITWHEEL_HTTP_ADDR": "127.0.0.1:0"}
@@ -83,8 +83,8 @@ func TestDevOnTakenAddress(t *testing.T) {
 	}
 }
 
-// TestSendWithoutDecision is about what send says when nobody decides in time.
-func TestSendWithoutDecision(t *testing.T) {
+// TestSend_Timeout is about what send says when nobody decides in time.
+func TestSend_Timeout(t *testing.T) {
 	t.Parallel()
 	paused := written(t, "handlers: {create-user: {paused: true}}")
 	dev := startDev(t, "--sample=false", "--config", paused)
@@ -97,8 +97,8 @@ func TestSendWithoutDecision(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftBehind runs alone, so that every goroutine left is dev's.
-func TestNothingIsLeftBehind(t *testing.T) {
+// TestDev_LeavesNoGoroutines runs alone, so that every goroutine left is dev's.
+func TestDev_LeavesNoGoroutines(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	dev := startDev(t, "--rate", "100/s")
 	dev.out.await(t, `row +user-directory`)

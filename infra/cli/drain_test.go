@@ -20,10 +20,10 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// TestDrainOfSlowHandlers stops a router with 100 messages in hand, each of which
+// TestDrain_SlowHandlers stops a router with 100 messages in hand, each of which
 // takes 5 s, and others waiting: the former are handled before it has stopped, the
 // latter by the next one, and none twice.
-func TestDrainOfSlowHandlers(t *testing.T) {
+func TestDrain_SlowHandlers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the handler takes 5 s: run without -short")
 	}
@@ -67,9 +67,9 @@ func TestDrainOfSlowHandlers(t *testing.T) {
 	}, nil)
 }
 
-// TestDrainOfAService has SIGTERM come while 100 mails are on their way to a server
+// TestDrain_Service has SIGTERM come while 100 mails are on their way to a server
 // that does not answer for 5 s: all of them are sent once, and the exit code is 0.
-func TestDrainOfAService(t *testing.T) {
+func TestDrain_Service(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the mail server takes 5 s: run without -short")
 	}

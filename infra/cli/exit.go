@@ -11,7 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// The exit codes, which scripts rely on. 4 (not allowed) belongs to commands that
+// The exit codes, which are part of the contract. 4 (not allowed) belongs to commands that
 // do not exist yet.
 const (
 	exitOK          = 0
@@ -26,19 +26,19 @@ const (
 	exitInterrupted = 130
 )
 
-// Codes that only the command line gives.
+// Error codes of the command line itself.
 const (
 	codeUsage       = "USAGE"       // the command line is wrong
 	codeInterrupted = "INTERRUPTED" // a signal ended the command
 	codePartly      = "PARTLY_DONE" // some of it could not be done
 )
 
-// usagef is an error of whoever typed the command line.
+// usagef returns an error in how the command was typed.
 func usagef(format string, args ...any) *events.Error {
 	return events.Errorf(codeUsage, format, args...)
 }
 
-// exitCode says how the process ends after err.
+// exitCode returns the exit code of the process for err.
 func exitCode(err error) int {
 	if err == nil {
 		return exitOK
@@ -67,7 +67,7 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// asError brings any error into the one shape in which errors are told.
+// asError converts any error for printing.
 func asError(err error) *events.Error {
 	var e *events.Error
 	switch r, rejected := events.AsRejection(err); {

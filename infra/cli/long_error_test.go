@@ -14,10 +14,10 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// TestLongErrors has handlers fail with 300 kB of text, which would not fit into a
+// TestFailures_LongErrors has handlers fail with 300 kB of text, which would not fit into a
 // frame of AMQP: at once, after a delayed attempt, and by a panic. It becomes a
 // letter with a text one can read, and nothing else is hurt.
-func TestLongErrors(t *testing.T) {
+func TestFailures_LongErrors(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("žluťoučký kůň ", 20_000)
 	onBoth(t, func(t *testing.T, r *rig) {

@@ -14,9 +14,9 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// TestDelayedAttemptsAcrossARestart ends the service while a message waits for its
+// TestRetries_AcrossARestart ends the service while a message waits for its
 // next attempt: the next one goes on counting, and is not early.
-func TestDelayedAttemptsAcrossARestart(t *testing.T) {
+func TestRetries_AcrossARestart(t *testing.T) {
 	t.Parallel()
 	const pause = 1100 * time.Millisecond
 	attempts := make(map[string]chan time.Time)
@@ -68,9 +68,9 @@ func TestDelayedAttemptsAcrossARestart(t *testing.T) {
 	})
 }
 
-// TestOrderThroughFailures has a key wait behind a message that is delayed and then
+// TestOrder_ThroughFailures has a key wait behind a message that is delayed and then
 // poisoned, and mends it with the command line.
-func TestOrderThroughFailures(t *testing.T) {
+func TestOrder_ThroughFailures(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	failures, handled := map[string][]error{}, map[string][]string{}

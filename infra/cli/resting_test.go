@@ -26,10 +26,10 @@ func (d *delays) Delay(ctx context.Context, queue string, pause time.Duration, m
 	return d.Transport.Delay(ctx, queue, pause, msgs...)
 }
 
-// TestOnlySomeRest has 300 messages fail once, all within the half second for which
-// each has to wait: those that rest in their lanes are few, so that they do not fill
-// what the subscriber may have in hand, and the others wait at the broker.
-func TestOnlySomeRest(t *testing.T) {
+// TestRetries_InMemoryAreBounded has 300 messages fail once, all within the half second for which
+// each has to wait: few of them wait in memory, so that they do not fill the
+// subscriber's prefetch, and the others wait at the broker.
+func TestRetries_InMemoryAreBounded(t *testing.T) {
 	t.Parallel()
 	const failing = 300
 	onBoth(t, func(t *testing.T, r *rig) {

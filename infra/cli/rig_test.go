@@ -72,8 +72,8 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 		r := open(t)
 		r.environ = append(r.environ, "PITWHEEL_AMQP_URL="+url)
 		queues := []string{r.namespace + ".h"}
-		for _, rung := range []string{"1s", "2s"} {
-			queues = append(queues, r.namespace+".h.retry."+rung)
+		for _, tier := range []string{"1s", "2s"} {
+			queues = append(queues, r.namespace+".h.retry."+tier)
 		}
 		brokertest.CleanAMQP(t, url, queues, []string{r.namespace + ".user.events"})
 		broker, err := rabbitmq.Open(rabbitmq.Config{URL: url, Namespace: r.namespace, OnState: func(connected bool) {
@@ -91,7 +91,7 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 		for _, queue := range []string{"h.retry.2s", "h", "h.poison"} {
 			eventually(t, "an empty queue "+queue, func() bool {
 				q, err := b.channel(t).QueueDeclarePassive(b.named(queue), true, false, false, false, nil)
-				var missing *amqp.Error // A rung is declared when it is first needed.
+				var missing *amqp.Error // A delay tier is declared when it is first needed.
 				return err == nil && q.Messages == 0 || errors.As(err, &missing) && missing.Code == amqp.NotFound
 			})
 		}

@@ -35,20 +35,20 @@ type cli struct {
 	format    string   // the value of -o
 	config    string   // the value of --config
 	settings  settings.Values
-	// started is set once the command line was found right.
+	// started is set once the command line is parsed.
 	started bool
-	// drains is set by the commands that answer an interruption by stopping in
-	// good order, which is no failure.
+	// drains is set by commands that drain when they are interrupted, which is not a
+	// failure.
 	drains bool
 }
 
 // run is the whole program of an application but for the process around it. It returns
-// the exit code. When ctx ends, what runs is drained or given up.
+// the exit code. When ctx ends, a service is drained and any other command aborted.
 func run(ctx context.Context, a app.Application, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &cli{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
 	err := c.execute(ctx, a, args)
 	if err != nil && ctx.Err() != nil && !c.drains && events.CodeOf(err) != codeInterrupted {
-		err = context.Canceled // However the command put it, it was interrupted.
+		err = context.Canceled // Whatever error the command returned, it was interrupted.
 	}
 	if err != nil {
 		tell(stderr, a.Name, errorFormat(args), err)
@@ -122,8 +122,8 @@ func (c *cli) root() *cobra.Command {
 	return root
 }
 
-// strict makes cobra's own commands refuse what they do not know; left to
-// themselves, they print a help and end well.
+// strict makes cobra's own commands reject unknown arguments; by default they print
+// their help and succeed.
 func strict(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
@@ -176,7 +176,7 @@ func (c *cli) serverFlags(cmd *cobra.Command) {
 	}
 }
 
-// printer is where the command's data go.
+// printer returns the printer of the command's data.
 func (c *cli) printer() printer {
 	return printer{out: c.stdout, format: c.format, colour: c.colourful(c.stdout)}
 }
@@ -210,7 +210,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usagef("%w", err).WithHint("`%s --help` lists the flags", cmd.CommandPath())
 }
 
-// program is how the user can call this program again.
+// program returns how the user can call this program again.
 func program() string {
 	name := os.Args[0]
 	if info, ok := debug.ReadBuildInfo(); ok && strings.Contains(name, "go-build") {
@@ -228,7 +228,7 @@ func program() string {
 }
 
 // untilSignal returns a context that ends with the first interrupt or termination.
-// The second one ends the process at once. stop gives the signals back.
+// The second one ends the process at once. Stop restores the default handling of signals.
 func untilSignal(exit func(int)) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)

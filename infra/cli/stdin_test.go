@@ -16,7 +16,7 @@ func (e endless) Read([]byte) (int, error) {
 	select {} // Nothing ends it but the process.
 }
 
-func TestInterruptedWhileStdinIsRead(t *testing.T) {
+func TestStdin_Interrupted(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
 	for _, args := range [][]string{{"send", "CREATE_USER", "-d", "-"}, {"poison", "import", "-"}} {

@@ -69,7 +69,7 @@ func panels(t *testing.T) []panel {
 	return dashboard.Panels
 }
 
-func TestDashboardUsesTheMetricsOfTheContract(t *testing.T) {
+func TestDashboard_Metrics(t *testing.T) {
 	t.Parallel()
 	names, unused := contract(), contract()
 	for _, p := range panels(t) {
@@ -143,7 +143,7 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-func TestPanelsSayWhatTheyShow(t *testing.T) {
+func TestDashboard_Panels(t *testing.T) {
 	t.Parallel()
 	ids := map[int]bool{}
 	taken := map[[2]int]string{}
@@ -182,7 +182,7 @@ type service struct {
 	HealthCheck struct{ Test []string }
 }
 
-func TestComposeServices(t *testing.T) {
+func TestCompose_Services(t *testing.T) {
 	t.Parallel()
 	var c struct {
 		Services map[string]service
@@ -226,7 +226,7 @@ func TestComposeServices(t *testing.T) {
 	}
 }
 
-func TestPrometheusAndGrafanaFindEachOther(t *testing.T) {
+func TestCompose_Addresses(t *testing.T) {
 	t.Parallel()
 	var prometheus struct {
 		RuleFiles     []string `yaml:"rule_files"`

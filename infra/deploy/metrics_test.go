@@ -34,8 +34,8 @@ func (l listing) MustRegister(cs ...prometheus.Collector) {
 
 func (listing) Unregister(prometheus.Collector) bool { return false }
 
-// TestMetricsAreShown keeps dashboard and alerts in step with what there is.
-func TestMetricsAreShown(t *testing.T) {
+// TestDashboard_Complete keeps dashboard and alerts in step with what there is.
+func TestDashboard_Complete(t *testing.T) {
 	t.Parallel()
 	names := listing{"pitwheel_build_info": true} // It is part of the registry itself.
 	if _, err := router.NewMetrics(names); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// drainTimeout bounds how long a stop waits for requests under way; what waits
-// for an outcome is told a second earlier that it is unknown.
+// drainTimeout bounds how long a stop waits for requests in progress; those that wait
+// for an outcome get the status "unknown" a second earlier.
 const drainTimeout = 5 * time.Second
 
 // Listen listens on host:port. An error has the code CONFIG and the field Addr.
@@ -30,9 +30,9 @@ func Listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// Serve answers requests on l until ctx ends, then takes no more, lets those under
-// way finish for up to 5 s, and returns nil. It closes l. What net/http has to
-// complain about goes to the standard logger.
+// Serve answers requests on l until ctx ends, then accepts no more, lets those in
+// progress finish for up to 5 s, and returns nil. It closes l. Errors of net/http go to
+// the standard logger.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	requests, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()

@@ -37,7 +37,7 @@ func client(t *testing.T) *http.Client {
 	return &http.Client{Transport: tr}
 }
 
-func TestStopDrainsRequests(t *testing.T) {
+func TestServe_DrainsRequests(t *testing.T) {
 	t.Parallel()
 	entered, finish := make(chan struct{}), make(chan struct{})
 	url, stop, ended := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +87,7 @@ func refuse(t *testing.T, url string) {
 	}
 }
 
-func TestStopTellsThoseWhoWait(t *testing.T) {
+func TestServe_StopWhileWaiting(t *testing.T) {
 	t.Parallel()
 	entered := make(chan struct{})
 	b := &bus{await: func(ctx context.Context) error {
@@ -125,7 +125,7 @@ func TestStopTellsThoseWhoWait(t *testing.T) {
 	}
 }
 
-func TestAddressInUse(t *testing.T) {
+func TestListen_AddressInUse(t *testing.T) {
 	t.Parallel()
 	l, err := httpapi.Listen("127.0.0.1:0")
 	if err != nil {
@@ -142,7 +142,7 @@ func TestAddressInUse(t *testing.T) {
 	}
 }
 
-func TestServeReportsABrokenListener(t *testing.T) {
+func TestServe_BrokenListener(t *testing.T) {
 	t.Parallel()
 	l, err := httpapi.Listen("127.0.0.1:0")
 	if err != nil {

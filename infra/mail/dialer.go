@@ -140,7 +140,7 @@ func (s *session) send(ctx context.Context, m *gomail.Msg) error {
 	return err
 }
 
-// quit takes leave of the server, for at most a second.
+// quit ends the session with QUIT, within a second.
 func (s *session) quit() {
 	_ = s.conn.SetDeadline(time.Now().Add(time.Second))
 	_ = s.client.CloseWithSMTPClient(s.smtp)

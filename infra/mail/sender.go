@@ -80,7 +80,7 @@ func Open(c Config) (*Sender, error) {
 	return s, nil
 }
 
-// Close ends the idle sessions, after the mails under way. Mails sent later fail.
+// Close ends the sessions, once the mails in progress are sent. Mails sent later fail.
 func (s *Sender) Close() error {
 	if s.pool != nil {
 		s.pool.close()
@@ -91,10 +91,10 @@ func (s *Sender) Close() error {
 // Send sends one mail of plain text. The id says which mail it is: the same id
 // has the same Message-ID, <id@pitwheel>.
 //
-// Send returns when the server has taken the mail over, or when ctx is over. An
-// error that the server gave for good (5xx) is permanent; all others (4xx, no
-// connection, ctx) may be gone at the next attempt. After such an error the mail
-// may have been taken over all the same.
+// Send returns when the server has accepted the mail, or when ctx ends. A
+// permanent error of the server (5xx) is permanent ([events.IsPermanent]); after all
+// others (4xx, no connection, ctx), another attempt may succeed. After such an error the
+// server may have accepted the mail all the same.
 func (s *Sender) Send(ctx context.Context, id, to, subject, text string) error {
 	if s.broken != nil {
 		return s.broken
@@ -173,7 +173,7 @@ func plainID(id string) bool {
 	return len(id) <= 128
 }
 
-// failed names an error: the server's no, the context's end, or no connection.
+// failed classifies an error: the server's rejection, the end of ctx, or no connection.
 func (s *Sender) failed(ctx context.Context, id string, err error) error {
 	var refused *gomail.SendError
 	if errors.As(err, &refused) && refused.ErrorCode() >= 500 {

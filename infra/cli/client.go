@@ -11,21 +11,20 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// How long a command that talks to a running service looks for its brokers: one
-// on this machine answers at once, or is not there. RabbitMQ takes three seconds to
-// say that a password is wrong.
+// How long a client waits for its brokers: one on this machine answers at once, or is
+// not running. RabbitMQ takes three seconds to reject a password.
 const (
 	reachTimeout      = 5 * time.Second
 	reachLocalTimeout = time.Second
 )
 
-// What a command needs of the running service.
+// What a client command needs of the running service.
 const (
 	storeOnly    = false
 	withCommands = true
 )
 
-// client is the way to a running service.
+// client is the connection with a running service.
 type client struct {
 	drivers  *app.Drivers
 	store    *redisdb.Store
@@ -33,8 +32,8 @@ type client struct {
 	commands *router.Commands
 }
 
-// reach connects to the brokers of the running service. What goes wrong is the
-// command's error; nothing is logged.
+// reach connects to the brokers of the running service. Nothing is logged: errors are
+// the command's own.
 func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	timeout := reachTimeout
 	if c.settings.String("redis_url") == "" {
@@ -57,7 +56,7 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	return cl, nil
 }
 
-// unreachable tells somebody who has set nothing up how to begin.
+// unreachable adds a hint for a user who has configured nothing yet.
 func (c *cli) unreachable(err error) error {
 	if err == nil {
 		return nil
@@ -71,5 +70,5 @@ func (c *cli) unreachable(err error) error {
 
 // Close ends the connections.
 func (c *client) Close() {
-	_ = c.drivers.Close() // There is nobody to tell: the command has its answer.
+	_ = c.drivers.Close() // The command has its result.
 }
