@@ -35,11 +35,7 @@ type client struct {
 // reach connects to the brokers of the running service. Nothing is logged: errors are
 // the command's own.
 func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
-	timeout := reachTimeout
-	if c.settings.String("redis_url") == "" {
-		timeout = reachLocalTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := c.reachContext(ctx)
 	defer cancel()
 	drivers, err := c.Connect(ctx, c.settings, app.Connection{Transport: commands})
 	if err != nil {
@@ -54,6 +50,22 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 		return nil, err
 	}
 	return cl, nil
+}
+
+// reachServices is like reach for commands that the application adds.
+func (c *cli) reachServices(ctx context.Context) (app.Services, func() error, error) {
+	ctx, cancel := c.reachContext(ctx)
+	defer cancel()
+	s, closeAll, err := c.ConnectServices(ctx, c.settings)
+	return s, closeAll, c.unreachable(err)
+}
+
+// reachContext bounds how long brokers are waited for.
+func (c *cli) reachContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.settings.String("redis_url") == "" {
+		return context.WithTimeout(ctx, reachLocalTimeout)
+	}
+	return context.WithTimeout(ctx, reachTimeout)
 }
 
 // unreachable adds a hint for a user who has configured nothing yet.

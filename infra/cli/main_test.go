@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pitwheel/pitwheel/infra/app"
 )
 
 // TestMain lets scripts call this test binary as pitwheel.
@@ -108,10 +110,15 @@ type running struct {
 // start runs dev or serve until the test ends.
 func start(t *testing.T, environ []string, args ...string) *running {
 	t.Helper()
+	return startApp(t, testApplication(), environ, args...)
+}
+
+func startApp(t *testing.T, a app.Application, environ []string, args ...string) *running {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	r := &running{out: newTranscript(), errs: newTranscript(), stop: stop, ended: make(chan int, 1)}
 	go func() {
-		r.ended <- run(ctx, testApplication(), args, environ, strings.NewReader(""), r.out, r.errs)
+		r.ended <- run(ctx, a, args, environ, strings.NewReader(""), r.out, r.errs)
 		// Whoever waits for output learns the end from it.
 		_, _ = r.out.Write([]byte("\n(it has ended)\n"))
 	}()
@@ -139,7 +146,12 @@ func (r *running) end(t *testing.T) int {
 // startDev runs dev on free ports and waits until it is there.
 func startDev(t *testing.T, args ...string) *running {
 	t.Helper()
-	r := start(t, []string{"PITWHEEL_DEV_REDIS_ADDR=127.0.0.1:0", "PITWHEEL_DEV_SMTP_ADDR=127.0.0.1:0", "PITWHEEL_HTTP_ADDR=127.0.0.1:0"},
+	return startAppDev(t, testApplication(), args...)
+}
+
+func startAppDev(t *testing.T, a app.Application, args ...string) *running {
+	t.Helper()
+	r := startApp(t, a, []string{"PITWHEEL_DEV_REDIS_ADDR=127.0.0.1:0", "PITWHEEL_DEV_SMTP_ADDR=127.0.0.1:0", "PITWHEEL_HTTP_ADDR=127.0.0.1:0"},
 		append([]string{"dev"}, args...)...)
 	found := r.out.await(t, `(?s)HTTP +http://(\S+).*Redis +redis://(\S+).*Ctrl-C ends it|it has ended`)
 	if found[1] == "" {

@@ -112,10 +112,7 @@ func (c *cli) root() *cobra.Command {
 		root.AddCommand(c.Commands(app.CommandLine{
 			Catalogue: c.catalogue,
 			Settings:  func() settings.Values { return c.settings },
-			Connect: func(ctx context.Context) (app.Services, func() error, error) {
-				s, closeAll, err := c.ConnectServices(ctx, c.settings)
-				return s, closeAll, c.unreachable(err)
-			},
+			Connect:   c.reachServices,
 		})...)
 	}
 	strict(root)
