@@ -192,7 +192,7 @@ func TestServices_Described(t *testing.T) {
 		errs = append(errs, err)
 		_, err = app.List[sample.Row](ctx, s.Projections, "user-directory", "", 1)
 		errs = append(errs, err)
-		s.Logger.Info("nobody hears that")
+		s.Logger.Info("discarded")
 		if s.Now().IsZero() || s.Settings.String("namespace") != "" {
 			errs = append(errs, errors.New("there is no clock, or no default"))
 		}

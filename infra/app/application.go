@@ -29,7 +29,7 @@ type Application struct {
 	// handlers each time.
 	Handlers func(services Services) []router.Handler
 
-	// Short says in one line what the program does, and Long in a few. Optional.
+	// Short describes the program in one line, and Long in a few, for its help. Optional.
 	Short, Long string
 	// Settings are the application's own, which its handlers find in
 	// [Services].Settings. Optional.

@@ -18,11 +18,11 @@ type Dev struct {
 	Services []DevLine
 }
 
-// DevLine says where a [DevService] is, and what it is good for.
+// DevLine describes a [DevService] on dev's start screen.
 type DevLine struct{ Name, URL, About string }
 
-// devDefaults returns the settings with the defaults that dev has: at a desk nobody
-// waits long for a stop, and what happens is shown as activity instead of a log.
+// devDefaults returns the settings with the defaults of dev: a short drain, and few log
+// lines, since activity is reported instead.
 func devDefaults(v settings.Values) settings.Values {
 	own := map[string]string{"drain_timeout": "3s", "log_level": "warn", "log_format": "text"}
 	maps.DeleteFunc(own, func(name, _ string) bool { return v.Given(name) })

@@ -26,8 +26,8 @@ type Drivers struct {
 	Transport router.Transport
 }
 
-// Connection says how [Definition.Connect] connects. The zero value is for a client
-// that only needs the store.
+// Connection configures [Definition.Connect]. The zero value is for a client that only
+// needs the store.
 type Connection struct {
 	// Server makes a store where there is none and checks what Redis must keep. A client
 	// creates nothing.

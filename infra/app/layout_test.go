@@ -114,7 +114,7 @@ func TestTop(t *testing.T) {
 	}
 }
 
-// TestPackagesAreDescribed asks every package for a comment that says what it is for.
+// TestPackagesAreDescribed requires a package comment of every package.
 func TestPackagesAreDescribed(t *testing.T) {
 	t.Parallel()
 	root := moduleRoot(t)
@@ -141,7 +141,7 @@ func TestPackagesAreDescribed(t *testing.T) {
 	}
 	for dir, ok := range described {
 		if !ok {
-			t.Errorf("the package in %s has no comment that says what it is for", dir)
+			t.Errorf("the package in %s has no package comment", dir)
 		}
 	}
 }

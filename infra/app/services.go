@@ -32,7 +32,7 @@ type Services struct {
 	lifetime *lifetime // nil in a value that tests have made
 }
 
-// Commands sends commands to whoever handles them, in this process or another one.
+// Commands sends commands to their handlers, in this process or another one.
 type Commands interface {
 	// Send returns when the broker has the command. Errors are those of
 	// [router.Commands.Send].

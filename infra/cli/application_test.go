@@ -30,7 +30,7 @@ func shop() app.Application {
 	}
 }
 
-// TestApplication_Name has help and errors speak of the application, its settings and
+// TestApplication_Name has help and errors name the application, its settings and
 // its commands.
 func TestApplication_Name(t *testing.T) {
 	t.Parallel()
@@ -66,7 +66,7 @@ func TestApplication_Name(t *testing.T) {
 			}
 		}
 		if strings.Contains(strings.ToLower(r.stdout+r.stderr), "pitwheel") {
-			t.Errorf("shop %s speaks of another program:\n%s%s", tt.args, r.stdout, r.stderr)
+			t.Errorf("shop %s names another program:\n%s%s", tt.args, r.stdout, r.stderr)
 		}
 	}
 	if r := call(nil, "dev", "--rate", "5/s"); r.code != exitUsage || !strings.Contains(r.stderr, "unknown flag: --rate") {
@@ -87,7 +87,7 @@ func TestApplication_Help(t *testing.T) {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { texts = append(texts, f.Usage) })
 		cmd.PersistentFlags().VisitAll(func(f *pflag.Flag) { texts = append(texts, f.Usage) })
 		if text := strings.Join(texts, "\n"); strings.Contains(strings.ToLower(text), "pitwheel") {
-			t.Errorf("%s speaks of another program:\n%s", cmd.CommandPath(), text)
+			t.Errorf("%s names another program:\n%s", cmd.CommandPath(), text)
 		}
 		for _, sub := range cmd.Commands() {
 			walk(sub)

@@ -63,7 +63,7 @@ func TestDev(t *testing.T) {
 	}
 }
 
-// TestDev_AddressInUse says who may be there, and what to set.
+// TestDev_AddressInUse has errors name the setting of an address that is in use.
 func TestDev_AddressInUse(t *testing.T) {
 	t.Parallel()
 	dev := startDev(t, "--sample=false")
@@ -83,7 +83,7 @@ func TestDev_AddressInUse(t *testing.T) {
 	}
 }
 
-// TestSend_Timeout is about what send says when nobody decides in time.
+// TestSend_Timeout sends a command that no handler decides in time.
 func TestSend_Timeout(t *testing.T) {
 	t.Parallel()
 	paused := written(t, "handlers: {create-user: {paused: true}}")

@@ -20,9 +20,9 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// TestDrain_SlowHandlers stops a router with 100 messages in hand, each of which
-// takes 5 s, and others waiting: the former are handled before it has stopped, the
-// latter by the next one, and none twice.
+// TestDrain_SlowHandlers stops a router that is handling 100 messages, each of which
+// takes 5 s, while others wait: the former are handled before it has stopped, the latter
+// by the next run, and none twice.
 func TestDrain_SlowHandlers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the handler takes 5 s: run without -short")

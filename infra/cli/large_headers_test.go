@@ -11,7 +11,7 @@ import (
 )
 
 // TestFailures_LargeHeaders has a message fail whose headers fill a frame of AMQP,
-// so that there is no room in it for what a letter says beside them.
+// so that there is no room for the headers of a poison message.
 func TestFailures_LargeHeaders(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)

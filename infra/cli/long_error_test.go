@@ -15,8 +15,8 @@ import (
 )
 
 // TestFailures_LongErrors has handlers fail with 300 kB of text, which would not fit into a
-// frame of AMQP: at once, after a delayed attempt, and by a panic. It becomes a
-// letter with a text one can read, and nothing else is hurt.
+// frame of AMQP: at once, after a delayed attempt, and by a panic. It becomes a poison
+// message with a readable text, and nothing else is affected.
 func TestFailures_LongErrors(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("žluťoučký kůň ", 20_000)

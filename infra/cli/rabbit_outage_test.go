@@ -94,7 +94,7 @@ func TestRabbitMQ_Restarts(t *testing.T) {
 }
 
 // TestRabbitMQ_Outages has RabbitMQ short of memory, its connections closed and
-// queues deleted, one after the other, under a service that goes on by itself.
+// queues deleted, one after the other, under a service that recovers by itself.
 func TestRabbitMQ_Outages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starting a RabbitMQ takes some seconds: run without -short")

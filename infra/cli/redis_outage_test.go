@@ -12,7 +12,7 @@ import (
 )
 
 // TestRedis_Outages has Redis killed, out of memory, without its consumer groups
-// and without anything, one after the other, under a service that goes on by itself.
+// and without anything, one after the other, under a service that recovers by itself.
 func TestRedis_Outages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("an outage takes some seconds: run without -short")

@@ -14,7 +14,7 @@ import (
 )
 
 // TestServe_MessageSizeLimit tries every entry with what is just too large: it is refused
-// at once where there is somebody to tell, and otherwise becomes a letter.
+// at once where it is sent, and otherwise becomes a poison message.
 func TestServe_MessageSizeLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 2048

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// endless is an input that never ends, like a terminal where nobody types. It tells
-// when it is read.
+// endless is an input that never ends, like an idle terminal. It signals when it
+// is read.
 type endless struct{ read chan struct{} }
 
 func (e endless) Read([]byte) (int, error) {

@@ -30,7 +30,7 @@ func testApplication() app.Application {
 }
 
 // sampleCommands makes up commands in turn: a user is created, gets another address,
-// and is deactivated, and what nobody is known for is rejected.
+// and is deactivated, and a command for an unknown user is rejected.
 func sampleCommands() func() events.Command {
 	n, user := 0, ""
 	return func() events.Command {

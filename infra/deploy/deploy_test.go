@@ -16,8 +16,8 @@ import (
 
 const compose = "../../docker-compose.yml"
 
-// contract lists the metrics that dashboards and alerts may ask for, and what a
-// histogram is called there. That they are all there is a test in cmd/pitwheel.
+// contract returns the metrics that dashboards and alerts may use, and the names that
+// histograms have there.
 func contract() map[string]bool {
 	names := map[string]bool{}
 	for _, counterOrGauge := range []string{
@@ -76,7 +76,7 @@ func TestDashboard_Metrics(t *testing.T) {
 		for _, target := range p.Targets {
 			for _, word := range metricsOf(target.Expr) {
 				if !names[word] {
-					t.Errorf("%q: %q is no metric of the contract: %s", p.Title, word, target.Expr)
+					t.Errorf("%q: %q is not a metric of the contract: %s", p.Title, word, target.Expr)
 				}
 				delete(unused, word)
 			}
@@ -92,7 +92,7 @@ func TestDashboard_Metrics(t *testing.T) {
 	}
 }
 
-// metricsOf are the names in an expression that are no words of PromQL.
+// metricsOf returns the names in an expression that are not words of PromQL.
 func metricsOf(expr string) []string {
 	selectors := regexp.MustCompile(`\{[^}]*\}|\[[^\]]*\]|\b(by|without) \([^)]*\)`)
 	words := regexp.MustCompile(`[a-zA-Z_][a-zA-Z0-9_]*`)
@@ -125,7 +125,7 @@ func TestAlerts(t *testing.T) {
 			}
 			for _, m := range metricsOf(r.Expr) {
 				if about[m] = true; !names[m] {
-					t.Errorf("%s: %q is no metric of the contract", r.Alert, m)
+					t.Errorf("%s: %q is not a metric of the contract", r.Alert, m)
 				}
 			}
 			// A label that the expression drops would be empty in the text.
@@ -138,7 +138,7 @@ func TestAlerts(t *testing.T) {
 	}
 	for _, want := range []string{"pitwheel_poison_letters", "pitwheel_handler_breaker_open", "pitwheel_handler_paused", "pitwheel_handler_blocked_keys", "pitwheel_broker_connected", "pitwheel_broker_blocked"} {
 		if !about[want] {
-			t.Errorf("no alert tells of %s", want)
+			t.Errorf("no alert uses %s", want)
 		}
 	}
 }
@@ -221,7 +221,7 @@ func TestCompose_Services(t *testing.T) {
 	}
 	for _, key := range []string{"PITWHEEL_AMQP_URL", "PITWHEEL_REDIS_URL", "PITWHEEL_SMTP_URL", "PITWHEEL_HTTP_ADDR"} {
 		if c.Services["pitwheel"].Environment[key] == "" {
-			t.Errorf("the application is not told %s", key)
+			t.Errorf("the application is not given %s", key)
 		}
 	}
 }

@@ -23,7 +23,7 @@ const expireEvery = 250 * time.Millisecond
 type Config struct {
 	// Addr is host and port to listen on. Empty: [DefaultAddr]. Port 0: any free one.
 	Addr string
-	// Logger is told where the server listens. Nil: nobody is.
+	// Logger logs where the server listens. Nil: nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -79,8 +79,8 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// tick lets keys expire, whose clock stands still if left to itself. The server
-// could do so by itself at each command, and would go through all keys each time.
+// tick advances the clock by which keys expire. The server could do so at each command,
+// but would go through all keys each time.
 func (s *Server) tick() {
 	defer close(s.done)
 	ticker := time.NewTicker(expireEvery)

@@ -27,7 +27,7 @@ type dialer struct {
 }
 
 func newDialer(c Config) (*dialer, error) {
-	// What net/url says about a bad URL can hold a part of the password, so it is
+	// The error of net/url can hold a part of the password, so it is
 	// not passed on.
 	hint := "it has the form smtp://user:password@host:port or smtps://…, with special characters of the password percent-encoded"
 	u, err := url.Parse(c.URL)
@@ -65,7 +65,7 @@ func newDialer(c Config) (*dialer, error) {
 	return d, nil
 }
 
-// client returns a go-mail client for one session. opened is told the connection.
+// client returns a go-mail client for one session. It calls opened with the connection.
 func (d *dialer) client(opened func(net.Conn)) (*gomail.Client, error) {
 	options := []gomail.Option{
 		gomail.WithPort(d.port),

@@ -97,7 +97,7 @@ func (s *Set) environment(environ []string) map[string]string {
 	env, services := map[string]string{}, []string{s.prefix()}
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
-		// An empty variable is one that somebody switched off, as docker compose does.
+		// An empty variable is switched off, as docker compose does it.
 		if value == "" || !strings.HasPrefix(name, s.prefix()+"_") || strings.HasPrefix(name, s.Env("test_")) {
 			continue
 		}
@@ -199,7 +199,7 @@ func take(values map[string]string, name string) (string, bool, error) {
 		return "", false, fmt.Errorf("with the suffix %s: %w", fileSuffix, err)
 	}
 	if strings.TrimSpace(string(text)) == "" {
-		// A secret that nobody has filled in yet, rather than a setting that is switched off.
+		// A secret that is not filled in yet, rather than a setting that is switched off.
 		return "", false, fmt.Errorf("with the suffix %s: the file %s is empty; fill it, or leave the setting out", fileSuffix, path)
 	}
 	return strings.TrimRight(string(text), "\r\n"), true, nil
