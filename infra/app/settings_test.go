@@ -105,11 +105,11 @@ func TestSettings_Faults(t *testing.T) {
 		"unknown in the environment": {env: []string{"PITWHEEL_HTP_ADDR=x"}, want: []string{"PITWHEEL_HTP_ADDR", "nearest is PITWHEEL_HTTP_ADDR"}},
 		"unknown handler":            {file: "handlers: {send-welcom: {}}", want: []string{"handlers.send-welcom", `nearest is "send-welcome"`}},
 		"unknown handler setting":    {file: "handlers: {send-welcome: {concurency: 3}}", want: []string{"handlers.send-welcome.concurency", `nearest is "concurrency"`}},
-		"not a number":                  {file: "handlers: {send-welcome: {attempts: many}}", want: []string{"handlers.send-welcome.attempts", `"many"`, "whole number"}},
-		"not a duration":                {file: "handlers: {send-welcome: {timeout: 10}}", want: []string{"handlers.send-welcome.timeout", `"10"`, "10s"}},
-		"not a boolean":                  {file: "handlers: {send-welcome: {paused: maybe}}", want: []string{"handlers.send-welcome.paused", "true or false"}},
-		"handlers is not a map":         {file: "handlers: [a]", want: []string{"handlers must hold"}},
-		"a handler is not a map":        {file: "handlers: {send-welcome: 3}", want: []string{"handlers.send-welcome must hold"}},
+		"not a number":               {file: "handlers: {send-welcome: {attempts: many}}", want: []string{"handlers.send-welcome.attempts", `"many"`, "whole number"}},
+		"not a duration":             {file: "handlers: {send-welcome: {timeout: 10}}", want: []string{"handlers.send-welcome.timeout", `"10"`, "10s"}},
+		"not a boolean":              {file: "handlers: {send-welcome: {paused: maybe}}", want: []string{"handlers.send-welcome.paused", "true or false"}},
+		"handlers is not a map":      {file: "handlers: [a]", want: []string{"handlers must hold"}},
+		"a handler is not a map":     {file: "handlers: {send-welcome: 3}", want: []string{"handlers.send-welcome must hold"}},
 		"a list for a value":         {file: "http_addr: [a]", want: []string{"http_addr", "single value"}},
 		"twice":                      {env: []string{"PITWHEEL_AMQP_URL=amqp://a", "PITWHEEL_AMQP_URL_FILE=/x"}, want: []string{"PITWHEEL_AMQP_URL", "twice"}},
 		"no such secret":             {env: []string{"PITWHEEL_AMQP_URL_FILE=/does/not/exist"}, want: []string{"PITWHEEL_AMQP_URL", "/does/not/exist"}},
@@ -123,8 +123,8 @@ func TestSettings_Faults(t *testing.T) {
 		"drain":                      {env: []string{"PITWHEEL_DRAIN_TIMEOUT=1h"}, want: []string{"PITWHEEL_DRAIN_TIMEOUT", "10m"}},
 		"too few bytes":              {env: []string{"PITWHEEL_MAX_MESSAGE_BYTES=1000"}, want: []string{"PITWHEEL_MAX_MESSAGE_BYTES", `"1000"`, "1024"}},
 		"too many bytes":             {file: "max_message_bytes: 134217729", want: []string{"max_message_bytes", "134217728"}},
-		"not bytes":                   {file: "max_message_bytes: 1MiB", want: []string{"max_message_bytes", `"1MiB"`, "number of bytes"}},
-		"not YAML":                    {file: "a: [", want: []string{"cannot be read"}},
+		"not bytes":                  {file: "max_message_bytes: 1MiB", want: []string{"max_message_bytes", `"1MiB"`, "number of bytes"}},
+		"not YAML":                   {file: "a: [", want: []string{"cannot be read"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
