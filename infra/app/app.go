@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,7 +68,8 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	}
 	for _, name := range o.Only {
 		if names := d.HandlerNames(); !slices.Contains(names, name) {
-			return nil, events.Errorf(events.CodeConfig, "no handler is named %q; the nearest is %q", name, settings.Nearest(name, names)).WithField("only")
+			return nil, events.Errorf(events.CodeConfig, "no handler is named %q; the nearest is %q", name, settings.Nearest(name, names)).WithField("only").
+				WithHint("there are %s", strings.Join(names, ", "))
 		}
 	}
 	brokers := []string{"redis"}

@@ -37,5 +37,5 @@
 //   - drivers.go connects to Redis and RabbitMQ ([Definition.Connect])
 //   - app.go puts drivers, handlers and HTTP around a router ([App.Run])
 //   - proxy.go answers 503 until the brokers are connected
-//   - dev.go runs an in-process Redis and the application's [DevService]s in dev
+//   - dev.go runs dev: an in-process Redis and each [DevService] of the application
 package app
