@@ -116,7 +116,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	a.mu.Unlock()
 	a.logStart(ctx)
 	if a.Routes != nil {
-		maps.Copy(routes, a.Routes(a.services()))
+		if err := a.withServices(a.services(), func() { maps.Copy(routes, a.Routes(a.services())) }); err != nil {
+			return errors.Join(err, listener.Close())
+		}
 	}
 	api, err := httpapi.New(httpapi.Config{
 		Catalogue: a.Catalogue, Commands: a.proxy, Projections: a.proxy, Names: a.Projections(),

@@ -345,3 +345,31 @@ func TestApp_Execute_BeforeStart(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestApp_Run_FaultyRoutes has a run end with what is wrong with the routes.
+func TestApp_Run_FaultyRoutes(t *testing.T) {
+	t.Parallel()
+	for name, routes := range map[string]func(app.Services) map[string]http.Handler{
+		"an undeclared setting": func(s app.Services) map[string]http.Handler { s.Settings.String("nope"); return nil },
+		"a failed start": func(s app.Services) map[string]http.Handler {
+			s.Fail(events.Errorf(events.CodeConfig, "nope"))
+			return nil
+		},
+		"a taken pattern": func(app.Services) map[string]http.Handler {
+			return map[string]http.Handler{"GET /livez": http.NotFoundHandler()}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := minimal(nil)
+			a.Routes = routes
+			running, err := app.New(a, settings.Source{Flags: map[string]string{"http_addr": "127.0.0.1:0", "dev_redis_addr": "127.0.0.1:0"}}, app.Options{Dev: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := running.Run(within(t)); events.CodeOf(err) != events.CodeConfig {
+				t.Errorf("the run ended with %v", err)
+			}
+		})
+	}
+}

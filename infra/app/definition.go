@@ -54,9 +54,15 @@ func Define(a Application) (*Definition, error) {
 	return d, err
 }
 
-// handlers asks the application for its handlers. A setting that is not declared is an
-// error.
+// handlers returns the handlers of the application.
 func (d *Definition) handlers(s Services) (handlers []router.Handler, err error) {
+	err = d.withServices(s, func() { handlers = d.Application.Handlers(s) })
+	return handlers, err
+}
+
+// withServices calls a function of the application. It returns the error of
+// [Services.Fail], or that a setting is not declared.
+func (d *Definition) withServices(s Services, f func()) (err error) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
@@ -66,12 +72,12 @@ func (d *Definition) handlers(s Services) (handlers []router.Handler, err error)
 			panic(p)
 		}
 	}()
-	handlers = d.Application.Handlers(s)
+	f()
 	err = s.lifetime.failure()
 	if d.Settings != nil {
 		err = d.Settings.Explain(err, nil)
 	}
-	return handlers, err
+	return err
 }
 
 // HandlerNames returns the names of all handlers, in their order.
