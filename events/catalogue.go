@@ -49,6 +49,10 @@ type Type struct {
 // [CommandOf] or [StateOf].
 type Entry func(c *Catalogue, aggregate string) error
 
+// Domain puts the types of one domain into a catalogue, as the function Register of a
+// domain package does.
+type Domain func(*Catalogue) error
+
 // NewCatalogue returns an empty catalogue.
 func NewCatalogue() *Catalogue {
 	return &Catalogue{

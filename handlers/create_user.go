@@ -8,7 +8,7 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// createUser lets a user come into being, once.
+// createUser creates a user, once.
 func createUser() router.Handler {
 	return router.Decide("create-user", func(_ context.Context, c users.Create, u users.User) ([]events.Data, error) {
 		if u.Exists() {

@@ -11,7 +11,7 @@ import (
 )
 
 // The seed of the whole project.
-func TestCreatingAUserPublishesUserCreatedOnUserEvents(t *testing.T) {
+func TestCreateUser(t *testing.T) {
 	t.Parallel()
 	kit, _ := start(t)
 	kit.Given().When(users.Create{UserID: ada, Email: mail, Name: "Ada"}).Then(users.Created{UserID: ada, Email: mail, Name: "Ada"})
@@ -29,7 +29,7 @@ func TestCreatingAUserPublishesUserCreatedOnUserEvents(t *testing.T) {
 	}
 }
 
-func TestTheSameCommandTwiceGivesOneEventAndTheSameOutcome(t *testing.T) {
+func TestCreateUser_SameID(t *testing.T) {
 	t.Parallel()
 	kit, box := start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)

@@ -42,7 +42,7 @@ func TestDecisions(t *testing.T) {
 			given: []events.Data{created, users.EmailChanged{UserID: ada, Email: "ada@example.org"}},
 			when:  users.ChangeEmail{UserID: ada, Email: "ada@example.org"},
 		}, {
-			name: "an address of nobody does not change",
+			name: "the address of an unknown user does not change",
 			when: users.ChangeEmail{UserID: ada, Email: mail}, rejected: "USER_NOT_FOUND",
 		}, {
 			name:  "an address of a closed account does not change",
@@ -58,7 +58,7 @@ func TestDecisions(t *testing.T) {
 			given: []events.Data{created, closed},
 			when:  users.Deactivate{UserID: ada, Reason: "again"}, rejected: "USER_DEACTIVATED",
 		}, {
-			name: "nobody's account is not closed",
+			name: "the account of an unknown user is not closed",
 			when: users.Deactivate{UserID: ada, Reason: "asked for it"}, rejected: "USER_NOT_FOUND",
 		},
 	} {

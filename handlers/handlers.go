@@ -3,12 +3,10 @@ package handlers
 import (
 	"context"
 
-	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// Mailer sends mail. The id is the key to dedupe on: the same id is the same mail.
+// Mailer sends mail. The id is the key to deduplicate by: the same id is the same mail.
 type Mailer interface {
 	Send(ctx context.Context, id, to, subject, text string) error
 }
@@ -18,7 +16,7 @@ type Deps struct {
 	Mailer Mailer
 }
 
-// All is the table of contents.
+// All returns all handlers. It is the table of contents of this package.
 func All(d Deps) []router.Handler {
 	return []router.Handler{
 		createUser(),
@@ -27,10 +25,4 @@ func All(d Deps) []router.Handler {
 		sendWelcome(d.Mailer),
 		userDirectory(),
 	}
-}
-
-// Catalogue returns every type that the handlers work with.
-func Catalogue() (*events.Catalogue, error) {
-	c := events.NewCatalogue()
-	return c, users.Register(c)
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/handlers"
 	"github.com/pitwheel/pitwheel/router/routertest"
 )
@@ -19,8 +21,8 @@ const (
 // start runs the whole reference application in memory.
 func start(t *testing.T) (*routertest.Kit, *mailbox) {
 	t.Helper()
-	catalogue, err := handlers.Catalogue()
-	if err != nil {
+	catalogue := events.NewCatalogue()
+	if err := users.Register(catalogue); err != nil {
 		t.Fatal(err)
 	}
 	box := &mailbox{}

@@ -42,23 +42,23 @@ func TestSendWelcome(t *testing.T) {
 		if n := len(box.all()); n != 1 {
 			t.Errorf("%d mails, want 1", n)
 		}
-		if l := kit.Poisoned("send-welcome"); len(l) != 0 {
-			t.Errorf("letters: %+v", l)
+		if m := kit.Poisoned("send-welcome"); len(m) != 0 {
+			t.Errorf("poison messages: %+v", m)
 		}
 	})
 
-	t.Run("gives a mail up that can never be sent, whole", func(t *testing.T) {
+	t.Run("sends a mail that can never be sent to the poison queue, whole", func(t *testing.T) {
 		t.Parallel()
 		kit, box := start(t)
 		box.failWith(events.Permanent(errSMTP))
 		kit.Record(created)
-		letters := kit.Poisoned("send-welcome")
-		if len(letters) != 1 {
-			t.Fatalf("%d letters, want 1", len(letters))
+		messages := kit.Poisoned("send-welcome")
+		if len(messages) != 1 {
+			t.Fatalf("%d poison messages, want 1", len(messages))
 		}
-		l := letters[0]
+		l := messages[0]
 		if l.Handler != "send-welcome" || l.Attempts != 1 || l.Reason != errSMTP.Error() || l.Type != "USER_CREATED" {
-			t.Errorf("the letter is %+v", l)
+			t.Errorf("the poison message is %+v", l)
 		}
 	})
 
@@ -73,27 +73,27 @@ func TestSendWelcome(t *testing.T) {
 		}
 	})
 
-	t.Run("sets broken JSON aside, whole, after one attempt", func(t *testing.T) {
+	t.Run("sends broken JSON to the poison queue, whole, after one attempt", func(t *testing.T) {
 		t.Parallel()
 		kit, _ := start(t)
 		kit.Deliver("user.events", "USER_CREATED", []byte(`{"broken`))
-		letters := kit.Poisoned("send-welcome")
-		if len(letters) != 1 {
-			t.Fatalf("%d letters, want 1", len(letters))
+		messages := kit.Poisoned("send-welcome")
+		if len(messages) != 1 {
+			t.Fatalf("%d poison messages, want 1", len(messages))
 		}
-		if l := letters[0]; string(l.Body) != `{"broken` || l.Code != events.CodeUndecodable || l.Attempts != 1 {
-			t.Errorf("the letter is %+v", l)
+		if l := messages[0]; string(l.Body) != `{"broken` || l.Code != events.CodeUndecodable || l.Attempts != 1 {
+			t.Errorf("the poison message is %+v", l)
 		}
 	})
 }
 
-func TestAMessageThatIsTooLargeIsSetAsideWhole(t *testing.T) {
+func TestSendWelcome_TooLarge(t *testing.T) {
 	t.Parallel()
 	kit, _ := start(t)
 	body := []byte(`{"type":"USER_CREATED","data":{"userId":"` + ada + `","name":"` + strings.Repeat("x", 2<<20) + `"}}`)
 	kit.Deliver("user.events", "USER_CREATED", body)
-	letters := kit.Poisoned("send-welcome")
-	if len(letters) != 1 || letters[0].Code != events.CodeTooLarge || len(letters[0].Body) != len(body) {
-		t.Errorf("%d letters", len(letters))
+	messages := kit.Poisoned("send-welcome")
+	if len(messages) != 1 || messages[0].Code != events.CodeTooLarge || len(messages[0].Body) != len(body) {
+		t.Errorf("%d poison messages", len(messages))
 	}
 }

@@ -98,7 +98,7 @@ func (c Deactivate) Validate() error {
 
 func validID(id string) error {
 	if !events.IsID(id) {
-		return events.Invalid("userId", "%q is no UUID", id)
+		return events.Invalid("userId", "%q is not a UUID", id)
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func validEmail(email string) error {
 	}
 	a, err := mail.ParseAddress(email)
 	if err != nil || a.Address != email {
-		return events.Invalid("email", "%q is no mail address such as ada@example.com", email)
+		return events.Invalid("email", "%q is not a mail address such as ada@example.com", email)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type User struct {
 	Status Status `json:"status"`
 }
 
-// Exists tells whether the user was ever created.
+// Exists reports whether the user was ever created.
 func (u User) Exists() bool { return u.Status != "" }
 
 // Apply returns the user after an event.

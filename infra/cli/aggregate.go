@@ -11,7 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// eventView is an event as it is printed. Scripts rely on its names.
+// eventView is an event as it is printed. Its names are part of the contract.
 type eventView struct {
 	ID            string          `json:"id"`
 	Type          string          `json:"type"`
@@ -41,7 +41,7 @@ type stateView struct {
 func (c *cli) aggregate() *cobra.Command {
 	var at string
 	history := &cobra.Command{
-		Use: "history TYPE ID", Short: "The audit trail of one aggregate",
+		Use: "history TYPE ID", Short: "Print the events of one aggregate, its audit trail",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, h, err := c.history(cmd.Context(), args[0], args[1], at)
 			if err != nil {
@@ -61,7 +61,7 @@ func (c *cli) aggregate() *cobra.Command {
 		},
 	}
 	state := &cobra.Command{
-		Use: "state TYPE ID", Short: "Its state, folded from that history",
+		Use: "state TYPE ID", Short: "Print its state, folded from that history",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, h, err := c.history(cmd.Context(), args[0], args[1], at)
 			if err != nil {
@@ -105,7 +105,7 @@ func (c *cli) history(ctx context.Context, name, id, at string) (*events.Aggrega
 		return nil, nil, err
 	}
 	defer client.Close()
-	// No snapshot has the empty schema, so that the whole history comes.
+	// No snapshot has the empty schema, so that the whole history is loaded.
 	h, err := client.store.Load(ctx, name, id, "")
 	if err != nil {
 		return nil, nil, err
@@ -126,7 +126,7 @@ func (c *cli) history(ctx context.Context, name, id, at string) (*events.Aggrega
 	return a, h.Events[:n], nil
 }
 
-// includes tells whether an event had happened at the point.
+// includes reports whether an event had happened at the point.
 func (p point) includes(e events.Recorded) bool {
 	switch {
 	case p.version > 0:

@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/settings"
 )
 
-// none accepts no arguments. What is given instead of a subcommand is told with
-// the nearest one.
+// none accepts no arguments. For an unknown subcommand its error names the nearest one.
 func none(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -41,7 +41,7 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// group is a command that only holds others.
+// group returns a command that only holds others.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: none, RunE: func(cmd *cobra.Command, _ []string) error {
 		var names []string
@@ -97,14 +97,14 @@ func parsePoint(flag, text string, now time.Time) (point, error) {
 	return point{at: t}, nil
 }
 
-// notFound says that nothing has that name, and which is the nearest.
+// notFound returns an error that names the nearest known name.
 func notFound(what, name string, known []string) error {
 	return events.Errorf(events.CodeNotFound, "there is no %s %q; the nearest is %q", what, name, nearest(name, known)).
 		WithHint("there are %s", strings.Join(known, ", "))
 }
 
-// parseRate reads how many of something may be sent in a time, such as 5/s, and
-// returns the pause between two; 0 if the text is empty.
+// parseRate reads a rate, such as 5/s, and returns the pause between two; 0 if the text
+// is empty.
 func parseRate(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
@@ -125,3 +125,6 @@ func parseRate(text string) (time.Duration, error) {
 	}
 	return pause, nil
 }
+
+// nearest returns the known word that takes the fewest edits to reach from the given one.
+func nearest(word string, known []string) string { return settings.Nearest(word, known) }

@@ -39,7 +39,7 @@ func realBrokers(t *testing.T) *brokers {
 func (b *brokers) clean(t *testing.T) {
 	t.Helper()
 	brokertest.CleanAMQP(t, b.amqpURL,
-		[]string{b.named("create-user"), b.named("change-user-email"), b.named("deactivate-user"), b.named("notification-service"), b.named("user-directory"), b.named("ledger")},
+		[]string{b.named("create-user"), b.named("change-user-email"), b.named("deactivate-user"), b.named("notification-service"), b.named("user-directory"), b.named("recorder")},
 		[]string{b.named("user.events"), b.named("user.commands")})
 }
 

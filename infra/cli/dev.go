@@ -3,132 +3,95 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pitwheel/pitwheel/infra/embedded"
-	"github.com/pitwheel/pitwheel/infra/mail"
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/app"
 )
-
-// devDrain is how long dev waits for running handlers unless told otherwise: at
-// a desk nobody waits longer.
-const devDrain = 3 * time.Second
 
 func (c *cli) dev() *cobra.Command {
 	var rate string
 	var sample bool
 	cmd := &cobra.Command{
 		Use: "dev", Args: none,
-		Short: "Everything in one process: nothing to install, nothing durable",
-		Long: "Run an in-process Redis, a mail catcher, all handlers and HTTP in this process, for trying out.\n" +
+		Short: "Run everything in one process with an in-process Redis (nothing is persisted)",
+		Long: "Run an in-process Redis, all handlers and HTTP in this process, for trying out.\n" +
 			"Nothing is durable. The other commands talk to it from a second terminal.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.runDev(cmd.Context(), rate, sample) },
 	}
-	cmd.Flags().StringVar(&rate, "rate", "", "keep sending believable commands, such as 5/s or 30/m")
-	cmd.Flags().BoolVar(&sample, "sample", true, "send one CREATE_USER at the start, to show what happens")
-	serverFlags(cmd)
+	if c.Samples.Generator != nil {
+		cmd.Flags().StringVar(&rate, "rate", "", "keep sending sample commands, such as 5/s or 30/m")
+	}
+	if first := c.Samples.First; first != nil {
+		cmd.Flags().BoolVar(&sample, "sample", true, "send one "+first.CommandType()+" at the start, to show what happens")
+	}
+	c.serverFlags(cmd)
 	return cmd
 }
 
-func (c *cli) runDev(ctx context.Context, rate string, sample bool) (err error) {
+func (c *cli) runDev(ctx context.Context, rate string, sample bool) error {
 	c.drains = true
 	pause, err := parseRate(rate)
 	if err != nil {
 		return err
 	}
-	settings := *c.settings
-	if !settings.given["drain_timeout"] {
-		settings.DrainTimeout = devDrain
-	}
-	if !settings.given["log_level"] {
-		settings.LogLevel = "warn" // What happens is shown as activity.
-	}
-	if !settings.given["log_format"] {
-		settings.LogFormat = "text"
-	}
-	calmCollector()
-	redis, err := embedded.Start(embedded.Config{Addr: settings.DevRedisAddr})
+	setGCPercent()
+	a, err := c.New(c.settings, app.Options{Dev: true, Report: (&activity{out: c.stdout}).report, Log: c.stderr})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = redis.Close() }()
-	catcher, err := mail.StartCatcher(mail.CatcherConfig{Addr: settings.DevSMTPAddr})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = catcher.Close() }()
-	settings.RedisURL, settings.AMQPURL, settings.SMTPURL, settings.Durability = redis.URL(), "", "smtp://"+catcher.Addr(), ""
-
-	s, err := c.newService(&settings, nil)
-	if err != nil {
-		return err
-	}
-	s.pages = map[string]http.Handler{"GET /mail": catcher}
-	s.activity = &activity{out: c.stdout}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.run(ctx) })
+	group.Go(func() error { return a.Run(ctx) })
 	group.Go(func() error {
 		select {
-		case <-s.running:
+		case <-a.Running():
 		case <-ctx.Done():
 			return nil
 		}
-		screen{redis: redis.Addr(), smtp: catcher.Addr(), http: s.address(), handlers: c.names, flags: c.devFlags(redis.Addr())}.print(c.stdout)
-		t := &traffic{commands: s.commands}
+		c.startScreen(a)
 		if sample {
-			t.welcome(ctx)
+			_, _ = a.Send(ctx, c.Samples.First, events.SendOptions{}) // What goes wrong is in the log.
 		}
-		return t.run(ctx, pause)
+		if pause > 0 {
+			sendSamples(ctx, a, c.Samples.Generator(), pause)
+		}
+		return nil
 	})
 	return group.Wait()
 }
 
-// devFlags is what a second terminal must add to reach this dev.
-func (c *cli) devFlags(redis string) string {
-	flags := ""
-	switch {
-	case c.settings.RedisURL != "":
-		flags += " --redis-url redis://" + redis
-	case redis != embedded.DefaultAddr:
-		flags += " --dev-redis-addr " + redis
+// sendSamples sends one command every pause until ctx ends.
+func sendSamples(ctx context.Context, a *app.App, next func() events.Command, pause time.Duration) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			_, _ = a.Send(ctx, next(), events.SendOptions{}) // What goes wrong is in the log.
+		case <-ctx.Done():
+			return
+		}
 	}
-	if c.settings.AMQPURL != "" {
-		flags += " --amqp-url="
-	}
-	if c.settings.Namespace != "" {
-		flags += " --namespace " + c.settings.Namespace
-	}
-	return flags
 }
 
-// screen is what dev says at its start.
-type screen struct {
-	redis, smtp, http string
-	handlers          []string
-	flags             string
-}
-
-func (s screen) print(w io.Writer) {
-	call := program()
-	_, _ = fmt.Fprintf(w, `Pitwheel dev: everything runs in this process, and nothing is durable. When it ends, all of it is gone.
-
-  HTTP      http://%[1]s     commands, views, /readyz, /metrics
-  Redis     redis://%[2]s    in this process: the log, the streams, the views
-  Mail      smtp://%[3]s     caught, never delivered: http://%[1]s/mail
-  Handlers  %[4]s
-
-Try next, in a second terminal:
-
-  %[5]s send CREATE_USER -f email=ada@example.com -f name=Ada --wait%[6]s
-  %[5]s event tail%[6]s
-  %[5]s projection rows user-directory%[6]s
-
-Ctrl-C ends it.
-
-`, s.http, s.redis, s.smtp, strings.Join(s.handlers, ", "), call, s.flags)
+// startScreen shows where everything is, and what to try next.
+func (c *cli) startScreen(a *app.App) {
+	dev := a.Dev()
+	out := c.stdout
+	line := func(name, text string) { _, _ = fmt.Fprintf(out, "  %-9s %s\n", name, text) }
+	_, _ = fmt.Fprintf(out, "%s dev: everything runs in this process, and nothing is durable. When it ends, all of it is gone.\n\n", c.Name)
+	line("HTTP", fmt.Sprintf("http://%s     commands, projections, /readyz, /metrics", a.Addr()))
+	line("Redis", fmt.Sprintf("redis://%s    in this process: the log, the streams, the projections", dev.Redis))
+	for _, s := range dev.Services {
+		line(s.Name, s.URL+"    "+s.About)
+	}
+	line("Handlers", join(c.names))
+	_, _ = fmt.Fprintf(out, "\nTry next, in a second terminal:\n\n")
+	for _, command := range c.tryNext() {
+		_, _ = fmt.Fprintf(out, "  %s %s%s\n", program(), command, c.devFlags(dev.Redis))
+	}
+	_, _ = fmt.Fprintf(out, "\nCtrl-C ends it.\n\n")
 }

@@ -10,7 +10,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 )
 
 func TestParseRate(t *testing.T) {
@@ -23,29 +22,6 @@ func TestParseRate(t *testing.T) {
 	for _, text := range []string{"0/s", "-1/s", "5/h", "fast", "5/s/s", "5x/s", "2000/s", "/s", "NaN/s", "Inf/s"} {
 		if got, err := parseRate(text); events.CodeOf(err) != codeUsage {
 			t.Errorf("%q gives %s, %v, not an error of usage", text, got, err)
-		}
-	}
-}
-
-// TestTrafficIsValid has every made-up command pass its own check, as those of a
-// careful service would.
-func TestTrafficIsValid(t *testing.T) {
-	t.Parallel()
-	known := &traffic{known: []users.Create{{UserID: events.NewID(), Email: "a@example.com", Name: "A"}}}
-	kinds := map[string]bool{}
-	for range 1000 {
-		c := known.next()
-		kinds[c.CommandType()] = true
-		if err := c.(events.Validator).Validate(); err != nil {
-			t.Fatalf("%+v: %v", c, err)
-		}
-	}
-	if len(kinds) != 3 {
-		t.Errorf("only %v were sent", kinds)
-	}
-	for range 100 {
-		if _, ok := (&traffic{}).next().(users.Create); !ok {
-			t.Fatal("a command is for a user that nobody has created")
 		}
 	}
 }
@@ -87,8 +63,8 @@ func TestDev(t *testing.T) {
 	}
 }
 
-// TestDevOnTakenAddress says who may be there, and what to set.
-func TestDevOnTakenAddress(t *testing.T) {
+// TestDev_AddressInUse has errors name the setting of an address that is in use.
+func TestDev_AddressInUse(t *testing.T) {
 	t.Parallel()
 	dev := startDev(t, "--sample=false")
 	free := map[string]string{"PITWHEEL_DEV_REDIS_ADDR": "127.0.0.1:0", "PITWHEEL_DEV_SMTP_ADDR": "127.0.0.1:0", "PITWHEEL_HTTP_ADDR": "127.0.0.1:0"}
@@ -107,8 +83,8 @@ func TestDevOnTakenAddress(t *testing.T) {
 	}
 }
 
-// TestSendWithoutDecision is about what send says when nobody decides in time.
-func TestSendWithoutDecision(t *testing.T) {
+// TestSend_Timeout sends a command that no handler decides in time.
+func TestSend_Timeout(t *testing.T) {
 	t.Parallel()
 	paused := written(t, "handlers: {create-user: {paused: true}}")
 	dev := startDev(t, "--sample=false", "--config", paused)
@@ -121,8 +97,8 @@ func TestSendWithoutDecision(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftBehind runs alone, so that every goroutine left is dev's.
-func TestNothingIsLeftBehind(t *testing.T) {
+// TestDev_LeavesNoGoroutines runs alone, so that every goroutine left is dev's.
+func TestDev_LeavesNoGoroutines(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	dev := startDev(t, "--rate", "100/s")
 	dev.out.await(t, `row +user-directory`)

@@ -15,15 +15,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// TestDrainOfSlowHandlers stops a router with 100 messages in hand, each of which
-// takes 5 s, and others waiting: the former are handled before it has stopped, the
-// latter by the next one, and none twice.
-func TestDrainOfSlowHandlers(t *testing.T) {
+// TestDrain_SlowHandlers stops a router that is handling 100 messages, each of which
+// takes 5 s, while others wait: the former are handled before it has stopped, the latter
+// by the next run, and none twice.
+func TestDrain_SlowHandlers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the handler takes 5 s: run without -short")
 	}
@@ -31,7 +31,7 @@ func TestDrainOfSlowHandlers(t *testing.T) {
 	const inHand, waiting, work = 100, 50, 5 * time.Second
 	onBoth(t, func(t *testing.T, r *rig) {
 		var started, gaveUp, effects atomic.Int64
-		r.handler = router.On("h", func(ctx context.Context, _ router.Event[users.Created]) error {
+		r.handler = router.On("h", func(ctx context.Context, _ router.Event[sample.Created]) error {
 			started.Add(1)
 			select {
 			case <-time.After(work):
@@ -67,9 +67,9 @@ func TestDrainOfSlowHandlers(t *testing.T) {
 	}, nil)
 }
 
-// TestDrainOfAService has SIGTERM come while 100 mails are on their way to a server
+// TestDrain_Service has SIGTERM come while 100 mails are on their way to a server
 // that does not answer for 5 s: all of them are sent once, and the exit code is 0.
-func TestDrainOfAService(t *testing.T) {
+func TestDrain_Service(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the mail server takes 5 s: run without -short")
 	}

@@ -2,8 +2,8 @@ package cli
 
 import "strings"
 
-// errorFormat finds -o in a command line that may be too wrong to be parsed. The
-// last one counts, as it does where it is parsed.
+// errorFormat finds the value of -o in a command line that may not be parsable. The last
+// one counts, as it does when the line is parsed.
 func errorFormat(args []string) string {
 	format := formatTable
 	for i := 0; i < len(args) && args[i] != "--"; i++ {

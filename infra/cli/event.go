@@ -14,7 +14,7 @@ import (
 const (
 	// tailBatch is how many events of each partition are read at once.
 	tailBatch = 500
-	// tailWait is how long one read waits for news.
+	// tailWait is how long one read waits for new events.
 	tailWait = time.Second
 )
 
@@ -25,7 +25,7 @@ type logView struct {
 	AggregateID string `json:"aggregate_id"`
 }
 
-// tailing is what the flags of event tail say.
+// tailing holds the flags of event tail.
 type tailing struct {
 	types    filledList
 	since    filledText
@@ -38,7 +38,7 @@ func (c *cli) event() *cobra.Command {
 	var t tailing
 	tail := &cobra.Command{
 		Use: "tail", Args: none,
-		Short: "The log, live",
+		Short: "Print the log, live",
 		Long:  "Print the newest events of the log and then each new one as it is stored.",
 		RunE:  func(cmd *cobra.Command, _ []string) error { return c.runTail(cmd.Context(), t) },
 	}
@@ -82,7 +82,7 @@ func (c *cli) runTail(ctx context.Context, t tailing) (err error) {
 	return client.tail(ctx, t, since, out.Put)
 }
 
-// tail gives events to put, first the past ones and then each as it comes.
+// tail calls put with the past events and then with each new one.
 func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(logView) error) error {
 	end, err := c.store.End(ctx)
 	if err != nil {
@@ -131,7 +131,7 @@ func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(
 	return nil
 }
 
-// beginning is where to read from, and the past events to show before that.
+// beginning returns where to read from, and the past events to show before that.
 func (c *client) beginning(ctx context.Context, t tailing, since time.Time, end events.Cursor) (events.Cursor, []events.Recorded, error) {
 	if !since.IsZero() {
 		at, err := c.store.FindTime(ctx, since)
@@ -141,9 +141,9 @@ func (c *client) beginning(ctx context.Context, t tailing, since time.Time, end 
 	return end, past, err
 }
 
-// newest are the last wanted events up to end. The log is read backwards, a page of
-// every partition at a time, and each until it can hold none that is newer than
-// those that are found.
+// newest returns the last wanted events up to end. It reads the log backwards, a page of
+// every partition at a time, until no partition can hold an event that is newer than
+// those found.
 func (c *client) newest(ctx context.Context, t tailing, end events.Cursor) ([]events.Recorded, error) {
 	var found []events.Recorded
 	unread := end.Clone(len(end)) // up to where
@@ -187,14 +187,14 @@ func (t tailing) wants(e events.Recorded) bool {
 	return len(t.types) == 0 || slices.Contains(t.types, e.Type)
 }
 
-// inTime sorts events of several partitions by their time; those of one
-// partition keep their order.
+// inTime sorts events of several partitions by time; those of one partition keep their
+// order.
 func inTime(batch []events.Recorded) []events.Recorded {
 	slices.SortStableFunc(batch, func(a, b events.Recorded) int { return a.Timestamp.Compare(b.Timestamp) })
 	return batch
 }
 
-// logLine is an event as people see it in the stream.
+// logLine returns an event as a line for people.
 func logLine(e logView) string {
 	return fmt.Sprintf("%s  %-20s v%-4d %s %s  %s", e.Timestamp, e.Type, e.Version, e.Aggregate, e.AggregateID, e.Data)
 }

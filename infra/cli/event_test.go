@@ -13,7 +13,7 @@ import (
 )
 
 // The last events that are wanted are shown, however many others came after them.
-func TestTailOfOneType(t *testing.T) {
+func TestEventTail_Type(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
 	// 40 users, each with an event in turn, so that all partitions have some.

@@ -11,7 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// The exit codes, which scripts rely on. 4 (not allowed) belongs to commands that
+// The exit codes, which are part of the contract. 4 (not allowed) belongs to commands that
 // do not exist yet.
 const (
 	exitOK          = 0
@@ -26,19 +26,19 @@ const (
 	exitInterrupted = 130
 )
 
-// Codes that only the command line gives.
+// Error codes of the command line itself.
 const (
 	codeUsage       = "USAGE"       // the command line is wrong
 	codeInterrupted = "INTERRUPTED" // a signal ended the command
 	codePartly      = "PARTLY_DONE" // some of it could not be done
 )
 
-// usagef is an error of whoever typed the command line.
+// usagef returns an error in how the command was typed.
 func usagef(format string, args ...any) *events.Error {
 	return events.Errorf(codeUsage, format, args...)
 }
 
-// exitCode says how the process ends after err.
+// exitCode returns the exit code of the process for err.
 func exitCode(err error) int {
 	if err == nil {
 		return exitOK
@@ -67,7 +67,7 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// asError brings any error into the one shape in which errors are told.
+// asError converts any error for printing.
 func asError(err error) *events.Error {
 	var e *events.Error
 	switch r, rejected := events.AsRejection(err); {
@@ -85,9 +85,19 @@ func asError(err error) *events.Error {
 	return &events.Error{Code: events.CodeInternal, Message: err.Error()}
 }
 
-// tell writes an error to w: for people as a line and a hint, with a machine
-// format as {"error":{…}}.
-func tell(w io.Writer, format string, err error) {
+// hinted returns err with a hint, if it has none.
+//
+//nolint:unused // MERGE: the new poison_edit.go uses it.
+func hinted(err error, hint string) error {
+	if e := asError(err); e.Hint == "" {
+		return e.WithHint("%s", hint)
+	}
+	return err
+}
+
+// tell writes an error of a program to w: for people as a line and a hint, with a
+// machine format as {"error":{…}}.
+func tell(w io.Writer, program, format string, err error) {
 	e := asError(err)
 	if format == formatJSON || format == formatJSONL {
 		type body struct {
@@ -102,7 +112,7 @@ func tell(w io.Writer, format string, err error) {
 		_, _ = fmt.Fprintf(w, "%s\n", text)
 		return
 	}
-	_, _ = fmt.Fprintf(w, "pitwheel: %s\n", strings.ReplaceAll(e.Message, "\n", "\n  "))
+	_, _ = fmt.Fprintf(w, "%s: %s\n", program, strings.ReplaceAll(e.Message, "\n", "\n  "))
 	if e.Hint != "" {
 		_, _ = fmt.Fprintf(w, "  hint: %s\n", e.Hint)
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/handlers"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -57,7 +56,7 @@ func TestTell(t *testing.T) {
 		"nonsense":  "pitwheel: around: gone\n  hint: wait\n",
 	} {
 		var out bytes.Buffer
-		tell(&out, format, err)
+		tell(&out, "pitwheel", format, err)
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("%s: %s", format, diff)
 		}
@@ -86,8 +85,7 @@ func TestErrorFormat(t *testing.T) {
 func TestValueShorthands(t *testing.T) {
 	t.Parallel()
 	c := &cli{}
-	var err error
-	if c.catalogue, err = handlers.Catalogue(); err != nil {
+	if err := c.define(testApplication()); err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]bool{}

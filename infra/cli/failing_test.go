@@ -12,8 +12,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // picky is a handler that fails for every user named bad until it is fixed.
@@ -27,7 +27,7 @@ type picky struct {
 }
 
 func (p *picky) handler() router.Handler {
-	return router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+	return router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 		if p.work > 0 {
 			<-time.After(p.work)
 		}
@@ -45,13 +45,13 @@ func (p *picky) handler() router.Handler {
 	}, router.Policy{})
 }
 
-// TestOneInAHundredFails has 100 of 10,000 messages fail until their handler is
+// TestFailures_OneInAHundred has 100 of 10,000 messages fail until their handler is
 // fixed: the others are handled meanwhile, and in the end all counts agree.
 //
 // How long the others take is logged. PITWHEEL_TEST_PAIRS=n has n pairs of runs
 // before, one without failures and one with, to compare their speed, and
 // PITWHEEL_TEST_WORK=5ms a handler that takes so long.
-func TestOneInAHundredFails(t *testing.T) {
+func TestFailures_OneInAHundred(t *testing.T) {
 	t.Parallel()
 	const all, failing = 10_000, 100
 	pairs, _ := strconv.Atoi(os.Getenv("PITWHEEL_TEST_PAIRS"))

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// errEmpty is the answer to a flag without a value. Mostly a shell put in a variable
-// that is not set; taken for no flag at all, it would mean everything.
+// errEmpty is the error of a flag without a value. Mostly a shell has put in a variable
+// that is not set; treated like a missing flag, it would select everything.
 var errEmpty = errors.New("it must not be empty; fill in what is missing, or leave the flag out")
 
 // filledText is the value of a flag that must not be empty.

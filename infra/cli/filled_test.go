@@ -4,7 +4,7 @@ import "testing"
 
 // A shell that puts in a variable that is not set leaves a flag without a value. No
 // command may take that for no flag at all.
-func TestFlagsAreNotEmpty(t *testing.T) {
+func TestFlags_Empty(t *testing.T) {
 	t.Parallel()
 	environ := []string{"PITWHEEL_DEV_REDIS_ADDR=127.0.0.1:1", "PITWHEEL_DEV_SMTP_ADDR=127.0.0.1:0", "PITWHEEL_HTTP_ADDR=127.0.0.1:0"}
 	for _, tt := range []struct {

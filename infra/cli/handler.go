@@ -20,7 +20,7 @@ type handlerView struct {
 	Settings map[string]settingView `json:"settings,omitempty"`
 }
 
-// settingView is an effective setting: its value, and who says so.
+// settingView is an effective setting: its value, and its source.
 type settingView struct {
 	Value  any    `json:"value"`
 	Source string `json:"source"`
@@ -29,7 +29,7 @@ type settingView struct {
 func (c *cli) handler() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Args: none,
-		Short: "Every declared handler with its effective settings and where each came from",
+		Short: "List every declared handler with its effective settings and their sources",
 		RunE: func(*cobra.Command, []string) error {
 			infos, err := c.infos()
 			if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// TestLettersWithLargeHeaders has a message fail whose headers fill a frame of AMQP,
-// so that there is no room in it for what a letter says beside them.
-func TestLettersWithLargeHeaders(t *testing.T) {
+// TestFailures_LargeHeaders has a message fail whose headers fill a frame of AMQP,
+// so that there is no room for the headers of a poison message.
+func TestFailures_LargeHeaders(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)
 	r := b.serve(t)

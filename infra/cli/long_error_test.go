@@ -10,19 +10,19 @@ import (
 	"unicode/utf8"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// TestLongErrors has handlers fail with 300 kB of text, which would not fit into a
-// frame of AMQP: at once, after a delayed attempt, and by a panic. It becomes a
-// letter with a text one can read, and nothing else is hurt.
-func TestLongErrors(t *testing.T) {
+// TestFailures_LongErrors has handlers fail with 300 kB of text, which would not fit into a
+// frame of AMQP: at once, after a delayed attempt, and by a panic. It becomes a poison
+// message with a readable text, and nothing else is affected.
+func TestFailures_LongErrors(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("žluťoučký kůň ", 20_000)
 	onBoth(t, func(t *testing.T, r *rig) {
 		var handled atomic.Int64
-		r.handler = router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+		r.handler = router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 			switch e.Data.Name {
 			case "permanent":
 				return events.Permanent(errors.New(text))

@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -10,11 +12,13 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pitwheel/pitwheel/infra/app"
 )
 
 // TestMain lets scripts call this test binary as pitwheel.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"pitwheel": Main})
+	testscript.Main(m, map[string]func(){"pitwheel": func() { Main(testApplication()) }})
 }
 
 // patience is how long a test waits for something before it fails.
@@ -38,7 +42,7 @@ func pitwheelWith(t *testing.T, environ []string, stdin string, args ...string) 
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var out, errs bytes.Buffer
-	code := run(ctx, args, environ, strings.NewReader(stdin), &out, &errs)
+	code := run(ctx, testApplication(), args, environ, strings.NewReader(stdin), &out, &errs)
 	return result{code, out.String(), errs.String()}
 }
 
@@ -106,10 +110,15 @@ type running struct {
 // start runs dev or serve until the test ends.
 func start(t *testing.T, environ []string, args ...string) *running {
 	t.Helper()
+	return startApp(t, testApplication(), environ, args...)
+}
+
+func startApp(t *testing.T, a app.Application, environ []string, args ...string) *running {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	r := &running{out: newTranscript(), errs: newTranscript(), stop: stop, ended: make(chan int, 1)}
 	go func() {
-		r.ended <- run(ctx, args, environ, strings.NewReader(""), r.out, r.errs)
+		r.ended <- run(ctx, a, args, environ, strings.NewReader(""), r.out, r.errs)
 		// Whoever waits for output learns the end from it.
 		_, _ = r.out.Write([]byte("\n(it has ended)\n"))
 	}()
@@ -137,7 +146,12 @@ func (r *running) end(t *testing.T) int {
 // startDev runs dev on free ports and waits until it is there.
 func startDev(t *testing.T, args ...string) *running {
 	t.Helper()
-	r := start(t, []string{"PITWHEEL_DEV_REDIS_ADDR=127.0.0.1:0", "PITWHEEL_DEV_SMTP_ADDR=127.0.0.1:0", "PITWHEEL_HTTP_ADDR=127.0.0.1:0"},
+	return startAppDev(t, testApplication(), args...)
+}
+
+func startAppDev(t *testing.T, a app.Application, args ...string) *running {
+	t.Helper()
+	r := startApp(t, a, []string{"PITWHEEL_DEV_REDIS_ADDR=127.0.0.1:0", "PITWHEEL_DEV_SMTP_ADDR=127.0.0.1:0", "PITWHEEL_HTTP_ADDR=127.0.0.1:0"},
 		append([]string{"dev"}, args...)...)
 	found := r.out.await(t, `(?s)HTTP +http://(\S+).*Redis +redis://(\S+).*Ctrl-C ends it|it has ended`)
 	if found[1] == "" {
@@ -145,4 +159,14 @@ func startDev(t *testing.T, args ...string) *running {
 	}
 	r.http, r.environ = found[1], []string{"PITWHEEL_DEV_REDIS_ADDR=" + found[2]}
 	return r
+}
+
+// written returns the path of a new settings file with the given text.
+func written(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pitwheel.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// TestDelayedAttemptsAcrossARestart ends the service while a message waits for its
+// TestRetries_AcrossARestart ends the service while a message waits for its
 // next attempt: the next one goes on counting, and is not early.
-func TestDelayedAttemptsAcrossARestart(t *testing.T) {
+func TestRetries_AcrossARestart(t *testing.T) {
 	t.Parallel()
 	const pause = 1100 * time.Millisecond
 	attempts := make(map[string]chan time.Time)
@@ -61,16 +61,16 @@ func TestDelayedAttemptsAcrossARestart(t *testing.T) {
 			t.Errorf("%d attempts too many", n)
 		}
 	}, func() router.Handler {
-		return router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+		return router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 			of(e.Data.UserID) <- time.Now()
 			return events.RetryAfter(pause, errors.New("not yet"))
 		}, router.Policy{Attempts: 3})
 	})
 }
 
-// TestOrderThroughFailures has a key wait behind a message that is delayed and then
+// TestOrder_ThroughFailures has a key wait behind a message that is delayed and then
 // poisoned, and mends it with the command line.
-func TestOrderThroughFailures(t *testing.T) {
+func TestOrder_ThroughFailures(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	failures, handled := map[string][]error{}, map[string][]string{}
@@ -127,7 +127,7 @@ func TestOrderThroughFailures(t *testing.T) {
 			t.Errorf("%d keys wait still, with %d messages, %v", keys, messages, err)
 		}
 	}, func() router.Handler {
-		return router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+		return router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 			mu.Lock()
 			defer mu.Unlock()
 			user, name := e.Data.UserID, e.Data.Name

@@ -140,10 +140,10 @@ func (r *running) boundedLog(t *testing.T, what string) func() {
 	}
 }
 
-// ledger is a durable queue of a plain AMQP client that gets every new user.
-func (b *brokers) ledger(t *testing.T) (read func() <-chan amqp.Delivery) {
+// recorder is a durable queue of a plain AMQP client that gets every new user.
+func (b *brokers) recorder(t *testing.T) (read func() <-chan amqp.Delivery) {
 	t.Helper()
-	name := b.named("ledger")
+	name := b.named("recorder")
 	ch := b.channel(t)
 	_, err := ch.QueueDeclare(name, true, false, false, false, nil)
 	if err == nil {

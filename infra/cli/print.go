@@ -24,7 +24,7 @@ const (
 
 func formats() []string { return []string{formatTable, formatJSON, formatJSONL, formatYAML} }
 
-// printer writes data to stdout in the format that was asked for. The machine
+// printer writes data to stdout in the requested format. The machine
 // formats come from the same JSON tags, so that they never differ.
 type printer struct {
 	out    io.Writer
@@ -38,7 +38,7 @@ type column[T any] struct {
 	cell func(T) string
 }
 
-// printList writes a list: an array in JSON and YAML, one line an item in JSON lines.
+// printList writes a list: an array in JSON and YAML, one line per item in JSON Lines.
 func printList[T any](p printer, items []T, columns ...column[T]) error {
 	if items == nil {
 		items = []T{}
@@ -127,8 +127,7 @@ func nextNode(dec *json.Decoder) (*yaml.Node, error) {
 			return &yaml.Node{Kind: yaml.ScalarNode, Value: number.String()}, nil
 		}
 		if s, ok := token.(string); ok && strings.Contains(s, "\t") {
-			// Left to itself, the library writes some texts with a tab so that it cannot
-			// read them, and fails.
+			// By itself the library writes some texts with a tab in a way that it cannot read.
 			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s, Style: yaml.DoubleQuotedStyle}, nil
 		}
 		return node, node.Encode(token)
@@ -173,7 +172,7 @@ func row(cells []string) table.Row {
 	return out
 }
 
-// compact is v as JSON on one line, with <, > and & as they are.
+// compact returns v as JSON on one line, with <, > and & as they are.
 func compact(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -184,7 +183,7 @@ func compact(v any) ([]byte, error) {
 	return bytes.TrimRight(buf.Bytes(), "\n"), nil
 }
 
-// fieldsOf is a thing's fields as names and texts, in their order.
+// fieldsOf returns the fields of a value as names and texts, in their order.
 func fieldsOf(v any) ([][]string, error) {
 	object, err := compact(v)
 	if err != nil {
@@ -212,8 +211,8 @@ func fieldsOf(v any) ([][]string, error) {
 	return out, nil
 }
 
-// plainText is a JSON value for people: a string without its quotes, unless it
-// has something in it that a terminal would obey.
+// plainText returns a JSON value for people: a string without its quotes, unless it
+// holds control characters.
 func plainText(value json.RawMessage) string {
 	var s string
 	if json.Unmarshal(value, &s) == nil && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
@@ -222,14 +221,14 @@ func plainText(value json.RawMessage) string {
 	return string(value)
 }
 
-// stream prints things as they come: a list whose end is not known.
+// stream prints items as they arrive: a list whose end is not known.
 type stream[T any] struct {
 	p     printer
 	line  func(T) string
 	count int
 }
 
-// Put prints one more thing.
+// Put prints one more item.
 func (s *stream[T]) Put(v T) error {
 	s.count++
 	switch s.p.format {

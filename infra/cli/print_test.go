@@ -65,7 +65,7 @@ func TestPrintList(t *testing.T) {
 }
 
 // Ids and names may come from anywhere. No terminal obeys them.
-func TestTablesAreSafe(t *testing.T) {
+func TestPrint_ControlCharacters(t *testing.T) {
 	t.Parallel()
 	got := printed(t, formatTable, func(p printer) error {
 		return printList(p, []string{"a\nb\x1b[31m\u009b"}, column[string]{"name", func(s string) string { return s }})
@@ -104,8 +104,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// TestYAMLSaysTheSame compares what YAML and JSON say, for any texts.
-func TestYAMLSaysTheSame(t *testing.T) {
+// TestPrint_YAMLEqualsJSON compares what YAML and JSON say, for any texts.
+func TestPrint_YAMLEqualsJSON(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		v := map[string]any{}

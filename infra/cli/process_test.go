@@ -80,7 +80,7 @@ func launchDev(t *testing.T) *process {
 	return p
 }
 
-func TestFirstEventOfDev(t *testing.T) {
+func TestDev_FirstEvent(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	dev := launchDev(t)
@@ -98,7 +98,7 @@ func TestFirstEventOfDev(t *testing.T) {
 	}
 }
 
-func TestInterruptedClient(t *testing.T) {
+func TestEventTail_Interrupted(t *testing.T) {
 	t.Parallel()
 	dev := launchDev(t)
 	tail := launch(t, dev.environ, "event", "tail", "-o", "json", "--since", "1h")
@@ -119,7 +119,7 @@ func TestInterruptedClient(t *testing.T) {
 	}
 }
 
-func TestSecondSignalEndsAtOnce(t *testing.T) {
+func TestDev_SecondSignal(t *testing.T) {
 	t.Parallel()
 	dev := launchDev(t)
 	// A request whose body never comes keeps the drain waiting.
@@ -148,8 +148,8 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
-// TestServeWaitsForBrokers starts serve before its brokers.
-func TestServeWaitsForBrokers(t *testing.T) {
+// TestServe_WaitsForBrokers starts serve before its brokers.
+func TestServe_WaitsForBrokers(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)
 	redis := brokertest.StartRedis(t)
@@ -187,8 +187,8 @@ func TestServeWaitsForBrokers(t *testing.T) {
 	}
 }
 
-// TestStopWhileWaiting ends serve before its brokers are there.
-func TestStopWhileWaiting(t *testing.T) {
+// TestServe_StoppedWhileWaiting ends serve before its brokers are there.
+func TestServe_StoppedWhileWaiting(t *testing.T) {
 	t.Parallel()
 	r := start(t, []string{"PITWHEEL_REDIS_URL=redis://127.0.0.1:1", "PITWHEEL_HTTP_ADDR=127.0.0.1:0"}, "serve")
 	r.errs.await(t, `waiting for Redis`)
@@ -197,8 +197,8 @@ func TestStopWhileWaiting(t *testing.T) {
 	}
 }
 
-// TestWrongPasswordStopsTheStart is about promise 8: within 10 s, and no secret.
-func TestWrongPasswordStopsTheStart(t *testing.T) {
+// TestServe_WrongPassword is about promise 8: within 10 s, and no secret.
+func TestServe_WrongPassword(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)
 	environ := slices.Concat(b.environ, []string{"PITWHEEL_AMQP_URL=" + regexp.MustCompile(`//[^@]*@`).ReplaceAllString(b.amqpURL, "//guest:s3cret@")})
@@ -214,9 +214,9 @@ func TestWrongPasswordStopsTheStart(t *testing.T) {
 	}
 }
 
-// TestCrash kills serve in the middle of its work and starts it again: whatever
+// TestServe_Crash kills serve in the middle of its work and starts it again: whatever
 // was accepted is stored once, published, mailed and in the directory.
-func TestCrash(t *testing.T) {
+func TestServe_Crash(t *testing.T) {
 	t.Parallel()
 	const users = 400
 	b := realBrokers(t)

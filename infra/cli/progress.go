@@ -5,18 +5,20 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
+
+	"github.com/pitwheel/pitwheel/infra/telemetry"
 )
 
-// bar shows on a terminal how far a long command is. A nil bar shows nothing.
+// bar shows the progress of a long command on a terminal. A nil bar shows nothing.
 type bar struct {
 	writer  progress.Writer
 	tracker *progress.Tracker
 	ended   chan struct{}
 }
 
-// newBar draws a bar until it is closed, or returns nil if w is no terminal.
+// newBar draws a bar until it is closed, or returns nil if w is not a terminal.
 func newBar(w io.Writer, what string, total int) *bar {
-	if !isTerminal(w) || total == 0 {
+	if !telemetry.IsTerminal(w) || total == 0 {
 		return nil
 	}
 	b := &bar{writer: progress.NewWriter(), tracker: &progress.Tracker{Message: what, Total: int64(total)}, ended: make(chan struct{})}
@@ -30,7 +32,7 @@ func newBar(w io.Writer, what string, total int) *bar {
 	return b
 }
 
-// add moves the bar on.
+// add advances the bar.
 func (b *bar) add(n int) {
 	if b != nil {
 		b.tracker.Increment(int64(n))
@@ -43,7 +45,7 @@ func (b *bar) close() {
 		return
 	}
 	for {
-		b.writer.Stop() // A bar that has not begun yet does not hear it.
+		b.writer.Stop() // It has no effect before the bar is drawn first.
 		select {
 		case <-b.ended:
 			return

@@ -23,7 +23,7 @@ type projectionView struct {
 	Behind uint64 `json:"behind"`
 }
 
-// rebuildView says what became of a rebuild.
+// rebuildView is the result of a rebuild.
 type rebuildView struct {
 	Name   string `json:"name"`
 	Status string `json:"status"` // "dropped", or "rebuilt" once it has caught up
@@ -32,17 +32,17 @@ type rebuildView struct {
 
 func (c *cli) projection() *cobra.Command {
 	list := &cobra.Command{
-		Use: "list", Short: "Every projection and how far it has come", Args: none,
+		Use: "list", Short: "List every projection and how far it has read the log", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.listProjections(cmd.Context()) },
 	}
 	get := &cobra.Command{
-		Use: "get NAME KEY", Short: "One row", Args: exactly("the projection's name", "the row's key"),
+		Use: "get NAME KEY", Short: "Print one row", Args: exactly("the projection's name", "the row's key"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.getRow(cmd.Context(), args[0], args[1]) },
 	}
 	var after string
 	var limit int
 	rows := &cobra.Command{
-		Use: "rows NAME", Short: "Its rows, sorted by key", Args: exactly("the projection's name"),
+		Use: "rows NAME", Short: "List rows, sorted by key", Args: exactly("the projection's name"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.listRows(cmd.Context(), args[0], after, limit) },
 	}
 	rows.Flags().StringVar(&after, "after", "", "begin after this key")
@@ -50,7 +50,7 @@ func (c *cli) projection() *cobra.Command {
 	var wait bool
 	var timeout time.Duration
 	rebuild := &cobra.Command{
-		Use: "rebuild NAME", Short: "Drop its rows and let the running service replay the log", Args: exactly("the projection's name"),
+		Use: "rebuild NAME", Short: "Drop the rows and have the running service replay the log", Args: exactly("the projection's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.rebuild(cmd.Context(), args[0], wait, timeout)
 		},
@@ -221,30 +221,12 @@ func (c *cli) projections() ([]router.HandlerInfo, error) {
 
 // reachProjection connects to the store, if the projection exists.
 func (c *cli) reachProjection(ctx context.Context, name string) (*client, error) {
-	projections, err := c.projections()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, p := range projections {
-		names = append(names, p.Name)
-	}
-	if !slices.Contains(names, name) {
+	if names := c.Projections(); !slices.Contains(names, name) {
 		return nil, notFound("projection", name, names)
 	}
 	return c.reach(ctx, storeOnly)
 }
 
 func (c *cli) completeProjection(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	infos, err := router.Describe(c.catalogue, c.declared, nil)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var names []string
-	for _, i := range infos {
-		if i.Kind == router.KindProjection {
-			names = append(names, i.Name)
-		}
-	}
-	return words(names...)(cmd, args, toComplete)
+	return words(c.Projections()...)(cmd, args, toComplete)
 }

@@ -23,7 +23,7 @@ func (b *letterBox) rowsOfDirectory(n int) {
 }
 
 // Whoever gets only some of the rows is told so, beside the data.
-func TestProjectionRowsThatAreCut(t *testing.T) {
+func TestProjectionRows_Limit(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
 	b.rowsOfDirectory(5)
@@ -42,7 +42,7 @@ func TestProjectionRowsThatAreCut(t *testing.T) {
 	}
 }
 
-func TestProjectionRebuildTimeout(t *testing.T) {
+func TestProjectionRebuild_Timeout(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
 	b.rowsOfDirectory(1)

@@ -28,9 +28,9 @@ func restarts(t *testing.T) (times, commands int) {
 	return times, 400 * times
 }
 
-// handsOf is a configuration file that has the handlers of new users keep few
+// withConcurrency is a configuration file that has the handlers of new users keep few
 // goroutines, so that one too many shows.
-func handsOf(t *testing.T, n int) string {
+func withConcurrency(t *testing.T, n int) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pitwheel.yaml")
 	c := "{concurrency: " + strconv.Itoa(n) + "}\n"
@@ -52,19 +52,19 @@ func (r *running) goroutines(t *testing.T) float64 {
 	return metric(page, "go_goroutines")
 }
 
-// TestRabbitMQRestarts restarts RabbitMQ every 3 s while commands are sent: each one
+// TestRabbitMQ_Restarts restarts RabbitMQ every 3 s while commands are sent: each one
 // that is accepted is stored once, published and handled, and nothing is left over.
-func TestRabbitMQRestarts(t *testing.T) {
+func TestRabbitMQ_Restarts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("restarting a RabbitMQ takes a minute: run without -short")
 	}
 	t.Parallel()
-	const hands = 8
+	const workers = 8
 	times, commands := restarts(t)
 	server := brokertest.StartRabbitMQ(t)
 	b := brokersAt(t, server.URL(), brokertest.StartRedis(t).URL())
-	p := b.launch(t, "--config", handsOf(t, hands))
-	published := b.ledger(t)
+	p := b.launch(t, "--config", withConcurrency(t, workers))
+	published := b.recorder(t)
 	outcomes := p.campaign(t, "before", 200, time.Millisecond)()
 	connected, goroutines := connections(server), p.goroutines(t)
 
@@ -88,14 +88,14 @@ func TestRabbitMQRestarts(t *testing.T) {
 	}
 	b.checkEverything(t, outcomes, published())
 	eventually(t, "as many connections as before", func() bool { return connections(server) == connected })
-	// Each handler may have hired the rest of its hands meanwhile.
-	eventually(t, "as many goroutines as before", func() bool { return p.goroutines(t) <= goroutines+2*hands })
+	// Each handler may have started the rest of its workers meanwhile.
+	eventually(t, "as many goroutines as before", func() bool { return p.goroutines(t) <= goroutines+2*workers })
 	t.Logf("%d connections before and %d after, %v goroutines before and %v after", connected, connections(server), goroutines, p.goroutines(t))
 }
 
-// TestRabbitMQInTrouble has RabbitMQ short of memory, its connections closed and
-// queues deleted, one after the other, under a service that goes on by itself.
-func TestRabbitMQInTrouble(t *testing.T) {
+// TestRabbitMQ_Outages has RabbitMQ short of memory, its connections closed and
+// queues deleted, one after the other, under a service that recovers by itself.
+func TestRabbitMQ_Outages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starting a RabbitMQ takes some seconds: run without -short")
 	}
@@ -103,7 +103,7 @@ func TestRabbitMQInTrouble(t *testing.T) {
 	server := brokertest.StartRabbitMQ(t)
 	b := brokersAt(t, server.URL(), brokertest.StartRedis(t).URL())
 	p := b.launch(t)
-	published := b.ledger(t)
+	published := b.recorder(t)
 	outcomes := p.campaign(t, "before", 20, time.Millisecond)()
 	again := func(what string) {
 		t.Helper()

@@ -11,9 +11,9 @@ import (
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 )
 
-// TestRedisInTrouble has Redis killed, out of memory, without its consumer groups
-// and without anything, one after the other, under a service that goes on by itself.
-func TestRedisInTrouble(t *testing.T) {
+// TestRedis_Outages has Redis killed, out of memory, without its consumer groups
+// and without anything, one after the other, under a service that recovers by itself.
+func TestRedis_Outages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("an outage takes some seconds: run without -short")
 	}
@@ -23,16 +23,16 @@ func TestRedisInTrouble(t *testing.T) {
 		server := brokertest.StartRedis(t)
 		b := brokersAt(t, brokertest.AMQP(t), server.URL())
 		b.clean(t)
-		redisInTrouble(t, b, server)
+		redisOutages(t, b, server)
 	})
 	t.Run("alone", func(t *testing.T) {
 		t.Parallel()
 		server := brokertest.StartRedis(t)
-		redisInTrouble(t, brokersAt(t, "", server.URL()), server)
+		redisOutages(t, brokersAt(t, "", server.URL()), server)
 	})
 }
 
-func redisInTrouble(t *testing.T, b *brokers, server *brokertest.RedisServer) {
+func redisOutages(t *testing.T, b *brokers, server *brokertest.RedisServer) {
 	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	t.Cleanup(func() { _ = client.Close() })
 	limit := func(bytes string) func() {
@@ -45,7 +45,7 @@ func redisInTrouble(t *testing.T, b *brokers, server *brokertest.RedisServer) {
 	p := b.launch(t)
 	published := func() <-chan amqp.Delivery { return nil }
 	if b.amqpURL != "" {
-		published = b.ledger(t)
+		published = b.recorder(t)
 	}
 	outcomes := p.campaign(t, "before", 20, time.Millisecond)()
 	for _, trouble := range []struct {

@@ -11,8 +11,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/events/users"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // delays counts what is delayed by the broker.
@@ -26,16 +26,16 @@ func (d *delays) Delay(ctx context.Context, queue string, pause time.Duration, m
 	return d.Transport.Delay(ctx, queue, pause, msgs...)
 }
 
-// TestOnlySomeRest has 300 messages fail once, all within the half second for which
-// each has to wait: those that rest in their lanes are few, so that they do not fill
-// what the subscriber may have in hand, and the others wait at the broker.
-func TestOnlySomeRest(t *testing.T) {
+// TestRetries_InMemoryAreBounded has 300 messages fail once, all within the half second for which
+// each has to wait: few of them wait in memory, so that they do not fill the
+// subscriber's prefetch, and the others wait at the broker.
+func TestRetries_InMemoryAreBounded(t *testing.T) {
 	t.Parallel()
 	const failing = 300
 	onBoth(t, func(t *testing.T, r *rig) {
 		var failed sync.Map
 		var handled atomic.Int64
-		r.handler = router.On("h", func(_ context.Context, e router.Event[users.Created]) error {
+		r.handler = router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 			if _, again := failed.LoadOrStore(e.ID, true); !again {
 				return events.RetryAfter(500*time.Millisecond, errors.New("not yet"))
 			}

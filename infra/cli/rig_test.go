@@ -17,12 +17,12 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/handlers"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // rig runs a handler of the test's own on real brokers.
@@ -72,8 +72,8 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 		r := open(t)
 		r.environ = append(r.environ, "PITWHEEL_AMQP_URL="+url)
 		queues := []string{r.namespace + ".h"}
-		for _, rung := range []string{"1s", "2s"} {
-			queues = append(queues, r.namespace+".h.retry."+rung)
+		for _, tier := range []string{"1s", "2s"} {
+			queues = append(queues, r.namespace+".h.retry."+tier)
 		}
 		brokertest.CleanAMQP(t, url, queues, []string{r.namespace + ".user.events"})
 		broker, err := rabbitmq.Open(rabbitmq.Config{URL: url, Namespace: r.namespace, OnState: func(connected bool) {
@@ -91,7 +91,7 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 		for _, queue := range []string{"h.retry.2s", "h", "h.poison"} {
 			eventually(t, "an empty queue "+queue, func() bool {
 				q, err := b.channel(t).QueueDeclarePassive(b.named(queue), true, false, false, false, nil)
-				var missing *amqp.Error // A rung is declared when it is first needed.
+				var missing *amqp.Error // A delay tier is declared when it is first needed.
 				return err == nil && q.Messages == 0 || errors.As(err, &missing) && missing.Code == amqp.NotFound
 			})
 		}
@@ -101,17 +101,13 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 // run runs the handler until the returned function is called.
 func (r *rig) run() (stop func()) {
 	r.t.Helper()
-	catalogue, err := handlers.Catalogue()
-	if err != nil {
-		r.t.Fatal(err)
-	}
 	r.registry = prometheus.NewRegistry()
 	metrics, err := router.NewMetrics(r.registry)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	rt, err := router.New(router.Config{
-		Catalogue: catalogue, Handlers: []router.Handler{r.handler}, Transport: r.transport, Log: r.store, Reader: r.store,
+		Catalogue: sample.Catalogue(), Handlers: []router.Handler{r.handler}, Transport: r.transport, Log: r.store, Reader: r.store,
 		Checkpoints: r.store, Projections: r.store, Elector: r.store, Inbox: r.store, Parking: r.store, Poison: r.store, Metrics: metrics,
 	})
 	if err != nil {

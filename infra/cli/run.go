@@ -1,85 +1,94 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/handlers"
+	"github.com/pitwheel/pitwheel/infra/app"
+	"github.com/pitwheel/pitwheel/infra/settings"
+	"github.com/pitwheel/pitwheel/infra/telemetry"
 	"github.com/pitwheel/pitwheel/router"
 )
 
 // cli is one run of the command line.
 type cli struct {
+	*app.Definition
 	environ        []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
 	catalogue *events.Catalogue
-	declared  []router.Handler // without what they need to run
-	names     []string         // of all handlers
-	format    string           // the value of -o
-	config    string           // the value of --config
-	settings  *settings
-	// started is set once the command line was found right.
+	names     []string // of all handlers
+	format    string   // the value of -o
+	config    string   // the value of --config
+	settings  settings.Values
+	// started is set once the command line is parsed.
 	started bool
-	// drains is set by the commands that answer an interruption by stopping in
-	// good order, which is no failure.
+	// drains is set by commands that drain when they are interrupted, which is not a
+	// failure.
 	drains bool
 }
 
-// run is the whole program but for the process around it. It returns the exit
-// code. When ctx ends, what runs is drained or given up.
-func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// run is the whole program of an application but for the process around it. It returns
+// the exit code. When ctx ends, a service is drained and any other command aborted.
+func run(ctx context.Context, a app.Application, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &cli{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
-	err := c.execute(ctx, args)
+	err := c.execute(ctx, a, args)
 	if err != nil && ctx.Err() != nil && !c.drains && events.CodeOf(err) != codeInterrupted {
-		err = context.Canceled // However the command put it, it was interrupted.
+		err = context.Canceled // Whatever error the command returned, it was interrupted.
 	}
 	if err != nil {
-		tell(stderr, errorFormat(args), err)
+		tell(stderr, a.Name, errorFormat(args), err)
 	}
 	return exitCode(err)
 }
 
-func (c *cli) execute(ctx context.Context, args []string) error {
-	var err error
-	if c.catalogue, err = handlers.Catalogue(); err != nil {
+func (c *cli) execute(ctx context.Context, a app.Application, args []string) error {
+	if err := c.define(a); err != nil {
 		return err
-	}
-	c.declared = handlers.All(handlers.Deps{})
-	for _, h := range c.declared {
-		c.names = append(c.names, h.Name())
 	}
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(c.stdin)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
-	if err = root.ExecuteContext(ctx); err != nil && !c.started && events.CodeOf(err) == events.CodeInternal {
+	err := root.ExecuteContext(ctx)
+	if err != nil && !c.started && events.CodeOf(err) == events.CodeInternal {
 		// Only cobra itself fails before a command has started.
 		return usagef("%w", err).WithHint("`%s --help` lists commands and flags", program())
 	}
 	return err
 }
 
+// define sets everything that depends on the application alone.
+func (c *cli) define(a app.Application) error {
+	d, err := app.Define(a)
+	if err != nil {
+		return err
+	}
+	c.Definition, c.catalogue, c.names = d, d.Catalogue, d.HandlerNames()
+	return nil
+}
+
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "pitwheel",
-		Short: "Event-driven handlers on RabbitMQ and Redis",
-		Long: "Pitwheel turns commands into stored events, and events into reactions and views.\n" +
-			"Start with `pitwheel dev`: everything in one process, nothing to install.",
+		Use:   c.Name,
+		Short: cmp.Or(c.Short, "Event-driven handlers on RabbitMQ and Redis"),
+		Long: cmp.Or(c.Long, c.Short, "Turn commands into stored events, and events into reactions and projections.") + "\n\n" +
+			"Start with `" + c.Name + " dev`: everything in one process, nothing to install.",
 		Args:              none,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -90,21 +99,28 @@ func (c *cli) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
 	flags.StringVarP(&c.format, "output", "o", formatTable, "format of data: table, json, jsonl or yaml")
-	flags.StringVar(&c.config, "config", "", "configuration file (default ./pitwheel.yaml, if there is one)")
-	for _, s := range known() {
-		if s.client {
-			flags.String(s.flag(), s.fallback, s.usage)
+	flags.StringVar(&c.config, "config", "", "configuration file (default ./"+c.Settings.File()+", if there is one)")
+	for _, s := range c.Settings.All() {
+		if s.Client {
+			flags.String(s.Flag(), s.Default, s.Usage)
 		}
 	}
 	root.SetFlagErrorFunc(flagError)
 	_ = root.RegisterFlagCompletionFunc("output", words(formats()...)) // It fails only for a flag that is not there.
 	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.poison(), c.version())
+	if c.Commands != nil {
+		root.AddCommand(c.Commands(app.CommandLine{
+			Catalogue: c.catalogue,
+			Settings:  func() settings.Values { return c.settings },
+			Connect:   c.reachServices,
+		})...)
+	}
 	strict(root)
 	return root
 }
 
-// strict makes cobra's own commands refuse what they do not know; left to
-// themselves, they print a help and end well.
+// strict makes cobra's own commands reject unknown arguments; by default they print
+// their help and succeed.
 func strict(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
@@ -132,44 +148,39 @@ func (c *cli) start(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	if cmd.Name() == "version" || slices.ContainsFunc([]string{"completion", "help", cobra.ShellCompRequestCmd}, func(s string) bool {
-		return strings.HasPrefix(cmd.CommandPath()+" ", "pitwheel "+s+" ")
+		return strings.HasPrefix(cmd.CommandPath()+" ", c.Name+" "+s+" ")
 	}) {
 		return nil // They must work whatever is configured.
 	}
 	given := map[string]string{}
-	for _, s := range known() {
-		if f := cmd.Flags().Lookup(s.flag()); f != nil && f.Changed {
-			given[s.key] = f.Value.String()
+	for _, s := range c.Settings.All() {
+		if f := cmd.Flags().Lookup(s.Flag()); f != nil && f.Changed {
+			given[s.Name] = f.Value.String()
 		}
 	}
 	var err error
-	c.settings, err = load(c.config, given, c.environ, c.names)
+	c.settings, err = c.Settings.Load(settings.Source{File: c.config, Flags: given, Environ: c.environ})
 	return err
 }
 
 // serverFlags adds the settings that only a running service has.
-func serverFlags(cmd *cobra.Command) {
+func (c *cli) serverFlags(cmd *cobra.Command) {
 	cmd.Flags().SortFlags = false
-	for _, s := range known() {
-		if !s.client {
-			cmd.Flags().String(s.flag(), s.fallback, s.usage)
+	for _, s := range c.Settings.All() {
+		if !s.Client {
+			cmd.Flags().String(s.Flag(), s.Default, s.Usage)
 		}
 	}
 }
 
-// printer is where the command's data go.
+// printer returns the printer of the command's data.
 func (c *cli) printer() printer {
 	return printer{out: c.stdout, format: c.format, colour: c.colourful(c.stdout)}
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// colourful tells whether w is a terminal that may be shown colours.
+// colourful reports whether w is a terminal that may be shown colours.
 func (c *cli) colourful(w io.Writer) bool {
-	if !isTerminal(w) {
+	if !telemetry.IsTerminal(w) {
 		return false
 	}
 	for _, kv := range c.environ {
@@ -182,7 +193,7 @@ func (c *cli) colourful(w io.Writer) bool {
 
 // infos describes all handlers with their effective settings.
 func (c *cli) infos() ([]router.HandlerInfo, error) {
-	return router.Describe(c.catalogue, c.declared, c.settings.Handlers)
+	return c.Describe(c.settings)
 }
 
 // flagError names the nearest flag.
@@ -196,11 +207,11 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usagef("%w", err).WithHint("`%s --help` lists the flags", cmd.CommandPath())
 }
 
-// program is how the user can call this program again.
+// program returns how the user can call this program again.
 func program() string {
 	name := os.Args[0]
-	if strings.Contains(name, "go-build") {
-		return "go run ./cmd/pitwheel"
+	if info, ok := debug.ReadBuildInfo(); ok && strings.Contains(name, "go-build") {
+		return "go run ." + strings.TrimPrefix(info.Path, info.Main.Path)
 	}
 	if !strings.ContainsRune(name, filepath.Separator) {
 		return name
@@ -214,7 +225,7 @@ func program() string {
 }
 
 // untilSignal returns a context that ends with the first interrupt or termination.
-// The second one ends the process at once. stop gives the signals back.
+// The second one ends the process at once. Stop restores the default handling of signals.
 func untilSignal(exit func(int)) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)

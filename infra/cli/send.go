@@ -15,7 +15,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// sending is what the flags of send say.
+// sending holds the flags of send.
 type sending struct {
 	fields  []string
 	data    string
@@ -28,10 +28,10 @@ func (c *cli) send() *cobra.Command {
 	var s sending
 	cmd := &cobra.Command{
 		Use:   "send TYPE [-f field=value]… [-d JSON|@file|-]",
-		Short: "Trigger a command",
-		Long: "Send a command to the service that runs, and with --wait learn how it ended.\n" +
-			"Sending the same --id again gives the same outcome and adds no event.\n\n" +
-			"`send TYPE --help` tells the fields of a command.",
+		Short: "Send a command",
+		Long: "Send a command to the running service, and with --wait print its outcome.\n" +
+			"Sending the same --id again returns the same outcome and adds no event.\n\n" +
+			"`send TYPE --help` lists the fields of a command.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("`%s` needs the type of the command", cmd.CommandPath()).WithHint("known commands: %s", strings.Join(c.catalogue.Commands(), ", "))
@@ -44,8 +44,8 @@ func (c *cli) send() *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringArrayVarP(&s.fields, "field", "f", nil, "one field of the data, as name=value; may be repeated")
-	flags.StringVarP(&s.data, "data", "d", "", "the data: JSON, @file, or - for stdin; -f is laid over it")
-	flags.Var(&s.id, "id", "the command's id; what is no UUID is hashed into one (default a new one)")
+	flags.StringVarP(&s.data, "data", "d", "", "the data: JSON, @file, or - for stdin; -f takes precedence")
+	flags.Var(&s.id, "id", "the command's id; an id that is not a UUID is hashed into one (default a new one)")
 	flags.BoolVar(&s.wait, "wait", false, "wait for the outcome")
 	flags.DurationVar(&s.timeout, "timeout", 10*time.Second, "how long to wait, for the brokers and for the outcome")
 	_ = cmd.RegisterFlagCompletionFunc("field", c.completeField) // It fails only for a flag that is not there.
@@ -72,8 +72,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	if err != nil {
 		return err
 	}
-	// The id is settled here, so that whatever happens the user can be told how to
-	// learn the outcome.
+	// The id is chosen here, so that every error can say how to learn the outcome.
 	id := events.NewID()
 	if s.id != "" {
 		id = events.NormalizeID(string(s.id))
@@ -106,7 +105,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	return printOne(c.printer(), outcome)
 }
 
-// unanswered says how to learn the outcome of a command that got no answer.
+// unanswered adds how to learn the outcome of a command to a timeout or interruption.
 func unanswered(ctx context.Context, id string, err error) error {
 	var e *events.Error
 	switch ctx.Err() {
@@ -120,7 +119,8 @@ func unanswered(ctx context.Context, id string, err error) error {
 	return e.WithHint("send it again with --id %s to learn how it ended; that never adds an event twice", id)
 }
 
-// refused tells a rejection that came before anyone decided. Other errors pass.
+// refused reports a rejection of a command that was not sent. It returns other errors as
+// they are.
 func (c *cli) refused(t *events.Type, id string, err error) error {
 	r, ok := events.AsRejection(err)
 	if !ok {
@@ -129,7 +129,7 @@ func (c *cli) refused(t *events.Type, id string, err error) error {
 	return c.rejected(events.Outcome{Status: events.StatusRejected, CommandID: id, Aggregate: t.Aggregate, Code: r.Code, Message: r.Message, Field: r.Field})
 }
 
-// rejected prints the outcome for machines. For people the error says it all.
+// rejected prints the outcome for machines. For people the error is enough.
 func (c *cli) rejected(o events.Outcome) error {
 	if c.format != formatTable {
 		if err := printOne(c.printer(), o); err != nil {
@@ -139,7 +139,7 @@ func (c *cli) rejected(o events.Outcome) error {
 	return &events.Rejection{Code: o.Code, Message: o.Message, Field: o.Field}
 }
 
-// dataOf is the command's data as the flags give it.
+// dataOf returns the command's data from the flags.
 func (c *cli) dataOf(ctx context.Context, t *events.Type, s sending) (json.RawMessage, error) {
 	text, err := c.given(ctx, s.data)
 	if err != nil {
@@ -151,7 +151,7 @@ func (c *cli) dataOf(ctx context.Context, t *events.Type, s sending) (json.RawMe
 	object := map[string]json.RawMessage{}
 	if s.data != "" {
 		if err := json.Unmarshal(text, &object); err != nil || object == nil {
-			return nil, usagef("-d is no JSON object, so that -f cannot be laid over it")
+			return nil, usagef("-d is not a JSON object, so that -f cannot be applied to it")
 		}
 	}
 	seen := map[string]bool{}
@@ -187,8 +187,8 @@ func (c *cli) given(ctx context.Context, data string) (json.RawMessage, error) {
 	return bytes.TrimSpace(text), nil
 }
 
-// fieldValue is a value as JSON of the field's kind. What does not fit becomes a
-// string, so that the check of the command says what is wrong with it.
+// fieldValue returns a value as JSON of the field's kind. One that does not fit becomes a
+// string, which the check of the command then reports.
 func fieldValue(t *events.Type, name, value string) json.RawMessage {
 	for _, f := range t.Fields() {
 		if f.Name == name && f.Kind != "string" && json.Valid([]byte(value)) {
@@ -220,7 +220,7 @@ func (c *cli) helpFields(w io.Writer, t *events.Type) {
 		}
 		rows = append(rows, []string{"  " + f.Name, f.Kind, need, f.Doc})
 	}
-	_ = printer{out: w}.table(nil, rows) // Help that cannot be written has nobody to be told.
+	_ = printer{out: w}.table(nil, rows) // An error while printing help cannot be reported.
 }
 
 // completeField completes the names of a command's fields.

@@ -18,7 +18,7 @@ func deafBroker(t *testing.T) string {
 }
 
 // The time-out of send bounds how long it looks for its brokers, too.
-func TestSendTimeoutOfDeafBrokers(t *testing.T) {
+func TestSend_UnresponsiveBrokers(t *testing.T) {
 	t.Parallel()
 	deaf := deafBroker(t)
 	b := newLetterBox(t)

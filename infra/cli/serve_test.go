@@ -18,9 +18,9 @@ import (
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// TestServeOnBrokers sends commands from many senders and looks at everything
+// TestServe_ManySenders sends commands from many senders and looks at everything
 // that must come of them.
-func TestServeOnBrokers(t *testing.T) {
+func TestServe_ManySenders(t *testing.T) {
 	t.Parallel()
 	const senders, each = 20, 10
 	b := realBrokers(t)
@@ -85,7 +85,7 @@ func TestServeOnBrokers(t *testing.T) {
 	}
 	eventually(t, "a row for each user", func() bool { return len(rows()) == len(users) })
 	for _, row := range rows() {
-		if _, ok := users[row["id"].(string)]; !ok || row["version"] != 1.0 || row["status"] != "active" {
+		if _, ok := users[row["id"].(string)]; !ok || row["version"] != 1.0 || row["closed"] != false {
 			t.Errorf("the directory has the row %v", row)
 		}
 	}
@@ -139,8 +139,8 @@ func checkShape(t *testing.T, d amqp.Delivery) string {
 	return data.UserID
 }
 
-// TestManyChangesOfOneUser has senders compete for one aggregate.
-func TestManyChangesOfOneUser(t *testing.T) {
+// TestServe_OneAggregate has senders compete for one aggregate.
+func TestServe_OneAggregate(t *testing.T) {
 	t.Parallel()
 	const changes = 50
 	b := realBrokers(t)
@@ -178,8 +178,8 @@ func TestManyChangesOfOneUser(t *testing.T) {
 	}
 }
 
-// TestForeignProducers has a NestJS-shaped message handled and a broken one set aside.
-func TestForeignProducers(t *testing.T) {
+// TestServe_ForeignProducers has a NestJS-shaped message handled and a broken one set aside.
+func TestServe_ForeignProducers(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)
 	r := b.serve(t)
@@ -211,8 +211,8 @@ func TestForeignProducers(t *testing.T) {
 	}
 }
 
-// TestServeOnly runs the handlers in two services, and none twice.
-func TestServeOnly(t *testing.T) {
+// TestServe_Only runs the handlers in two services, and none twice.
+func TestServe_Only(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)
 	b.serve(t, "--only", "create-user,user-directory")
@@ -230,8 +230,8 @@ func TestServeOnly(t *testing.T) {
 	eventually(t, "the mail", func() bool { return b.mails.Count() == 1 })
 }
 
-// TestNobodyHandles sends a command to brokers on which no service ever ran.
-func TestNobodyHandles(t *testing.T) {
+// TestSend_Unhandled sends a command to brokers on which no service ever ran.
+func TestSend_Unhandled(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)
 	r := pitwheel(t, b.environ, "send", "CREATE_USER", "-f", "email=a@example.com", "-f", "name=A", "-o", "json")

@@ -13,9 +13,9 @@ import (
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// TestMessageSizeLimit tries every entry with what is just too large: it is refused
-// at once where there is somebody to tell, and otherwise becomes a letter.
-func TestMessageSizeLimit(t *testing.T) {
+// TestServe_MessageSizeLimit tries every entry with what is just too large: it is refused
+// at once where it is sent, and otherwise becomes a poison message.
+func TestServe_MessageSizeLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 2048
 	b := realBrokers(t)

@@ -6,9 +6,8 @@ import (
 	"os"
 )
 
-// input is stdin until ctx ends; from then on it fails. A terminal that is being
-// read cannot be told to stop, so that the goroutine that does it then ends with
-// the process.
+// input returns stdin, whose reads fail once ctx has ended. Reading a terminal cannot be
+// interrupted, so that the goroutine that does it then ends with the process.
 func (c *cli) input(ctx context.Context) io.ReadCloser {
 	in, out := io.Pipe()
 	context.AfterFunc(ctx, func() { _ = out.CloseWithError(ctx.Err()) }) // It never fails.

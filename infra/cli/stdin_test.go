@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// endless is an input that never ends, like a terminal where nobody types. It tells
-// when it is read.
+// endless is an input that never ends, like an idle terminal. It signals when it
+// is read.
 type endless struct{ read chan struct{} }
 
 func (e endless) Read([]byte) (int, error) {
@@ -16,14 +16,14 @@ func (e endless) Read([]byte) (int, error) {
 	select {} // Nothing ends it but the process.
 }
 
-func TestInterruptedWhileStdinIsRead(t *testing.T) {
+func TestStdin_Interrupted(t *testing.T) {
 	t.Parallel()
 	b := newLetterBox(t)
 	for _, args := range [][]string{{"send", "CREATE_USER", "-d", "-"}, {"poison", "import", "-"}} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		stdin, out := endless{make(chan struct{})}, newTranscript()
 		ended := make(chan int, 1)
-		go func() { ended <- run(ctx, args, b.environ, stdin, io.Discard, out) }()
+		go func() { ended <- run(ctx, testApplication(), args, b.environ, stdin, io.Discard, out) }()
 		<-stdin.read
 		interrupt()
 		select {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// cell is a text on one line of at most n characters that no terminal obeys.
+// cell returns a text on one line of at most n characters, without control characters.
 func cell(s string, n int) string {
 	short := []rune(safeText(s, false))
 	if len(short) > n {
@@ -15,7 +15,7 @@ func cell(s string, n int) string {
 	return string(short)
 }
 
-// safeText replaces what a terminal would obey; lines and tabs stay if they may.
+// safeText replaces control characters; line breaks and tabs are kept if lines is set.
 func safeText(s string, lines bool) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -30,7 +30,7 @@ func safeText(s string, lines bool) string {
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// ago is how long ago something was, in its two largest units at most.
+// ago returns how long ago something was, in its two largest units at most.
 func ago(d time.Duration) string {
 	switch d = max(0, d); {
 	case d < time.Minute:

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// who is at the keyboard, for the audit trail.
+// who returns user and host, for the audit trail.
 func (c *cli) who() string {
 	name := c.env("USER")
 	if name == "" {
@@ -21,7 +21,7 @@ func (c *cli) who() string {
 	return name + "@" + host
 }
 
-// env is a variable of the environment.
+// env returns a variable of the environment.
 func (c *cli) env(name string) string {
 	value := ""
 	for _, kv := range c.environ {

@@ -16,8 +16,8 @@ import (
 
 const compose = "../../docker-compose.yml"
 
-// contract lists the metrics that dashboards and alerts may ask for, and what a
-// histogram is called there. That they are all there is a test in cmd/pitwheel.
+// contract returns the metrics that dashboards and alerts may use, and the names that
+// histograms have there.
 func contract() map[string]bool {
 	names := map[string]bool{}
 	for _, counterOrGauge := range []string{
@@ -69,14 +69,14 @@ func panels(t *testing.T) []panel {
 	return dashboard.Panels
 }
 
-func TestDashboardUsesTheMetricsOfTheContract(t *testing.T) {
+func TestDashboard_Metrics(t *testing.T) {
 	t.Parallel()
 	names, unused := contract(), contract()
 	for _, p := range panels(t) {
 		for _, target := range p.Targets {
 			for _, word := range metricsOf(target.Expr) {
 				if !names[word] {
-					t.Errorf("%q: %q is no metric of the contract: %s", p.Title, word, target.Expr)
+					t.Errorf("%q: %q is not a metric of the contract: %s", p.Title, word, target.Expr)
 				}
 				delete(unused, word)
 			}
@@ -92,7 +92,7 @@ func TestDashboardUsesTheMetricsOfTheContract(t *testing.T) {
 	}
 }
 
-// metricsOf are the names in an expression that are no words of PromQL.
+// metricsOf returns the names in an expression that are not words of PromQL.
 func metricsOf(expr string) []string {
 	selectors := regexp.MustCompile(`\{[^}]*\}|\[[^\]]*\]|\b(by|without) \([^)]*\)`)
 	words := regexp.MustCompile(`[a-zA-Z_][a-zA-Z0-9_]*`)
@@ -125,7 +125,7 @@ func TestAlerts(t *testing.T) {
 			}
 			for _, m := range metricsOf(r.Expr) {
 				if about[m] = true; !names[m] {
-					t.Errorf("%s: %q is no metric of the contract", r.Alert, m)
+					t.Errorf("%s: %q is not a metric of the contract", r.Alert, m)
 				}
 			}
 			// A label that the expression drops would be empty in the text.
@@ -138,12 +138,12 @@ func TestAlerts(t *testing.T) {
 	}
 	for _, want := range []string{"pitwheel_poison_messages", "pitwheel_handler_breaker_open", "pitwheel_handler_paused", "pitwheel_handler_blocked_keys", "pitwheel_broker_connected", "pitwheel_broker_blocked"} {
 		if !about[want] {
-			t.Errorf("no alert tells of %s", want)
+			t.Errorf("no alert uses %s", want)
 		}
 	}
 }
 
-func TestPanelsSayWhatTheyShow(t *testing.T) {
+func TestDashboard_Panels(t *testing.T) {
 	t.Parallel()
 	ids := map[int]bool{}
 	taken := map[[2]int]string{}
@@ -182,7 +182,7 @@ type service struct {
 	HealthCheck struct{ Test []string }
 }
 
-func TestComposeServices(t *testing.T) {
+func TestCompose_Services(t *testing.T) {
 	t.Parallel()
 	var c struct {
 		Services map[string]service
@@ -221,12 +221,12 @@ func TestComposeServices(t *testing.T) {
 	}
 	for _, key := range []string{"PITWHEEL_AMQP_URL", "PITWHEEL_REDIS_URL", "PITWHEEL_SMTP_URL", "PITWHEEL_HTTP_ADDR"} {
 		if c.Services["pitwheel"].Environment[key] == "" {
-			t.Errorf("the application is not told %s", key)
+			t.Errorf("the application is not given %s", key)
 		}
 	}
 }
 
-func TestPrometheusAndGrafanaFindEachOther(t *testing.T) {
+func TestCompose_Addresses(t *testing.T) {
 	t.Parallel()
 	var prometheus struct {
 		RuleFiles     []string `yaml:"rule_files"`

@@ -23,7 +23,7 @@ const expireEvery = 250 * time.Millisecond
 type Config struct {
 	// Addr is host and port to listen on. Empty: [DefaultAddr]. Port 0: any free one.
 	Addr string
-	// Logger is told where the server listens. Nil: nobody is.
+	// Logger logs where the server listens. Nil: nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -37,22 +37,22 @@ type Server struct {
 }
 
 // Start serves an empty Redis until Close is called. An address that cannot be
-// listened on is an error with the code CONFIG that names the setting.
+// listened on is an error with the code CONFIG and the field Addr.
 func Start(cfg Config) (*Server, error) {
 	addr := cfg.Addr
 	if addr == "" {
 		addr = DefaultAddr
 	}
 	if _, _, err := net.SplitHostPort(addr); err != nil {
-		return nil, events.Errorf(events.CodeConfig, "PITWHEEL_DEV_REDIS_ADDR is %q; it must be host:port, such as %s", addr, DefaultAddr)
+		return nil, events.Errorf(events.CodeConfig, "the address %q of the in-process Redis must be host:port, such as %s", addr, DefaultAddr).WithField("Addr")
 	}
 	m := miniredis.NewMiniRedis()
 	if err := m.StartAddr(addr); err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, events.Errorf(events.CodeConfig, "the address %s of PITWHEEL_DEV_REDIS_ADDR is in use", addr).
-				WithHint("another `pitwheel dev` may be running: stop it, or set PITWHEEL_DEV_REDIS_ADDR to a free address such as 127.0.0.1:6390")
+			return nil, events.Errorf(events.CodeConfig, "the address %s of the in-process Redis is in use", addr).WithField("Addr").
+				WithHint("another dev may be running: stop it, or choose a free address, such as 127.0.0.1:6390")
 		}
-		return nil, events.Errorf(events.CodeConfig, "cannot listen on %s, the address of PITWHEEL_DEV_REDIS_ADDR: %w", addr, err)
+		return nil, events.Errorf(events.CodeConfig, "the in-process Redis cannot listen on %s: %w", addr, err).WithField("Addr")
 	}
 	m.Server().SetPreHook(reads{m}.hook)
 	s := &Server{redis: m, addr: m.Addr(), stop: make(chan struct{}), done: make(chan struct{})}
@@ -79,8 +79,8 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// tick lets keys expire, whose clock stands still if left to itself. The server
-// could do so by itself at each command, and would go through all keys each time.
+// tick advances the clock by which keys expire. The server could do so at each command,
+// but would go through all keys each time.
 func (s *Server) tick() {
 	defer close(s.done)
 	ticker := time.NewTicker(expireEvery)

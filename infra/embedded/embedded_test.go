@@ -25,7 +25,7 @@ func start(t *testing.T, addr string) *embedded.Server {
 	return srv
 }
 
-func TestServesRedisOverTCP(t *testing.T) {
+func TestServer_TCP(t *testing.T) {
 	t.Parallel()
 	srv := start(t, "127.0.0.1:0")
 	opts, err := redis.ParseURL(srv.URL())
@@ -48,12 +48,13 @@ func TestServesRedisOverTCP(t *testing.T) {
 	}
 }
 
-func TestAddressInUse(t *testing.T) {
+func TestStart_AddressInUse(t *testing.T) {
 	t.Parallel()
 	first := start(t, "127.0.0.1:0")
 	_, err := embedded.Start(embedded.Config{Addr: first.Addr()})
-	if events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "PITWHEEL_DEV_REDIS_ADDR") || !strings.Contains(err.Error(), first.Addr()) {
-		t.Errorf("got %v; want CONFIG, the setting and the address", err)
+	var e *events.Error
+	if !errors.As(err, &e) || e.Code != events.CodeConfig || e.Field != "Addr" || !strings.Contains(e.Message, first.Addr()) {
+		t.Errorf("got %v; want CONFIG, the field and the address", err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func TestAddressInUse(t *testing.T) {
 	start(t, first.Addr()) // It is free again at once.
 }
 
-func TestWrongAddress(t *testing.T) {
+func TestStart_WrongAddress(t *testing.T) {
 	t.Parallel()
 	for _, addr := range []string{"localhost", "127.0.0.1:x", "256.0.0.1:6389"} {
 		if _, err := embedded.Start(embedded.Config{Addr: addr}); events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), addr) {
@@ -72,7 +73,7 @@ func TestWrongAddress(t *testing.T) {
 
 // XREAD of the log is answered by this package, that of any other stream by
 // miniredis; a client sees no difference.
-func TestXRead(t *testing.T) {
+func TestServer_XRead(t *testing.T) {
 	t.Parallel()
 	srv := start(t, "127.0.0.1:0")
 	c := redis.NewClient(&redis.Options{Addr: srv.Addr(), Protocol: 2})

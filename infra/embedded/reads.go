@@ -10,21 +10,22 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// lookAgain is how often a waiting XREAD looks whether something has come.
+// lookAgain is how often a blocked XREAD checks for new entries.
 const lookAgain = 2 * time.Millisecond
 
 // logSuffix ends the names of the streams that are the log. They only grow, which
 // is why they can be read while others write.
 const logSuffix = "}:log"
 
-// reads answers XREAD of the log. The server's own goes through every stream from
-// its first entry on, again for each reader whenever anybody writes anything: with
-// ten thousand events in the log an append takes 15 ms, and ever longer.
+// reads answers XREAD of the log. The server's own implementation scans every stream
+// from its first entry, for each reader and on every write: with ten thousand events in
+// the log an append takes 15 ms, and ever longer.
 //
-// It knows database 0 only, which is why no other can be selected.
+// It knows database 0 only, so that no other can be selected.
 type reads struct{ redis *miniredis.Miniredis }
 
-// hook sees every command first, and returns true for those that it has answered.
+// hook is called with every command first, and returns true for those that it has
+// answered.
 func (r reads) hook(c *server.Peer, cmd string, args ...string) bool {
 	switch cmd {
 	case "SELECT":
@@ -109,7 +110,7 @@ func (r reads) answer(c *server.Peer, q query) {
 // find returns the entries of each stream, and how many streams have any.
 func (r reads) find(q query) (found [][]miniredis.StreamEntry, n int) {
 	for i, name := range q.streams {
-		entries, _ := r.redis.Stream(name) // What is no stream has none.
+		entries, _ := r.redis.Stream(name) // A key that is not a stream has none.
 		from := sort.Search(len(entries), func(j int) bool {
 			p, _ := position(entries[j].ID)
 			return p > q.after[i]

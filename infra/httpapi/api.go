@@ -19,49 +19,49 @@ type Commands interface {
 	Await(ctx context.Context, r events.Receipt) (events.Outcome, error)
 }
 
-// Views reads the rows of projections.
-type Views interface {
+// Projections reads the rows of projections.
+type Projections interface {
 	// Rows returns the rows of the given keys, in their order; nil for a missing one.
 	Rows(ctx context.Context, projection string, keys []string) ([][]byte, error)
 	// List returns up to limit rows whose keys come after the given one, sorted by key.
 	List(ctx context.Context, projection, after string, limit int) ([]events.Row, error)
 }
 
-// Config of the HTTP interface. Catalogue, Commands and Views are required.
+// Config of the HTTP interface. Catalogue, Commands and Projections are required.
 type Config struct {
-	Catalogue *events.Catalogue
-	Commands  Commands
-	Views     Views
-	// Projections are the names that may be asked for.
-	Projections []string
+	Catalogue   *events.Catalogue
+	Commands    Commands
+	Projections Projections
+	// Names are those of the projections that can be read.
+	Names []string
 	// Ready returns each handler that is not consuming and should, and why. nil or
 	// empty: ready.
 	Ready func() map[string]error
-	// Paused are the handlers that are not to consume. They are told of, and the service
-	// is ready all the same.
+	// Paused are the handlers that are not to consume. They are listed, and the service is
+	// ready all the same.
 	Paused []string
-	// Metrics serves /metrics. nil: there is no such page.
+	// Metrics serves /metrics. Nil: nothing does.
 	Metrics http.Handler
-	// Extra are further pages by their http.ServeMux pattern, such as "GET /mail";
-	// "/", without a method, takes all paths that nothing else does.
+	// Extra are further handlers by their http.ServeMux pattern, such as "GET /mail"; "/",
+	// without a method, gets all paths that nothing else handles.
 	Extra map[string]http.Handler
 	// MaxBody bounds a request's body, in bytes. 0: 1 MiB.
 	MaxBody int64
 	// Logger may be nil. It gets an access line at Debug, without payloads, and
-	// what went wrong inside at Error.
+	// internal errors at Error.
 	Logger *slog.Logger
 }
 
 // New returns the handler of all routes. An error has the code CONFIG.
 func New(c Config) (http.Handler, error) {
 	switch {
-	case c.Catalogue == nil || c.Commands == nil || c.Views == nil:
-		return nil, events.Errorf(events.CodeConfig, "httpapi: Catalogue, Commands and Views must be given")
+	case c.Catalogue == nil || c.Commands == nil || c.Projections == nil:
+		return nil, events.Errorf(events.CodeConfig, "httpapi: Catalogue, Commands and Projections must be given")
 	case c.MaxBody < 0:
-		return nil, events.Errorf(events.CodeConfig, "httpapi: a body of at most %d bytes makes no sense", c.MaxBody)
+		return nil, events.Errorf(events.CodeConfig, "httpapi: MaxBody is %d bytes; it must not be negative", c.MaxBody)
 	}
 	a := &api{Config: c, mux: http.NewServeMux()}
-	a.Projections = slices.Sorted(slices.Values(c.Projections))
+	a.Names = slices.Sorted(slices.Values(c.Names))
 	if a.MaxBody == 0 {
 		a.MaxBody = 1 << 20
 	}
@@ -71,8 +71,8 @@ func New(c Config) (http.Handler, error) {
 	if err := a.routes(); err != nil {
 		return nil, err
 	}
-	// A page in somebody's browser must not send commands to a service that only
-	// this machine can reach. Clients that are no browsers do not notice.
+	// A web page of another origin must not send commands to a service that only this
+	// machine can reach. Clients that are not browsers are not affected.
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, http.StatusForbidden, events.Errorf(events.CodeInvalid, "a page of another origin may not send commands"))
@@ -85,7 +85,7 @@ type api struct {
 	mux *http.ServeMux
 }
 
-// routes is the table of contents. A method that a path does not have is answered
+// routes lists all routes. A method that a path does not have is answered
 // in JSON, too, which http.ServeMux by itself would not do.
 func (a *api) routes() error {
 	routes := []struct {
@@ -117,12 +117,12 @@ func (a *api) routes() error {
 	return nil
 }
 
-// handle registers a page of somebody else's; http.ServeMux panics over a pattern
-// that is wrong or taken.
+// handle registers a further handler; http.ServeMux panics if the pattern is wrong or
+// taken.
 func handle(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = events.Errorf(events.CodeConfig, "httpapi: the page %q cannot be added: %w", pattern, fmt.Errorf("%v", p))
+			err = events.Errorf(events.CodeConfig, "httpapi: the route %q cannot be added: %w", pattern, fmt.Errorf("%v", p))
 		}
 	}()
 	mux.Handle(pattern, h)

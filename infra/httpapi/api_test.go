@@ -25,7 +25,7 @@ const (
 	userID = "6b1cf0ab-8a0f-4a53-9d55-3b7e7d9d3c0e"
 )
 
-func TestCommandStatuses(t *testing.T) {
+func TestCommands_Statuses(t *testing.T) {
 	t.Parallel()
 	never := func(ctx context.Context) error {
 		<-ctx.Done()
@@ -105,7 +105,7 @@ func TestCommandStatuses(t *testing.T) {
 	}
 }
 
-func TestUnknownCommandNamesTheKnownOnes(t *testing.T) {
+func TestCommands_UnknownType(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"CREATE_USR", "USER_CREATED"} {
 		w := call(handler(t, nil), "POST", "/v1/commands/"+name, ada)
@@ -116,7 +116,7 @@ func TestUnknownCommandNamesTheKnownOnes(t *testing.T) {
 	}
 }
 
-func TestIdsOfACommand(t *testing.T) {
+func TestCommands_IDs(t *testing.T) {
 	t.Parallel()
 	const uuid = "0192f0aa-0000-7000-8000-000000000001"
 	for _, tc := range []struct{ name, key, correlation, wantID, wantCorrelation string }{
@@ -155,7 +155,7 @@ func TestIdsOfACommand(t *testing.T) {
 	}
 }
 
-func TestWaitIsBounded(t *testing.T) {
+func TestCommands_WaitIsBounded(t *testing.T) {
 	t.Parallel()
 	b := &bus{outcome: events.Outcome{Status: "accepted"}}
 	h := handler(t, func(c *httpapi.Config) { c.Commands = b })
@@ -190,7 +190,7 @@ func TestProjections(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			h := handler(t, func(c *httpapi.Config) { c.Views = tc.views })
+			h := handler(t, func(c *httpapi.Config) { c.Projections = tc.views })
 			w := call(h, "GET", "/v1/projections"+tc.target, "")
 			decode(t, w)
 			if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.want) || strings.HasSuffix(tc.want, "\n") && w.Body.String() != tc.want {
@@ -200,7 +200,7 @@ func TestProjections(t *testing.T) {
 	}
 }
 
-func TestPathsAndMethods(t *testing.T) {
+func TestRoutes(t *testing.T) {
 	t.Parallel()
 	h := handler(t, func(c *httpapi.Config) {
 		c.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") })
@@ -255,7 +255,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-func TestPageOfAnotherOriginCannotCommand(t *testing.T) {
+func TestCommands_OtherOrigin(t *testing.T) {
 	t.Parallel()
 	w := call(handler(t, nil), "POST", "/v1/commands/CREATE_USER", ada, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
 	if w.Code != 403 || decode(t, w)["error"] == nil {
@@ -263,7 +263,7 @@ func TestPageOfAnotherOriginCannotCommand(t *testing.T) {
 	}
 }
 
-func TestPanicAndLog(t *testing.T) {
+func TestRoutes_Panic(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	h := handler(t, func(c *httpapi.Config) {
@@ -300,13 +300,13 @@ func TestPanicAndLog(t *testing.T) {
 	}
 }
 
-func TestNewRefusesWrongSettings(t *testing.T) {
+func TestNew_Faults(t *testing.T) {
 	t.Parallel()
-	good := httpapi.Config{Catalogue: events.NewCatalogue(), Commands: &bus{}, Views: views{}}
+	good := httpapi.Config{Catalogue: events.NewCatalogue(), Commands: &bus{}, Projections: views{}}
 	for i, change := range []func(*httpapi.Config){
 		func(c *httpapi.Config) { c.Catalogue = nil },
 		func(c *httpapi.Config) { c.Commands = nil },
-		func(c *httpapi.Config) { c.Views = nil },
+		func(c *httpapi.Config) { c.Projections = nil },
 		func(c *httpapi.Config) { c.MaxBody = -1 },
 		func(c *httpapi.Config) {
 			c.Extra = map[string]http.Handler{"GET /livez": http.NotFoundHandler()}
@@ -322,12 +322,12 @@ func TestNewRefusesWrongSettings(t *testing.T) {
 	if _, err := httpapi.New(good); err != nil {
 		t.Error(err)
 	}
-	if !slices.Equal(good.Projections, nil) {
+	if !slices.Equal(good.Names, nil) {
 		t.Error("New changed its caller's Config")
 	}
 }
 
-func TestTraceContextOfACommand(t *testing.T) {
+func TestCommands_TraceContext(t *testing.T) {
 	t.Parallel()
 	const good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for given, want := range map[string]string{
@@ -343,7 +343,7 @@ func TestTraceContextOfACommand(t *testing.T) {
 }
 
 // An empty key is a variable that was not set: the command could not be sent again.
-func TestAnEmptyIdempotencyKey(t *testing.T) {
+func TestCommands_EmptyIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"", " ", `""`} {
 		b := &bus{}

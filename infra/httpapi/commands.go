@@ -25,8 +25,8 @@ const (
 
 // command is POST /v1/commands/{type}.
 func (a *api) command(w http.ResponseWriter, r *http.Request) {
-	// Both ids are settled before anything can fail, so that the caller can send
-	// the very same command again whatever the answer is.
+	// Both ids are chosen before anything can fail, so that the caller can send the very
+	// same command again whatever the response is.
 	options := events.SendOptions{ID: commandID(r), CorrelationID: correlationID(r), Traceparent: traceparent(r)}
 	w.Header().Set(headerIdempotencyKey, options.ID)
 	w.Header().Set(headerCorrelationID, options.CorrelationID)
@@ -74,13 +74,13 @@ func (a *api) command(w http.ResponseWriter, r *http.Request) {
 
 func (a *api) parse(name string, body []byte) (events.Command, error) {
 	if t, ok := a.Catalogue.Lookup(name); ok && t.Command && !json.Valid(body) {
-		return nil, events.Errorf(events.CodeUndecodable, "the body is no JSON").
+		return nil, events.Errorf(events.CodeUndecodable, "the body is not JSON").
 			WithHint("send the data of %s as a JSON object", name)
 	}
 	return a.Catalogue.ParseCommand(name, body)
 }
 
-// await answers with the command's outcome or, if it takes longer than wait, with
+// await responds with the command's outcome or, if it takes longer than wait, with
 // the ids and the status "unknown".
 func (a *api) await(w http.ResponseWriter, r *http.Request, receipt events.Receipt, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
@@ -101,8 +101,8 @@ func (a *api) await(w http.ResponseWriter, r *http.Request, receipt events.Recei
 	}
 }
 
-// refused answers a command that was not sent. A rejection at the door looks like
-// one that the domain gives later.
+// refused responds to a command that was not sent. A rejection before it is sent looks
+// like one that the domain returns later.
 func (a *api) refused(w http.ResponseWriter, r *http.Request, o events.SendOptions, err error) {
 	rejection, ok := events.AsRejection(err)
 	if !ok {
@@ -115,7 +115,7 @@ func (a *api) refused(w http.ResponseWriter, r *http.Request, o events.SendOptio
 	})
 }
 
-// commandID is the caller's key as a UUID, or a new one. The quotes that a
+// commandID returns the caller's key as a UUID, or a new one. The quotes that a
 // structured header has (RFC 9651) are not part of the key.
 func commandID(r *http.Request) string {
 	if key := keyOf(r); key != "" {
@@ -124,7 +124,7 @@ func commandID(r *http.Request) string {
 	return events.NewID()
 }
 
-// keyOf is the idempotency key as the caller wrote it, without quotes.
+// keyOf returns the idempotency key as the caller wrote it, without quotes.
 func keyOf(r *http.Request) string {
 	key := strings.TrimSpace(r.Header.Get(headerIdempotencyKey))
 	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
@@ -133,7 +133,7 @@ func keyOf(r *http.Request) string {
 	return key
 }
 
-// correlationID is the caller's, or a new one where it has none that is fit for
+// correlationID returns the caller's, or a new one if it has none that is fit for
 // headers and log lines.
 func correlationID(r *http.Request) string {
 	id := r.Header.Get(headerCorrelationID)
@@ -150,7 +150,7 @@ func correlationID(r *http.Request) string {
 	return id
 }
 
-// traceparent is the caller's W3C trace context, or "" where it has none of the form
+// traceparent returns the caller's W3C trace context, or "" where it has none of the form
 // that every version has: version, trace id, parent id and flags in hexadecimal.
 func traceparent(r *http.Request) string {
 	context := r.Header.Get(headerTraceparent)
@@ -175,7 +175,7 @@ func waitOf(r *http.Request) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(given)
 	if err != nil || d < 0 {
-		e := events.Errorf(events.CodeInvalid, "wait: %.40q is no duration", given).WithHint("such as wait=5s, at most %s", maxWait)
+		e := events.Errorf(events.CodeInvalid, "wait: %.40q is not a duration", given).WithHint("such as wait=5s, at most %s", maxWait)
 		e.Field = "wait"
 		return 0, e
 	}

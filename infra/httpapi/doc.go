@@ -1,5 +1,5 @@
-// Package httpapi is Pitwheel's HTTP interface: commands in, projections out,
-// health and metrics beside them.
+// Package httpapi is the HTTP interface of an application: it accepts commands, returns
+// rows of projections, and serves health and metrics.
 //
 //	POST /v1/commands/{TYPE}            the command's data as a JSON object
 //	GET  /v1/projections/{name}/{key}   one row
@@ -9,9 +9,8 @@
 // A command answers 202 with its ids or, with ?wait=5s, its outcome: 200
 // accepted, 422 rejected. Every other failure is
 // {"error":{"code","message","hint","retryable"}}; which status belongs to which
-// code stands in errors.go.
+// code is in errors.go.
 //
 // Every answer to a command carries its id as Idempotency-Key: sending the
-// command again with this header never adds an event twice and settles what
-// became of it.
+// command again with this header returns its outcome and never adds an event twice.
 package httpapi

@@ -11,7 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// statusOf is the one place that gives an error's code its HTTP status.
+// statusOf returns the HTTP status of an error's code.
 func statusOf(code string) int {
 	switch code {
 	case events.CodeInvalid, events.CodeUndecodable:
@@ -31,7 +31,7 @@ func statusOf(code string) int {
 	}
 }
 
-// problem is the body of a failure. Clients rely on its names.
+// problem is the body of a failure. Its names are part of the API.
 type problem struct {
 	Error problemError `json:"error"`
 }
@@ -44,7 +44,7 @@ type problemError struct {
 	Retryable bool   `json:"retryable"`
 }
 
-// failed answers with what an error says about itself.
+// failed responds with an error.
 func (a *api) failed(w http.ResponseWriter, r *http.Request, err error) {
 	var e *events.Error
 	switch {
@@ -56,7 +56,7 @@ func (a *api) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	status := statusOf(e.Code)
 	if status == http.StatusInternalServerError {
-		// What went wrong inside is for the log and not for the caller.
+		// Internal errors go to the log; the caller gets no details.
 		a.Logger.LogAttrs(r.Context(), slog.LevelError, "a request failed", slog.String("route", r.Pattern),
 			slog.String("correlation_id", w.Header().Get(headerCorrelationID)), slog.Any("error", err))
 		e = events.Errorf(e.Code, "something went wrong inside").WithHint("the log of the service says what")
@@ -67,7 +67,7 @@ func (a *api) failed(w http.ResponseWriter, r *http.Request, err error) {
 	a.fail(w, r, status, e)
 }
 
-// fail answers with a status and an error.
+// fail responds with a status and an error.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, status int, e *events.Error) {
 	a.respond(w, r, status, problem{problemError{e.Code, e.Message, e.Field, e.Hint, e.Retryable}})
 }
@@ -77,7 +77,7 @@ func (a *api) respond(w http.ResponseWriter, r *http.Request, status int, body a
 	out := json.NewEncoder(&b)
 	out.SetEscapeHTML(false) // It is read by people in terminals, and never as HTML.
 	if err := out.Encode(body); err != nil {
-		a.Logger.LogAttrs(r.Context(), slog.LevelError, "an answer cannot be written as JSON", slog.String("route", r.Pattern), slog.Any("error", err))
+		a.Logger.LogAttrs(r.Context(), slog.LevelError, "a response cannot be written as JSON", slog.String("route", r.Pattern), slog.Any("error", err))
 		status = http.StatusInternalServerError
 		b.Reset()
 		b.WriteString(`{"error":{"code":"INTERNAL","message":"something went wrong inside","hint":"","retryable":false}}` + "\n")
@@ -92,6 +92,6 @@ func (a *api) respondRaw(w http.ResponseWriter, r *http.Request, status int, bod
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	if _, err := w.Write(body); err != nil {
-		a.Logger.LogAttrs(r.Context(), slog.LevelDebug, "the caller has gone", slog.String("route", r.Pattern), slog.Any("error", err))
+		a.Logger.LogAttrs(r.Context(), slog.LevelDebug, "the client has disconnected", slog.String("route", r.Pattern), slog.Any("error", err))
 	}
 }

@@ -82,7 +82,7 @@ func handler(t *testing.T, change func(*httpapi.Config)) http.Handler {
 	if err := catalogue.Aggregate("user", events.StateOf[sample.User](), events.CommandOf[sample.Create](), events.CommandOf[sample.ChangeEmail](), events.EventOf[sample.Created]()); err != nil {
 		t.Fatal(err)
 	}
-	c := httpapi.Config{Catalogue: catalogue, Commands: &bus{}, Views: views{}, Projections: []string{"user-directory", "a"}}
+	c := httpapi.Config{Catalogue: catalogue, Commands: &bus{}, Projections: views{}, Names: []string{"user-directory", "a"}}
 	if change != nil {
 		change(&c)
 	}
@@ -107,7 +107,7 @@ func decode(t *testing.T, w *httptest.ResponseRecorder) map[string]any {
 	t.Helper()
 	var m map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &m); err != nil {
-		t.Fatalf("the answer %d %q is no JSON object: %v", w.Code, w.Body, err)
+		t.Fatalf("the answer %d %q is not a JSON object: %v", w.Code, w.Body, err)
 	}
 	if ct := w.Header().Get("Content-Type"); ct != "application/json" {
 		t.Errorf("Content-Type is %q", ct)

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// live is GET /livez: the process answers, whatever its brokers do. Restarting it
-// would not bring them back.
+// live is GET /livez: the process responds, whatever the state of its brokers, which a
+// restart would not mend.
 func live(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }
 
 // ready is GET /readyz: one line for each handler that is not consuming, and why.
@@ -37,5 +37,5 @@ func plain(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text) // The caller has gone if this fails.
+	_, _ = io.WriteString(w, text) // It fails if the client has disconnected.
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// logged writes one line a request at Debug. It names the route and not the path,
+// logged writes one line per request at Debug. It names the route and not the path,
 // which can hold a key.
 func (a *api) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,12 +35,12 @@ func (a *api) recovered(next http.Handler) http.Handler {
 				return
 			}
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(p) // The handler's own wish to cut the connection.
+				panic(p) // The handler wants to cut the connection.
 			}
 			a.Logger.LogAttrs(r.Context(), slog.LevelError, "a request panicked", slog.String("route", r.Pattern),
 				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 			if rec, ok := w.(*recorder); ok && rec.status != 0 {
-				panic(http.ErrAbortHandler) // Half an answer is out; it must not pass for a whole one.
+				panic(http.ErrAbortHandler) // Part of the response is sent; it must not look complete.
 			}
 			a.fail(w, r, http.StatusInternalServerError, events.Errorf(events.CodePanic, "something went wrong inside").WithHint("the log of the service says what"))
 		}()
@@ -48,7 +48,7 @@ func (a *api) recovered(next http.Handler) http.Handler {
 	})
 }
 
-// recorder notes what an answer looked like.
+// recorder records status and size of a response.
 type recorder struct {
 	http.ResponseWriter
 	status int // 0: nothing is written yet

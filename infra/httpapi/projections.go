@@ -10,7 +10,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// How many rows one list holds. A larger limit than the largest gives the largest.
+// How many rows one list holds. A limit above maxRows gives maxRows.
 const (
 	defaultRows = 100
 	maxRows     = 1000
@@ -24,7 +24,7 @@ func (a *api) row(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key := r.PathValue("key")
-	rows, err := a.Views.Rows(r.Context(), name, []string{key})
+	rows, err := a.Projections.Rows(r.Context(), name, []string{key})
 	switch {
 	case err != nil:
 		a.failed(w, r, err)
@@ -48,8 +48,8 @@ func (a *api) rows(w http.ResponseWriter, r *http.Request) {
 		a.failed(w, r, err)
 		return
 	}
-	// One more than asked for tells whether there is a next page.
-	rows, err := a.Views.List(r.Context(), name, r.URL.Query().Get("after"), limit+1)
+	// One more row than requested shows whether there is a next page.
+	rows, err := a.Projections.List(r.Context(), name, r.URL.Query().Get("after"), limit+1)
 	if err != nil {
 		a.failed(w, r, err)
 		return
@@ -70,9 +70,9 @@ func (a *api) rows(w http.ResponseWriter, r *http.Request) {
 
 func (a *api) projection(r *http.Request) (string, error) {
 	name := r.PathValue("name")
-	if _, known := slices.BinarySearch(a.Projections, name); !known {
+	if _, known := slices.BinarySearch(a.Names, name); !known {
 		return "", events.Errorf(events.CodeNotFound, "there is no projection %.64q", name).
-			WithHint("known projections: %s", strings.Join(a.Projections, ", "))
+			WithHint("known projections: %s", strings.Join(a.Names, ", "))
 	}
 	return name, nil
 }
@@ -84,7 +84,7 @@ func limitOf(r *http.Request) (int, error) {
 	}
 	n, err := strconv.Atoi(given)
 	if err != nil || n < 1 {
-		e := events.Errorf(events.CodeInvalid, "limit: %.40q is no number of rows", given).WithHint("1 to %d, by default %d", maxRows, defaultRows)
+		e := events.Errorf(events.CodeInvalid, "limit: %.40q is not a number of rows", given).WithHint("1 to %d, by default %d", maxRows, defaultRows)
 		e.Field = "limit"
 		return 0, e
 	}

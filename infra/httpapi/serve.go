@@ -12,28 +12,27 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// drainTimeout bounds how long a stop waits for requests under way; what waits
-// for an outcome is told a second earlier that it is unknown.
+// drainTimeout bounds how long a stop waits for requests in progress; those that wait
+// for an outcome get the status "unknown" a second earlier.
 const drainTimeout = 5 * time.Second
 
-// Listen listens on PITWHEEL_HTTP_ADDR. An error has the code CONFIG and names
-// the setting.
+// Listen listens on host:port. An error has the code CONFIG and the field Addr.
 func Listen(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, events.Errorf(events.CodeConfig, "the HTTP address %s is in use", addr).
-			WithHint("stop what listens there, perhaps another pitwheel, or set PITWHEEL_HTTP_ADDR to another address, such as 127.0.0.1:8081")
+		return nil, events.Errorf(events.CodeConfig, "the HTTP address %s is in use", addr).WithField("Addr").
+			WithHint("stop what listens there, perhaps another instance, or choose another address, such as 127.0.0.1:8081")
 	case err != nil:
-		return nil, events.Errorf(events.CodeConfig, "PITWHEEL_HTTP_ADDR: cannot listen on %s: %w", addr, err).
+		return nil, events.Errorf(events.CodeConfig, "cannot listen on %s: %w", addr, err).WithField("Addr").
 			WithHint("it has the form host:port, such as 127.0.0.1:8080")
 	}
 	return l, nil
 }
 
-// Serve answers requests on l until ctx ends, then takes no more, lets those under
-// way finish for up to 5 s, and returns nil. It closes l. What net/http has to
-// complain about goes to the standard logger.
+// Serve answers requests on l until ctx ends, then accepts no more, lets those in
+// progress finish for up to 5 s, and returns nil. It closes l. Errors of net/http go to
+// the standard logger.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	requests, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()

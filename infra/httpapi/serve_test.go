@@ -37,7 +37,7 @@ func client(t *testing.T) *http.Client {
 	return &http.Client{Transport: tr}
 }
 
-func TestStopDrainsRequests(t *testing.T) {
+func TestServe_DrainsRequests(t *testing.T) {
 	t.Parallel()
 	entered, finish := make(chan struct{}), make(chan struct{})
 	url, stop, ended := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +87,7 @@ func refuse(t *testing.T, url string) {
 	}
 }
 
-func TestStopTellsThoseWhoWait(t *testing.T) {
+func TestServe_StopWhileWaiting(t *testing.T) {
 	t.Parallel()
 	entered := make(chan struct{})
 	b := &bus{await: func(ctx context.Context) error {
@@ -125,7 +125,7 @@ func TestStopTellsThoseWhoWait(t *testing.T) {
 	}
 }
 
-func TestAddressInUse(t *testing.T) {
+func TestListen_AddressInUse(t *testing.T) {
 	t.Parallel()
 	l, err := httpapi.Listen("127.0.0.1:0")
 	if err != nil {
@@ -134,15 +134,15 @@ func TestAddressInUse(t *testing.T) {
 	defer l.Close()
 	_, err = httpapi.Listen(l.Addr().String())
 	var e *events.Error
-	if !errors.As(err, &e) || e.Code != events.CodeConfig || !strings.Contains(e.Hint, "PITWHEEL_HTTP_ADDR") || !strings.Contains(e.Message, l.Addr().String()) {
+	if !errors.As(err, &e) || e.Code != events.CodeConfig || e.Field != "Addr" || !strings.Contains(e.Message, l.Addr().String()) {
 		t.Errorf("%#v", err)
 	}
-	if _, err := httpapi.Listen("nowhere"); events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "PITWHEEL_HTTP_ADDR") {
+	if _, err := httpapi.Listen("nowhere"); !errors.As(err, &e) || e.Code != events.CodeConfig || e.Field != "Addr" {
 		t.Errorf("a wrong address: %v", err)
 	}
 }
 
-func TestServeReportsABrokenListener(t *testing.T) {
+func TestServe_BrokenListener(t *testing.T) {
 	t.Parallel()
 	l, err := httpapi.Listen("127.0.0.1:0")
 	if err != nil {

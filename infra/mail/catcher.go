@@ -17,14 +17,21 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// CatcherConfig of a [Catcher]. The zero value is right for pitwheel dev.
+// DefaultCatcherAddr is where a [Catcher] listens unless told otherwise.
+const DefaultCatcherAddr = "127.0.0.1:1025"
+
+// CatcherConfig of a [Catcher]. The zero value is right for development.
 type CatcherConfig struct {
-	// Addr is where to listen (PITWHEEL_DEV_SMTP_ADDR). Empty: 127.0.0.1:1025.
+	// Addr is the host and port to listen on. Empty: [DefaultCatcherAddr]. Port 0: any
+	// free one.
 	Addr string
 	// Keep is how many mails are kept, the newest. 0: 1000.
 	Keep int
 	// Logger may be nil. It gets one line for each caught mail.
 	Logger *slog.Logger
+	// OnCaught is called with each caught mail, while its sender waits. It may be nil,
+	// and must be safe for concurrent use.
+	OnCaught func(Caught)
 }
 
 // Caught is one caught mail.
@@ -42,6 +49,7 @@ type Caught struct {
 type Catcher struct {
 	keep   int
 	logger *slog.Logger
+	caught func(Caught)
 	addr   string
 	server *smtp.Server
 	listen net.Listener
@@ -55,24 +63,27 @@ type Catcher struct {
 // maxMailBytes bounds one mail. What is larger is refused with 552.
 const maxMailBytes = 10 << 20
 
-// StartCatcher listens and catches mail until Close. If the address is in use,
-// the error names PITWHEEL_DEV_SMTP_ADDR and has the code CONFIG.
+// StartCatcher listens and catches mail until Close. An address that cannot be listened
+// on is an error with the code CONFIG and the field Addr.
 func StartCatcher(cfg CatcherConfig) (*Catcher, error) {
-	c := &Catcher{keep: defaulted(cfg.Keep, 1000), logger: cfg.Logger, served: make(chan struct{})}
+	c := &Catcher{keep: defaulted(cfg.Keep, 1000), logger: cfg.Logger, caught: cfg.OnCaught, served: make(chan struct{})}
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
+	}
+	if c.caught == nil {
+		c.caught = func(Caught) {}
 	}
 	if c.keep < 0 {
 		return nil, events.Errorf(events.CodeConfig, "mail catcher: cannot keep %d mails", c.keep)
 	}
-	addr := defaulted(cfg.Addr, "127.0.0.1:1025")
+	addr := defaulted(cfg.Addr, DefaultCatcherAddr)
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, events.Errorf(events.CodeConfig, "the mail catcher's address %s is in use", addr).
-			WithHint("stop what listens there, perhaps another pitwheel dev, or set PITWHEEL_DEV_SMTP_ADDR to another address, such as 127.0.0.1:0")
+		return nil, events.Errorf(events.CodeConfig, "the mail catcher's address %s is in use", addr).WithField("Addr").
+			WithHint("stop what listens there, perhaps another dev, or choose another address, such as 127.0.0.1:0")
 	}
 	if err != nil {
-		return nil, events.Errorf(events.CodeConfig, "PITWHEEL_DEV_SMTP_ADDR: cannot catch mail at %s: %w", addr, err)
+		return nil, events.Errorf(events.CodeConfig, "cannot catch mail at %s: %w", addr, err).WithField("Addr")
 	}
 	c.listen, c.addr = l, l.Addr().String()
 	c.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &catching{catcher: c}, nil }))
@@ -134,6 +145,7 @@ func (c *Catcher) add(m Caught) {
 	c.count++
 	c.mu.Unlock()
 	c.logger.LogAttrs(context.Background(), slog.LevelInfo, "mail caught", slog.String("to", m.To), slog.String("subject", m.Subject))
+	c.caught(m)
 }
 
 // catching is one connection with a client.

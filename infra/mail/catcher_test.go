@@ -17,7 +17,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/mail"
 )
 
-func TestCatcherKeepsTheNewest(t *testing.T) {
+func TestCatcher_KeepsTheNewest(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	c := startCatcher(t, mail.CatcherConfig{Keep: 3, Logger: slog.New(slog.NewTextHandler(&log, nil))})
@@ -46,7 +46,7 @@ func TestCatcherKeepsTheNewest(t *testing.T) {
 	}
 }
 
-func TestCatcherShowsForeignMail(t *testing.T) {
+func TestCatcher_ForeignMail(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ name, raw, subject, text string }{
 		{"no header", "just text\r\n", "", "just text\r\n"},
@@ -69,7 +69,7 @@ func TestCatcherShowsForeignMail(t *testing.T) {
 	}
 }
 
-func TestCatcherOverHTTP(t *testing.T) {
+func TestCatcher_ServeHTTP(t *testing.T) {
 	t.Parallel()
 	c := startCatcher(t, mail.CatcherConfig{})
 	get := func(accept string) *httptest.ResponseRecorder {
@@ -106,7 +106,7 @@ func TestCatcherOverHTTP(t *testing.T) {
 	}
 }
 
-func TestCatcherAddressInUse(t *testing.T) {
+func TestCatcher_AddressInUse(t *testing.T) {
 	t.Parallel()
 	c := startCatcher(t, mail.CatcherConfig{})
 	_, err := mail.StartCatcher(mail.CatcherConfig{Addr: c.Addr()})
@@ -114,7 +114,7 @@ func TestCatcherAddressInUse(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	var e *events.Error
-	if !errors.As(err, &e) || !strings.Contains(e.Hint, "PITWHEEL_DEV_SMTP_ADDR") {
+	if !errors.As(err, &e) || e.Field != "Addr" || !strings.Contains(e.Hint, "another address") {
 		t.Errorf("error %#v has no way out", err)
 	}
 	if _, err := mail.StartCatcher(mail.CatcherConfig{Addr: "nowhere"}); events.CodeOf(err) != events.CodeConfig {
@@ -122,7 +122,7 @@ func TestCatcherAddressInUse(t *testing.T) {
 	}
 }
 
-func TestCatcherClosesTwice(t *testing.T) {
+func TestCatcher_CloseTwice(t *testing.T) {
 	t.Parallel()
 	c := startCatcher(t, mail.CatcherConfig{})
 	for range 2 {

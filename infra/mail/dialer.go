@@ -27,19 +27,19 @@ type dialer struct {
 }
 
 func newDialer(c Config) (*dialer, error) {
-	// What net/url says about a bad URL can hold a part of the password, so it is
+	// The error of net/url can hold a part of the password, so it is
 	// not passed on.
 	hint := "it has the form smtp://user:password@host:port or smtps://…, with special characters of the password percent-encoded"
 	u, err := url.Parse(c.URL)
 	switch {
 	case err != nil:
-		return nil, events.Errorf(events.CodeConfig, "PITWHEEL_SMTP_URL is no URL").WithHint("%s", hint)
+		return nil, events.Errorf(events.CodeConfig, "the URL of the mail server is not a URL").WithHint("%s", hint).WithField("URL")
 	case u.Scheme != "smtp" && u.Scheme != "smtps":
-		return nil, events.Errorf(events.CodeConfig, "PITWHEEL_SMTP_URL has the scheme %q", u.Scheme).WithHint("%s", hint)
+		return nil, events.Errorf(events.CodeConfig, "the URL of the mail server has the scheme %q", u.Scheme).WithHint("%s", hint).WithField("URL")
 	case u.Hostname() == "":
-		return nil, events.Errorf(events.CodeConfig, "PITWHEEL_SMTP_URL names no host").WithHint("%s", hint)
+		return nil, events.Errorf(events.CodeConfig, "the URL of the mail server names no host").WithHint("%s", hint).WithField("URL")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		return nil, events.Errorf(events.CodeConfig, "PITWHEEL_SMTP_URL has something after the host and port").WithHint("%s", hint)
+		return nil, events.Errorf(events.CodeConfig, "the URL of the mail server has something after the host and port").WithHint("%s", hint).WithField("URL")
 	}
 	d := &dialer{host: u.Hostname(), port: 25, secure: u.Scheme == "smtps", user: u.User.Username(), timeout: defaulted(c.Timeout, 30*time.Second)}
 	d.password, _ = u.User.Password()
@@ -48,7 +48,7 @@ func newDialer(c Config) (*dialer, error) {
 	}
 	if p := u.Port(); p != "" {
 		if d.port, err = strconv.Atoi(p); err != nil || d.port < 1 || d.port > 65535 {
-			return nil, events.Errorf(events.CodeConfig, "PITWHEEL_SMTP_URL has the port %s; a port is 1 to 65535", p)
+			return nil, events.Errorf(events.CodeConfig, "the URL of the mail server has the port %s; a port is 1 to 65535", p).WithField("URL")
 		}
 	}
 	d.addr = net.JoinHostPort(d.host, strconv.Itoa(d.port))
@@ -60,12 +60,12 @@ func newDialer(c Config) (*dialer, error) {
 		d.tls.ServerName = d.host
 	}
 	if _, err := d.client(nil); err != nil {
-		return nil, events.Errorf(events.CodeConfig, "PITWHEEL_SMTP_URL: %w", err)
+		return nil, events.Errorf(events.CodeConfig, "the URL of the mail server: %w", err).WithField("URL")
 	}
 	return d, nil
 }
 
-// client returns a go-mail client for one session. opened is told the connection.
+// client returns a go-mail client for one session. It calls opened with the connection.
 func (d *dialer) client(opened func(net.Conn)) (*gomail.Client, error) {
 	options := []gomail.Option{
 		gomail.WithPort(d.port),
@@ -140,7 +140,7 @@ func (s *session) send(ctx context.Context, m *gomail.Msg) error {
 	return err
 }
 
-// quit takes leave of the server, for at most a second.
+// quit ends the session with QUIT, within a second.
 func (s *session) quit() {
 	_ = s.conn.SetDeadline(time.Now().Add(time.Second))
 	_ = s.client.CloseWithSMTPClient(s.smtp)

@@ -1,7 +1,18 @@
 // Package mail sends mail over SMTP ([Sender]) and, for development and tests,
 // catches it ([Catcher]).
 //
-// The key to dedupe on travels with every mail, as its Message-ID and in the
-// header X-Pitwheel-Event-Id, so that a mail server or a reader can drop the
-// repetition that at-least-once delivery allows.
+// Every mail carries the key to deduplicate by, as its Message-ID and in the header
+// X-Pitwheel-Event-Id: at-least-once delivery may send a mail twice.
+//
+// An application that sends mail declares [Settings], opens a sender with
+// [FromServices], and adds [DevService] to what dev runs beside it:
+//
+//	app.Application{
+//		…
+//		Handlers: func(s app.Services) []router.Handler {
+//			return handlers.All(mail.FromServices(s))
+//		},
+//		Settings: mail.Settings(),
+//		Dev:      []app.DevService{mail.DevService()},
+//	}
 package mail

@@ -22,8 +22,8 @@ const DefaultFrom = "Pitwheel <pitwheel@localhost>"
 
 // Config of a [Sender]. The zero value discards all mail.
 type Config struct {
-	// URL is smtp://user:password@host:port or smtps:// (PITWHEEL_SMTP_URL). Empty:
-	// mail is discarded. The port is 25 for smtp, where STARTTLS is used if the server
+	// URL is smtp://user:password@host:port or smtps://. Empty: mail is
+	// discarded. The port is 25 for smtp, where STARTTLS is used if the server
 	// offers it, and 465 for smtps. Without TLS the password is only proved, by a
 	// challenge, never sent.
 	URL string
@@ -47,6 +47,7 @@ type Config struct {
 type Sender struct {
 	from   string
 	pool   *pool // nil: discard
+	broken error // answered to every Send, if it is set
 	logger *slog.Logger
 }
 
@@ -62,13 +63,13 @@ func Open(c Config) (*Sender, error) {
 		s.from = DefaultFrom
 	}
 	if _, err := netmail.ParseAddress(s.from); err != nil {
-		return nil, events.Errorf(events.CodeConfig, "the sender %q is no mail address: %w", s.from, err)
+		return nil, events.Errorf(events.CodeConfig, "the sender %q is not a mail address: %w", s.from, err).WithField("From")
 	}
 	if c.Sessions < 0 || c.Idle < 0 || c.Timeout < 0 {
 		return nil, events.Errorf(events.CodeConfig, "mail: sessions (%d), idle (%s) and timeout (%s) must not be negative", c.Sessions, c.Idle, c.Timeout)
 	}
 	if c.URL == "" {
-		s.logger.Warn("mail is discarded", "why", "PITWHEEL_SMTP_URL is empty")
+		s.logger.Warn("mail is discarded", "why", "no mail server is configured")
 		return s, nil
 	}
 	d, err := newDialer(c)
@@ -79,7 +80,7 @@ func Open(c Config) (*Sender, error) {
 	return s, nil
 }
 
-// Close ends the idle sessions, after the mails under way. Mails sent later fail.
+// Close ends the sessions, once the mails in progress are sent. Mails sent later fail.
 func (s *Sender) Close() error {
 	if s.pool != nil {
 		s.pool.close()
@@ -90,11 +91,14 @@ func (s *Sender) Close() error {
 // Send sends one mail of plain text. The id says which mail it is: the same id
 // has the same Message-ID, <id@pitwheel>.
 //
-// Send returns when the server has taken the mail over, or when ctx is over. An
-// error that the server gave for good (5xx) is permanent; all others (4xx, no
-// connection, ctx) may be gone at the next attempt. After such an error the mail
-// may have been taken over all the same.
+// Send returns when the server has accepted the mail, or when ctx ends. A
+// permanent error of the server (5xx) is permanent ([events.IsPermanent]); after all
+// others (4xx, no connection, ctx), another attempt may succeed. After such an error the
+// server may have accepted the mail all the same.
 func (s *Sender) Send(ctx context.Context, id, to, subject, text string) error {
+	if s.broken != nil {
+		return s.broken
+	}
 	m, err := s.message(id, to, subject, text)
 	if err != nil {
 		return events.Permanent(err)
@@ -138,10 +142,10 @@ func (s *Sender) message(id, to, subject, text string) (*gomail.Msg, error) {
 	}
 	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := m.From(s.from); err != nil {
-		return nil, events.Errorf(events.CodeConfig, "the sender %q is no mail address: %w", s.from, err)
+		return nil, events.Errorf(events.CodeConfig, "the sender %q is not a mail address: %w", s.from, err)
 	}
 	if err := m.To(to); err != nil {
-		return nil, events.Errorf(events.CodeInvalid, "mail %s: the recipient is no mail address: %w", id, err)
+		return nil, events.Errorf(events.CodeInvalid, "mail %s: the recipient is not a mail address: %w", id, err)
 	}
 	key := id
 	if !plainID(id) {
@@ -157,7 +161,7 @@ func (s *Sender) message(id, to, subject, text string) (*gomail.Msg, error) {
 	return m, nil
 }
 
-// plainID tells whether an id can stand in a Message-ID as it is.
+// plainID reports whether an id can stand in a Message-ID as it is.
 func plainID(id string) bool {
 	for _, c := range []byte(id) {
 		switch {
@@ -169,7 +173,7 @@ func plainID(id string) bool {
 	return len(id) <= 128
 }
 
-// failed names an error: the server's no, the context's end, or no connection.
+// failed classifies an error: the server's rejection, the end of ctx, or no connection.
 func (s *Sender) failed(ctx context.Context, id string, err error) error {
 	var refused *gomail.SendError
 	if errors.As(err, &refused) && refused.ErrorCode() >= 500 {
@@ -188,7 +192,7 @@ func givenUp(ctx context.Context, id string) error {
 	return events.Errorf(events.CodeTimeout, "mail %s was given up: %w", id, context.Cause(ctx)).MayRetry()
 }
 
-// isStale tells whether the server had hung up before the mail began.
+// isStale reports whether the server had hung up before the mail began.
 func isStale(err error) bool {
 	var s *gomail.SendError
 	if !errors.As(err, &s) {
@@ -198,7 +202,7 @@ func isStale(err error) bool {
 		(s.ErrorCode() == 0 || s.ErrorCode() == 421)
 }
 
-// isClean tells whether a session is ready for the next mail after an error: the
+// isClean reports whether a session is ready for the next mail after an error: the
 // server has answered it, and go-mail has reset the transaction or it is over.
 func isClean(err error) bool {
 	var s *gomail.SendError

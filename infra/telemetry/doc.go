@@ -1,5 +1,5 @@
-// Package telemetry makes the loggers and metrics registry of a process: how log
-// lines look ([NewLogger]), how Watermill's own lines are kept few
-// ([WatermillLogger]), what every process measures ([NewRegistry], [BrokerState])
-// and how secrets stay out of messages ([RedactURL]).
+// Package telemetry creates the logger ([NewLogger]) and the metrics registry
+// ([NewRegistry]) of a process. It bounds what Watermill logs ([WatermillLogger]),
+// measures the connections with brokers ([BrokerState], [BrokerBlocked]) and keeps
+// secrets out of messages ([RedactURL]).
 package telemetry

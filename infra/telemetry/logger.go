@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
+	"golang.org/x/term"
 
 	"github.com/pitwheel/pitwheel/events"
 )
@@ -21,15 +22,15 @@ func ParseLevel(name string) (slog.Level, error) {
 		return slog.LevelInfo, nil
 	}
 	if err := level.UnmarshalText([]byte(name)); err != nil {
-		return slog.LevelInfo, events.Errorf(events.CodeConfig, "%q is no log level", name).WithHint("use debug, info, warn or error")
+		return slog.LevelInfo, events.Errorf(events.CodeConfig, "%q is not a log level", name).WithHint("use debug, info, warn or error")
 	}
 	return level, nil
 }
 
 // NewLogger returns a logger that writes to w. The format is "text" or "json";
 // empty is text on a terminal and JSON otherwise. Text on a terminal is coloured,
-// unless NO_COLOR is set. A level or format that is not known is said in the log,
-// and the default used.
+// unless NO_COLOR is set. An unknown level or format is logged, and the
+// default used.
 func NewLogger(w io.Writer, tty bool, level, format string) *slog.Logger {
 	at, wrong := ParseLevel(level)
 	var h slog.Handler
@@ -48,12 +49,18 @@ func NewLogger(w io.Writer, tty bool, level, format string) *slog.Logger {
 	switch strings.ToLower(format) {
 	case "", "text", "json":
 	default:
-		logger.Warn("logging in the default format instead", "error", fmt.Sprintf("%q is no log format; use text or json", format))
+		logger.Warn("logging in the default format instead", "error", fmt.Sprintf("%q is not a log format; use text or json", format))
 	}
 	return logger
 }
 
-// red has errors stand out.
+// IsTerminal reports whether w is a terminal.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// red shows errors in red.
 func red(_ []string, a slog.Attr) slog.Attr {
 	if err, ok := a.Value.Any().(error); ok {
 		return tint.Attr(9, slog.String(a.Key, err.Error()))

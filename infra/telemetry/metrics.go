@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// NewRegistry returns a registry that measures the process itself, and tells by
-// pitwheel_build_info which program it is.
+// NewRegistry returns a registry that measures the process itself. The metric
+// pitwheel_build_info names the program.
 func NewRegistry(version, commit string) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -23,8 +23,8 @@ func NewRegistry(version, commit string) *prometheus.Registry {
 }
 
 // BrokerState measures the connection with one broker, such as "rabbitmq" or
-// "redis". The function it returns is told of every change; it is safe for
-// concurrent use. The first connect is no reconnect. Until it is called, the
+// "redis". The function that it returns must be called with every change; it is safe for
+// concurrent use. The first connect is not a reconnect. Until it is called, the
 // broker counts as not connected. BrokerState panics if another collector has
 // taken one of its names.
 func BrokerState(reg prometheus.Registerer, broker string) func(connected bool) {
@@ -60,8 +60,8 @@ func BrokerState(reg prometheus.Registerer, broker string) func(connected bool) 
 }
 
 // BrokerBlocked measures whether a broker refuses what is published or written
-// although it is connected. The function it returns is told of every change; it is safe for
-// concurrent use. BrokerBlocked panics if another collector has taken its name.
+// although it is connected. The function that it returns must be called with every
+// change; it is safe for concurrent use. BrokerBlocked panics if another collector has taken its name.
 func BrokerBlocked(reg prometheus.Registerer, broker string) func(blocked bool) {
 	gauge := register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pitwheel_broker_blocked",

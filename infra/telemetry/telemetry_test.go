@@ -85,7 +85,7 @@ func lines(t *testing.T, level slog.Level) (watermill.LoggerAdapter, func() []ma
 	}
 }
 
-func TestWatermillLevelsAndFields(t *testing.T) {
+func TestWatermillLogger_LevelsAndFields(t *testing.T) {
 	t.Parallel()
 	l, written := lines(t, telemetry.LevelTrace)
 	child := l.With(watermill.LogFields{"handler_name": "h"})
@@ -109,7 +109,7 @@ func TestWatermillLevelsAndFields(t *testing.T) {
 	}
 }
 
-func TestRepeatedErrorsAreBounded(t *testing.T) {
+func TestWatermillLogger_RepeatedErrors(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, written := lines(t, slog.LevelInfo)
@@ -130,7 +130,7 @@ func TestRepeatedErrorsAreBounded(t *testing.T) {
 	})
 }
 
-func TestManyDifferentErrorsAreBounded(t *testing.T) {
+func TestWatermillLogger_DifferentErrors(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, written := lines(t, slog.LevelInfo)
@@ -154,7 +154,7 @@ func TestManyDifferentErrorsAreBounded(t *testing.T) {
 	})
 }
 
-func TestRegistry(t *testing.T) {
+func TestNewRegistry(t *testing.T) {
 	t.Parallel()
 	reg := telemetry.NewRegistry("v1.2.3", "abc")
 	families, err := reg.Gather()
@@ -239,7 +239,7 @@ func TestRedactURL(t *testing.T) {
 	}
 }
 
-func TestRedactURLNeverTellsThePassword(t *testing.T) {
+func TestRedactURL_Password(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		// The password's letters occur nowhere else.

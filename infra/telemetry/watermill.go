@@ -12,20 +12,21 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 )
 
-// LevelTrace is where Watermill's lines about single messages go.
+// LevelTrace is the level of Watermill's lines about single messages.
 const LevelTrace = slog.LevelDebug - 4
 
-// How often one error may be said, and how many different ones are told apart at
-// a time. Together they bound the error lines: kinds + 1 in a period.
+// How often one error is logged, and how many different ones are distinguished at a
+// time. Together they bound the error lines: kinds + 1 in a period.
 const (
 	errorPeriod = 10 * time.Second
 	errorKinds  = 64
 )
 
-// WatermillLogger has Watermill log to l. Its Info lines, which tell of every
-// handler's start and stop, are written at Debug. An Error line that is the same
-// as an earlier one is written at most once in 10 s, with the number of lines left
-// out since; a handler that fails for each of a million messages fills no disk.
+// WatermillLogger returns a logger for Watermill that writes to l. Info lines, which
+// report every handler's start and stop, are written at Debug. An Error line that is
+// the same as an earlier one is written at most once in 10 s, with the number of lines
+// left out since, so that a handler that fails for a million messages does not fill the
+// disk.
 func WatermillLogger(l *slog.Logger) watermill.LoggerAdapter {
 	return &adapter{logger: l, repeats: &repeats{seen: map[string]*repeat{}, now: time.Now}}
 }
@@ -79,7 +80,7 @@ func attributes(fields watermill.LogFields) []slog.Attr {
 	return out
 }
 
-// repeats remembers which errors were written lately.
+// repeats records which errors were written lately.
 type repeats struct {
 	mu   sync.Mutex
 	seen map[string]*repeat
@@ -91,7 +92,7 @@ type repeat struct {
 	left    int // lines left out since
 }
 
-// next tells whether a line may be written, and how many were left out before it.
+// next reports whether a line may be written, and how many were left out before it.
 func (r *repeats) next(msg string, handler any, err error) (int, bool) {
 	key := fmt.Sprintf("%s|%v|%.200s", msg, handler, fmt.Sprint(err))
 	now := r.now()

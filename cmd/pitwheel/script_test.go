@@ -1,4 +1,4 @@
-package cli
+package main
 
 import (
 	"errors"
@@ -16,8 +16,8 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: scriptCommands()})
 }
 
-// TestScriptsOnDev plays what is typed in a second terminal beside dev.
-func TestScriptsOnDev(t *testing.T) {
+// TestScripts_Dev plays what is typed in a second terminal beside dev.
+func TestScripts_Dev(t *testing.T) {
 	t.Parallel()
 	dev := startDev(t, "--sample=false")
 	testscript.Run(t, testscript.Params{

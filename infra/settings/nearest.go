@@ -1,10 +1,10 @@
-package cli
+package settings
 
 import "slices"
 
-// nearest returns the known word that takes the fewest edits to reach from the
+// Nearest returns the known word that takes the fewest edits to reach from the
 // given one, or "" if nothing is known. Of several the first in order wins.
-func nearest(word string, known []string) string {
+func Nearest(word string, known []string) string {
 	best, least := "", 0
 	for _, k := range slices.Sorted(slices.Values(known)) {
 		if d := distance(word, k); best == "" || d < least {

@@ -1,4 +1,4 @@
-package cli
+package app_test
 
 import (
 	"go/parser"
@@ -14,18 +14,18 @@ import (
 
 const modulePath = "github.com/pitwheel/pitwheel"
 
-// room says what the packages of one folder may import of this module.
-type room struct {
+// importRule says what the packages of one folder may import of this module.
+type importRule struct {
 	folder string
 	may    []string
 	// bare: besides that, only the standard library, google/uuid and the JSON library.
 	bare bool
 }
 
-// rooms are the import rules of the module: events ← router ← handlers, and
-// router ← infra ← cmd. The first room that a folder lies in counts.
-func rooms() []room {
-	return []room{
+// importRules returns the import rules of the module: events ← router ← handlers, and
+// router ← infra ← cmd. The first rule whose folder matches counts.
+func importRules() []importRule {
+	return []importRule{
 		{folder: "events", may: []string{"events"}, bare: true},
 		{folder: "router", may: []string{"events", "router"}},
 		{folder: "handlers", may: []string{"events", "router", "handlers"}},
@@ -67,12 +67,12 @@ func TestImports(t *testing.T) {
 
 func checkImports(t *testing.T, path, rel string) {
 	t.Helper()
-	i := slices.IndexFunc(rooms(), func(r room) bool { return strings.HasPrefix(rel, r.folder+"/") })
+	i := slices.IndexFunc(importRules(), func(r importRule) bool { return strings.HasPrefix(rel, r.folder+"/") })
 	if i < 0 {
-		t.Errorf("%s lies in no room of the house", rel)
+		t.Errorf("%s is in a folder without import rules", rel)
 		return
 	}
-	r := rooms()[i]
+	r := importRules()[i]
 	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
 	if err != nil {
 		t.Errorf("%s: %v", rel, err)
@@ -88,7 +88,7 @@ func checkImports(t *testing.T, path, rel string) {
 			continue
 		}
 		first, _, _ := strings.Cut(name, "/")
-		// A path whose first element has a dot is no standard library. Tests may use
+		// A path whose first element has a dot is not in the standard library. Tests may use
 		// test libraries.
 		if r.bare && strings.Contains(first, ".") && name != "github.com/google/uuid" && !strings.HasPrefix(name, "github.com/go-json-experiment/json") && !strings.HasSuffix(rel, "_test.go") {
 			t.Errorf("%s imports %s; %s may use only the standard library, google/uuid and the JSON library", rel, name, r.folder)
@@ -114,7 +114,7 @@ func TestTop(t *testing.T) {
 	}
 }
 
-// TestPackagesAreDescribed asks every package for a comment that says what it is for.
+// TestPackagesAreDescribed requires a package comment of every package.
 func TestPackagesAreDescribed(t *testing.T) {
 	t.Parallel()
 	root := moduleRoot(t)
@@ -141,7 +141,7 @@ func TestPackagesAreDescribed(t *testing.T) {
 	}
 	for dir, ok := range described {
 		if !ok {
-			t.Errorf("the package in %s has no comment that says what it is for", dir)
+			t.Errorf("the package in %s has no package comment", dir)
 		}
 	}
 }

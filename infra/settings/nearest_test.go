@@ -1,4 +1,4 @@
-package cli
+package settings
 
 import (
 	"testing"
@@ -13,11 +13,11 @@ func TestNearest(t *testing.T) {
 		"redis_ul": "redis_url", "rdeis_url": "redis_url", "AMQP_URL": "amqp_url", "namespaces": "namespace",
 		"http": "http_addr", "redis_url": "redis_url", "": "amqp_url",
 	} {
-		if got := nearest(word, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
+		if got := Nearest(word, known); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
 		}
 	}
-	if got := nearest("x", nil); got != "" {
+	if got := Nearest("x", nil); got != "" {
 		t.Errorf("nearest of nothing = %q, want nothing", got)
 	}
 }

@@ -1,4 +1,4 @@
-package cli
+package deploy_test
 
 import (
 	"os"
@@ -34,8 +34,8 @@ func (l listing) MustRegister(cs ...prometheus.Collector) {
 
 func (listing) Unregister(prometheus.Collector) bool { return false }
 
-// TestMetricsAreShown keeps dashboard and alerts in step with what there is.
-func TestMetricsAreShown(t *testing.T) {
+// TestDashboard_Complete keeps dashboard and alerts in step with what there is.
+func TestDashboard_Complete(t *testing.T) {
 	t.Parallel()
 	names := listing{"pitwheel_build_info": true} // It is part of the registry itself.
 	if _, err := router.NewMetrics(names); err != nil {
@@ -44,7 +44,7 @@ func TestMetricsAreShown(t *testing.T) {
 	telemetry.BrokerState(names, "x")
 	telemetry.BrokerBlocked(names, "x")
 	read := func(file string) []string {
-		text, err := os.ReadFile("../../infra/deploy/" + file)
+		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,268 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/httpapi"
+	"github.com/pitwheel/pitwheel/infra/settings"
+	"github.com/pitwheel/pitwheel/infra/telemetry"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// App is an application that can be run. Make it with [New]. It is safe for concurrent
+// use.
+type App struct {
+	*Definition
+	values   settings.Values
+	options  Options
+	infos    []router.HandlerInfo
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	metrics  *router.Metrics
+	proxy    *startupProxy
+	lifetime *lifetime
+	started  atomic.Bool
+
+	mu   sync.Mutex
+	addr string
+	dev  devInstances
+}
+
+// New checks an application and its settings, and prepares to run it. Nothing is
+// connected and nothing started. An error has the code CONFIG.
+func New(a Application, from settings.Source, o Options) (*App, error) {
+	d, err := Define(a)
+	if err != nil {
+		return nil, err
+	}
+	v, err := d.Settings.Load(from)
+	if err != nil {
+		return nil, err
+	}
+	return d.New(v, o)
+}
+
+// New is like the function [New], with settings that are loaded already.
+func (d *Definition) New(v settings.Values, o Options) (*App, error) {
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	if o.Report == nil || !o.Dev {
+		o.Report = func(string, string) {}
+	}
+	for _, name := range o.Only {
+		if names := d.HandlerNames(); !slices.Contains(names, name) {
+			return nil, events.Errorf(events.CodeConfig, "no handler is named %q; the nearest is %q", name, settings.Nearest(name, names)).WithField("only").
+				WithHint("there are %s", strings.Join(names, ", "))
+		}
+	}
+	brokers := []string{"redis"}
+	if o.Dev {
+		v = devDefaults(v)
+	} else if v.String("amqp_url") != "" {
+		brokers = append(brokers, "rabbitmq")
+	}
+	a := &App{Definition: d, values: v, options: o, proxy: newStartupProxy(brokers...), lifetime: &lifetime{}}
+	a.logger = telemetry.NewLogger(o.Log, telemetry.IsTerminal(o.Log), v.String("log_level"), v.String("log_format"))
+	var err error
+	if a.infos, err = d.Describe(v); err != nil {
+		return nil, err
+	}
+	build := telemetry.ThisBuild()
+	a.registry = telemetry.NewRegistry(build.Version, build.Commit)
+	a.metrics, err = router.NewMetrics(a.registry)
+	return a, err
+}
+
+// Run serves until ctx ends, then drains: it takes in nothing more, and waits for
+// running handlers as long as the setting drain_timeout says. It returns nil after a
+// clean drain. HTTP is served from the beginning, so that /readyz can report what is
+// waited for. An application runs once.
+func (a *App) Run(ctx context.Context) (err error) {
+	if a.started.Swap(true) {
+		return events.Errorf(events.CodeInternal, "the application %s has been run already", a.Name)
+	}
+	routes := map[string]http.Handler{}
+	if a.options.Dev {
+		stop, err := a.startDev(routes)
+		defer func() { _ = stop() }() // What ends here is only in memory.
+		if err != nil {
+			return err
+		}
+	}
+	defer func() { err = errors.Join(err, a.lifetime.end()) }()
+	listener, err := httpapi.Listen(a.values.String("http_addr"))
+	if err != nil {
+		return a.Settings.Explain(err, map[string]string{"Addr": "http_addr"})
+	}
+	a.mu.Lock()
+	a.addr = listener.Addr().String()
+	a.mu.Unlock()
+	a.logStart(ctx)
+	if a.Routes != nil {
+		if err := a.withServices(a.services(), func() { maps.Copy(routes, a.Routes(a.services())) }); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
+	api, err := httpapi.New(httpapi.Config{
+		Catalogue: a.Catalogue, Commands: a.proxy, Projections: a.proxy, Names: a.Projections(),
+		Ready: a.proxy.Ready, Paused: a.paused(), Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
+		Extra: routes, MaxBody: int64(a.values.Int("max_message_bytes")), Logger: a.logger,
+	})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return httpapi.Serve(ctx, listener, api) })
+	group.Go(func() error { return a.runHandlers(ctx) })
+	return group.Wait()
+}
+
+// runHandlers connects to the brokers and runs the handlers on them.
+func (a *App) runHandlers(ctx context.Context) (err error) {
+	drivers, err := a.Connect(ctx, a.values, Connection{
+		Server: true, Transport: true, Logger: a.logger, Registry: a.registry, OnConnecting: a.proxy.setBroker,
+	})
+	if err != nil && ctx.Err() != nil {
+		return nil // The wait was ended by a stop, which is not a failure.
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, drivers.Close()) }()
+	store, transport := drivers.Store, drivers.Transport
+	commands, err := a.NewCommands(drivers, a.values, a.metrics)
+	if err != nil {
+		return err
+	}
+	// What handlers do with their services works from now on.
+	a.proxy.setConnected(commands, store)
+	handlers, err := a.handlers(a.services())
+	if err != nil {
+		return err
+	}
+	log, projections := router.Log(store), router.ProjectionStore(store)
+	if a.options.Dev {
+		log, projections = reportingLog{log, a.options.Report}, reportingProjections{projections, a.options.Report}
+	}
+	r, err := router.New(router.Config{
+		Catalogue: a.Catalogue, Handlers: handlers, Overrides: a.values.Handlers, HandlerNames: a.options.Only,
+		Transport: transport, Log: log, Reader: store, Checkpoints: store, Projections: projections, Inbox: store, Parking: store, Elector: store, Poison: store,
+		Logger: a.logger, WatermillLogger: telemetry.WatermillLogger(a.logger), Metrics: a.metrics,
+		DrainTimeout: a.drainTimeout(), MaxBytes: a.values.Int("max_message_bytes"),
+		Middleware: a.Middleware,
+	})
+	if err != nil {
+		return err
+	}
+	a.proxy.setRouter(r.Ready)
+	announced := make(chan struct{})
+	go func() {
+		defer close(announced)
+		select {
+		case <-r.Running():
+			a.logger.InfoContext(ctx, "every handler is consuming", "http", a.Addr())
+			close(a.proxy.running)
+		case <-ctx.Done():
+		}
+	}()
+	err = r.Run(ctx)
+	<-announced
+	return err
+}
+
+// drainTimeout returns the setting; of 0 s, the router would make its default.
+func (a *App) drainTimeout() time.Duration {
+	return cmp.Or(a.values.Duration("drain_timeout"), time.Nanosecond)
+}
+
+// Running returns a channel that is closed when every handler consumes for the first
+// time.
+func (a *App) Running() <-chan struct{} { return a.proxy.running }
+
+// Addr returns the address where HTTP is served; "" before Run listens.
+func (a *App) Addr() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.addr
+}
+
+// Send sends a command, once every handler is consuming. See [Commands].
+func (a *App) Send(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Receipt, error) {
+	if err := a.awaitRunning(ctx); err != nil {
+		return events.Receipt{}, err
+	}
+	return a.proxy.Send(ctx, cmd, o)
+}
+
+// Execute sends a command, once every handler is consuming, and waits for its outcome.
+// See [Commands].
+func (a *App) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
+	if err := a.awaitRunning(ctx); err != nil {
+		return events.Outcome{}, err
+	}
+	return a.proxy.Execute(ctx, cmd, o)
+}
+
+func (a *App) awaitRunning(ctx context.Context) error {
+	select {
+	case <-a.proxy.running:
+		return nil
+	case <-ctx.Done():
+		return events.Errorf(events.CodeUnavailable, "the service did not start in time: %w", ctx.Err()).MayRetry()
+	}
+}
+
+// services returns what this run gives to handlers and routes.
+func (a *App) services() Services {
+	return a.Definition.services(a.proxy, a.values, a.logger, a.lifetime)
+}
+
+// services returns what handlers get that work with the given proxy.
+func (d *Definition) services(p *startupProxy, v settings.Values, logger *slog.Logger, l *lifetime) Services {
+	return Services{Commands: p, Projections: p, Settings: v, Logger: logger, Now: time.Now, lifetime: l}
+}
+
+// logStart logs what is about to run, and what is missing for production.
+func (a *App) logStart(ctx context.Context) {
+	if a.options.Dev {
+		return
+	}
+	a.logger.InfoContext(ctx, "starting", "redis", telemetry.RedactURL(RedisURL(a.values)), "amqp", telemetry.RedactURL(a.values.String("amqp_url")),
+		"namespace", a.values.String("namespace"), "http", a.Addr(), "only", a.options.Only, "version", telemetry.ThisBuild().Version)
+	if a.values.String("redis_url") == "" {
+		a.logger.WarnContext(ctx, a.Settings.Env("redis_url")+" is not set: the Redis of a local "+a.Name+" dev is used, which keeps nothing", "addr", a.values.String("dev_redis_addr"))
+	}
+	if a.values.String("amqp_url") == "" {
+		a.logger.InfoContext(ctx, a.Settings.Env("amqp_url")+" is not set: commands and reactions travel over Redis Streams")
+	}
+}
+
+// paused returns the handlers that run here and are not to consume.
+func (a *App) paused() []string {
+	var names []string
+	for _, i := range a.infos {
+		for _, setting := range i.Settings {
+			if setting.Name == "paused" && setting.Value == "true" && (len(a.options.Only) == 0 || slices.Contains(a.options.Only, i.Name)) {
+				names = append(names, i.Name)
+			}
+		}
+	}
+	return names
+}

@@ -1,0 +1,33 @@
+package app
+
+import (
+	"context"
+
+	"github.com/pitwheel/pitwheel/infra/settings"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// ConnectServices connects to the brokers of a running service as a client, and returns
+// services that work with them. Close ends the connections. Errors are those of
+// [Definition.Connect].
+func (d *Definition) ConnectServices(ctx context.Context, v settings.Values) (s Services, closeAll func() error, err error) {
+	drivers, err := d.Connect(ctx, v, Connection{Transport: true})
+	if err != nil {
+		return Services{}, nil, err
+	}
+	commands, err := d.NewCommands(drivers, v, nil)
+	if err != nil {
+		return Services{}, nil, err
+	}
+	p := newStartupProxy()
+	p.setConnected(commands, drivers.Store)
+	close(p.running)
+	return d.services(p, v, discard(), &lifetime{}), drivers.Close, nil
+}
+
+// NewCommands returns a sender of commands over connected drivers. Metrics may be nil.
+func (d *Definition) NewCommands(drivers *Drivers, v settings.Values, m *router.Metrics) (*router.Commands, error) {
+	return router.NewCommands(router.CommandsConfig{
+		Catalogue: d.Catalogue, Publisher: drivers.Transport.Publisher(), Log: drivers.Store, MaxBytes: v.Int("max_message_bytes"), Metrics: m,
+	})
+}

@@ -1,0 +1,147 @@
+package app
+
+import (
+	"context"
+	"maps"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+// startupProxy stands for the commands and projections of a service that is still
+// starting: HTTP and [Services] use it from the beginning. Until the brokers are
+// connected, it answers with the code UNAVAILABLE, which is HTTP's 503.
+type startupProxy struct {
+	mu          sync.RWMutex
+	commands    *router.Commands // nil until connected
+	projections Projections
+	handlers    func() map[string]error
+	brokers     map[string]func() error
+	running     chan struct{} // closed once every handler is consuming
+}
+
+// newStartupProxy returns a proxy of a service that works with the named brokers.
+func newStartupProxy(brokers ...string) *startupProxy {
+	p := &startupProxy{brokers: map[string]func() error{}, running: make(chan struct{})}
+	for _, name := range brokers {
+		p.brokers[name] = func() error { return events.Errorf(events.CodeUnavailable, "not connected yet").MayRetry() }
+	}
+	return p
+}
+
+// setBroker has a broker's own state reported from now on.
+func (p *startupProxy) setBroker(name string, ready func() error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.brokers[name] = ready
+}
+
+// setConnected lets requests through.
+func (p *startupProxy) setConnected(commands *router.Commands, projections Projections) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.commands, p.projections = commands, projections
+}
+
+// setRouter has the state of the handlers reported from now on.
+func (p *startupProxy) setRouter(ready func() map[string]error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.handlers = ready
+}
+
+// Ready returns each broker and handler that is not ready, and why.
+func (p *startupProxy) Ready() map[string]error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	out := map[string]error{}
+	for name, ready := range p.brokers {
+		if err := ready(); err != nil {
+			out[name] = err
+		}
+	}
+	switch {
+	case p.handlers != nil:
+		maps.Copy(out, p.handlers())
+	case len(out) == 0:
+		out["handlers"] = events.Errorf(events.CodeUnavailable, "starting").MayRetry()
+	}
+	return out
+}
+
+// service returns what the proxy stands for, if it is connected.
+func (p *startupProxy) service() (*router.Commands, Projections, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.commands == nil {
+		return nil, nil, events.Errorf(events.CodeUnavailable, "the service is starting; /readyz says what it waits for").MayRetry()
+	}
+	return p.commands, p.projections, nil
+}
+
+// Send sends a command. One that no queue takes while the service starts is sent again
+// when all queues are declared. Within a handler it is not, since the attempt would then
+// send a command under another id than its repetition: the handler gets the error.
+func (p *startupProxy) Send(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Receipt, error) {
+	commands, _, err := p.service()
+	if err != nil {
+		return events.Receipt{}, err
+	}
+	if o.ID == "" && message.HandlerNameFromCtx(ctx) == "" {
+		o.ID = events.NewID()
+	}
+	receipt, err := commands.Send(ctx, cmd, o)
+	if events.CodeOf(err) != events.CodeUnhandled || o.ID == "" {
+		return receipt, err
+	}
+	select {
+	case <-p.running: // The queues are declared, and none takes it.
+		return receipt, err
+	default:
+	}
+	select {
+	case <-p.running:
+		return commands.Send(ctx, cmd, o)
+	case <-ctx.Done():
+		return receipt, err
+	}
+}
+
+// Await waits for a command's outcome.
+func (p *startupProxy) Await(ctx context.Context, r events.Receipt) (events.Outcome, error) {
+	commands, _, err := p.service()
+	if err != nil {
+		return events.Outcome{}, err
+	}
+	return commands.Await(ctx, r)
+}
+
+// Execute sends a command and waits for its outcome.
+func (p *startupProxy) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
+	receipt, err := p.Send(ctx, cmd, o)
+	if err != nil {
+		return events.Outcome{}, err
+	}
+	return p.Await(ctx, receipt)
+}
+
+// Rows returns rows of a projection.
+func (p *startupProxy) Rows(ctx context.Context, projection string, keys []string) ([][]byte, error) {
+	_, projections, err := p.service()
+	if err != nil {
+		return nil, err
+	}
+	return projections.Rows(ctx, projection, keys)
+}
+
+// List returns rows of a projection, sorted by key.
+func (p *startupProxy) List(ctx context.Context, projection, after string, limit int) ([]events.Row, error) {
+	_, projections, err := p.service()
+	if err != nil {
+		return nil, err
+	}
+	return projections.List(ctx, projection, after, limit)
+}

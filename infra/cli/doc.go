@@ -1,0 +1,28 @@
+// Package cli is the command line of an application. A team's whole program is
+//
+//	func main() {
+//		cli.Main(app.Application{
+//			Name:     "shop",
+//			Domains:  []events.Domain{orders.Register, stock.Register},
+//			Handlers: handlers.All, // func(app.Services) []router.Handler
+//		})
+//	}
+//
+// and has these commands:
+//
+//	shop dev                 run everything in one process, for trying out
+//	shop serve               run the handlers on Redis and RabbitMQ
+//	shop send TYPE           send a command; with --help its fields
+//	shop handler list        the handlers with their settings
+//	shop event tail          the log, live
+//	shop aggregate …         history and state of one aggregate
+//	shop projection …        rows; rebuild
+//	shop poison …            messages that a handler failed to process
+//	shop completion, version
+//
+// dev and serve run the application ([app.App]); all others are clients that connect to
+// the brokers of a running service. [app.Application] lists what else a program can add,
+// such as commands of its own.
+//
+// Data goes to stdout, everything else to stderr. Exit codes are in exit.go.
+package cli

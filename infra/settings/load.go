@@ -1,0 +1,225 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+const (
+	handlersKey = "handlers"
+	fileSuffix  = "_file"
+)
+
+// Source is where settings are read from.
+type Source struct {
+	// File is the configuration file. Empty: the one that the environment names
+	// (SHOP_CONFIG), else ./shop.yaml, which may be missing.
+	File string
+	// Flags are settings by name, over all other sources: flags, or values from code.
+	Flags map[string]string
+	// Environ is the environment, as [os.Environ] returns it.
+	Environ []string
+}
+
+// Load lays the flags over the environment over the file over the defaults and
+// checks every value. All faults are reported at once, as an error with the code
+// CONFIG.
+func (s *Set) Load(from Source) (Values, error) {
+	env := s.environment(from.Environ)
+	path, namedBy := from.File, "--config"
+	if path == "" {
+		path, namedBy = env[s.Env("config")], s.Env("config")
+	}
+	if path == "" {
+		path, namedBy = s.File(), ""
+	}
+	// A separator that no handler's name can hold, so that a name with a dot stays one key.
+	k := koanf.New("/")
+	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil && (namedBy != "" || !errors.Is(err, os.ErrNotExist)) {
+		return Values{}, events.Errorf(events.CodeConfig, "the configuration file %q cannot be read: %w", path, withoutText(err)).WithHint("%s", fileHint(namedBy))
+	}
+	v := s.Defaults()
+	var errs, more []error
+	v.Handlers, errs = overridesOf(k.Get(handlersKey), s.handlers)
+	k.Delete(handlersKey)
+	inFile, more := s.fileValues(k, path)
+	errs = append(errs, more...)
+	inEnv, more := s.envValues(env)
+	errs = append(errs, more...)
+	for _, layer := range []map[string]string{inFile, inEnv, from.Flags} {
+		for name, text := range layer {
+			if _, known := v.text[name]; !known {
+				errs = append(errs, fmt.Errorf("%q is not a setting; the nearest is %q", name, Nearest(name, s.names())))
+				continue
+			}
+			v.text[name], v.given[name] = text, true
+		}
+	}
+	for _, one := range s.all {
+		if err := one.check(v.text[one.Name]); err != nil {
+			errs = append(errs, fmt.Errorf("%s (%s) %w", one.Name, s.Env(one.Name), err))
+		}
+	}
+	if len(errs) > 0 {
+		return Values{}, events.Errorf(events.CodeConfig, "%w", errors.Join(errs...))
+	}
+	return v, nil
+}
+
+func (s *Set) names() []string {
+	var out []string
+	for _, one := range s.all {
+		out = append(out, one.Name)
+	}
+	return out
+}
+
+func fileHint(namedBy string) string {
+	if namedBy == "" {
+		return "it is read because it lies in the current directory"
+	}
+	return namedBy + " names it"
+}
+
+// environment returns the variables that can be settings. The prefix and TEST_ belong
+// to tests, and some names to Kubernetes.
+func (s *Set) environment(environ []string) map[string]string {
+	env, services := map[string]string{}, []string{s.prefix()}
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		// An empty variable is switched off, as docker compose does it.
+		if value == "" || !strings.HasPrefix(name, s.prefix()+"_") || strings.HasPrefix(name, s.Env("test_")) {
+			continue
+		}
+		env[name] = value
+		if service, is := strings.CutSuffix(name, "_SERVICE_HOST"); is {
+			services = append(services, service)
+		}
+	}
+	for name := range env {
+		if injected(name, services) {
+			delete(env, name)
+		}
+	}
+	return env
+}
+
+// injected reports whether Kubernetes sets a variable of that name in every container
+// for one of the services, whose names are those of variables.
+func injected(name string, services []string) bool {
+	return slices.ContainsFunc(services, func(service string) bool {
+		rest, is := strings.CutPrefix(name, service+"_")
+		return is && (rest == "SERVICE_HOST" || rest == "SERVICE_PORT" || rest == "PORT" ||
+			strings.HasPrefix(rest, "SERVICE_PORT_") || strings.HasPrefix(rest, "PORT_"))
+	})
+}
+
+// envValues reads the settings of the environment, by name.
+func (s *Set) envValues(env map[string]string) (map[string]string, []error) {
+	values, names := map[string]string{}, []string{s.Env("config")}
+	rest := map[string]string{}
+	for name, v := range env {
+		if name != s.Env("config") {
+			rest[strings.ToLower(strings.TrimPrefix(name, s.Env("")))] = v
+		}
+	}
+	var errs []error
+	for _, one := range s.all {
+		names = append(names, s.Env(one.Name))
+		v, ok, err := take(rest, one.Name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s %w", s.Env(one.Name), err))
+		} else if ok {
+			values[one.Name] = v
+		}
+	}
+	for key := range rest {
+		errs = append(errs, fmt.Errorf("the environment has %s, which is not a setting; the nearest is %s", s.Env(key), Nearest(s.Env(key), names)))
+	}
+	return values, errs
+}
+
+// fileValues reads the settings of the file, by name.
+func (s *Set) fileValues(k *koanf.Koanf, path string) (map[string]string, []error) {
+	values, names := map[string]string{}, append(s.names(), handlersKey)
+	rest := map[string]string{}
+	var errs []error
+	for key, v := range k.Raw() {
+		switch v.(type) {
+		case nil:
+			rest[key] = ""
+		case map[string]any, []any:
+			rest[key] = "" // An unknown key is reported below.
+			if slices.Contains(s.names(), key) {
+				errs = append(errs, fmt.Errorf("%s: %s must be a single value", path, key))
+			}
+		default:
+			rest[key] = fmt.Sprint(v)
+		}
+	}
+	for _, one := range s.all {
+		v, ok, err := take(rest, one.Name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %s %w", path, one.Name, err))
+		} else if ok && v != "" {
+			values[one.Name] = v
+		}
+	}
+	for key := range rest {
+		errs = append(errs, fmt.Errorf("%s: %q is not a setting; the nearest is %q", path, key, Nearest(key, names)))
+	}
+	return values, errs
+}
+
+// take removes a name from the given values and returns its value, which may stand in
+// a file that the name with the suffix _file names.
+func take(values map[string]string, name string) (string, bool, error) {
+	v, ok := values[name]
+	path, fromFile := values[name+fileSuffix]
+	delete(values, name)
+	delete(values, name+fileSuffix)
+	switch {
+	case ok && fromFile:
+		return "", false, fmt.Errorf("is given twice, as itself and with the suffix %s; keep one", fileSuffix)
+	case !fromFile:
+		return v, ok, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", false, fmt.Errorf("with the suffix %s: %w", fileSuffix, err)
+	}
+	if strings.TrimSpace(string(text)) == "" {
+		// A secret that is not filled in yet, rather than a setting that is switched off.
+		return "", false, fmt.Errorf("with the suffix %s: the file %s is empty; fill it, or leave the setting out", fileSuffix, path)
+	}
+	return strings.TrimRight(string(text), "\r\n"), true, nil
+}
+
+// asError returns a copy of the [events.Error] in err's chain, which must have one,
+// with the whole text of err.
+func asError(err error) *events.Error {
+	var e *events.Error
+	_ = errors.As(err, &e)
+	told := *e
+	told.Message = err.Error()
+	return &told
+}
+
+// withoutText hides what a YAML error repeats of the file in backquotes, since that
+// may be a secret.
+func withoutText(err error) error {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return err
+	}
+	return errors.New(regexp.MustCompile("`[^`]*`").ReplaceAllString(err.Error(), "…"))
+}
