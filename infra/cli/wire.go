@@ -105,8 +105,11 @@ func awaitBroker(ctx context.Context, b *rabbitmq.Broker) error {
 	defer ticker.Stop()
 	for {
 		err := b.Ready()
-		if err == nil || events.CodeOf(err) == events.CodeConfig {
-			return err
+		if err == nil {
+			return nil
+		}
+		if events.CodeOf(err) == events.CodeConfig {
+			return asError(err).WithHint("check user, password and vhost in PITWHEEL_AMQP_URL")
 		}
 		select {
 		case <-ticker.C:

@@ -13,7 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 )
 
-func TestConfig(t *testing.T) {
+func TestOpen_WrongConfig(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]rabbitmq.Config{
 		"no URL":     {},
@@ -28,12 +28,12 @@ func TestConfig(t *testing.T) {
 		if err == nil || events.CodeOf(err) != events.CodeConfig {
 			t.Errorf("%s: %v, want the code CONFIG", name, err)
 		} else if strings.Contains(err.Error(), "geheim") {
-			t.Errorf("%s: the error tells the password: %v", name, err)
+			t.Errorf("%s: the error contains the password: %v", name, err)
 		}
 	}
 }
 
-func TestWrongPassword(t *testing.T) {
+func TestBroker_Ready_WrongPassword(t *testing.T) {
 	t.Parallel()
 	uri, err := amqp.ParseURI(brokertest.AMQP(t))
 	if err != nil {
@@ -45,13 +45,13 @@ func TestWrongPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = b.Close() }()
-	eventually(t, "Ready says that it is a setting", func() bool { return events.CodeOf(b.Ready()) == events.CodeConfig })
+	eventually(t, "Ready reports a wrong setting", func() bool { return events.CodeOf(b.Ready()) == events.CodeConfig })
 	if strings.Contains(b.Ready().Error(), "geheim") {
-		t.Errorf("the error tells the password: %v", b.Ready())
+		t.Errorf("the error contains the password: %v", b.Ready())
 	}
 }
 
-func TestState(t *testing.T) {
+func TestBroker_OnState(t *testing.T) {
 	t.Parallel()
 	var connected, changes atomic.Int32
 	b := newBench(t, func(c *rabbitmq.Config) {
