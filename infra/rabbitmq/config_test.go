@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,18 +16,22 @@ import (
 
 func TestOpen_WrongConfig(t *testing.T) {
 	t.Parallel()
-	for name, cfg := range map[string]rabbitmq.Config{
-		"no URL":     {},
-		"scheme":     {URL: "http://user:geheim@host/"},
-		"URL":        {URL: "amqp://user:geheim%zz@host/"},
-		"port":       {URL: "amqp://user:geheim@host:99999999999/"},
-		"queue type": {URL: "amqp://host", QueueType: "stream"},
-		"limit":      {URL: "amqp://host", DeliveryLimit: -1},
-		"heartbeat":  {URL: "amqp://host", Heartbeat: time.Millisecond},
+	for name, tt := range map[string]struct {
+		cfg   rabbitmq.Config
+		field string
+	}{
+		"no URL":     {rabbitmq.Config{}, "URL"},
+		"scheme":     {rabbitmq.Config{URL: "http://user:geheim@host/"}, "URL"},
+		"URL":        {rabbitmq.Config{URL: "amqp://user:geheim%zz@host/"}, "URL"},
+		"port":       {rabbitmq.Config{URL: "amqp://user:geheim@host:99999999999/"}, "URL"},
+		"queue type": {rabbitmq.Config{URL: "amqp://host", QueueType: "stream"}, "QueueType"},
+		"limit":      {rabbitmq.Config{URL: "amqp://host", DeliveryLimit: -1}, "DeliveryLimit"},
+		"heartbeat":  {rabbitmq.Config{URL: "amqp://host", Heartbeat: time.Millisecond}, "Heartbeat"},
 	} {
-		_, err := rabbitmq.Open(cfg)
-		if err == nil || events.CodeOf(err) != events.CodeConfig {
-			t.Errorf("%s: %v, want the code CONFIG", name, err)
+		_, err := rabbitmq.Open(tt.cfg)
+		var e *events.Error
+		if !errors.As(err, &e) || e.Code != events.CodeConfig || e.Field != tt.field {
+			t.Errorf("%s: %v, want the code CONFIG and the field %s", name, err, tt.field)
 		} else if strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%s: the error contains the password: %v", name, err)
 		}
