@@ -23,7 +23,7 @@ type Broker struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
-	declaring sync.Mutex // serializes declarations of subscriptions
+	declaring sync.Mutex // held while a subscription is declared
 
 	mu          sync.Mutex
 	connected   bool

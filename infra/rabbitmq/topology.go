@@ -52,7 +52,7 @@ func (c Config) queue(name string, ordered bool) amqp.QueueConfig {
 	}
 }
 
-// declare declares what a subscription needs. Declarations are serialized: if the same new
+// declare declares what a subscription needs. One at a time: if the same new
 // quorum queue is declared twice concurrently, as a poison queue by its two subscribers,
 // RabbitMQ closes the connection with an internal error.
 func (b *Broker) declare(channel *amqp091.Channel, sub router.Subscription) error {
