@@ -83,7 +83,7 @@ func TestPolicy_Rate_DoesNotDelayAStop(t *testing.T) {
 				Handlers: []router.Handler{router.On("h", func(_ context.Context, e router.Event[sample.Created]) error {
 					handled = append(handled, e.ID)
 					return nil
-				}, router.Policy{Rate: 0.1})},
+				}, router.Policy{Rate: 0.1, Concurrency: 1})},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 type Log interface {
 	// Load returns the history of an aggregate. An aggregate that does not exist
 	// has an empty one. A snapshot whose schema differs from the given one is not
-	// returned.
+	// returned, nor is one that is damaged or ahead of the log.
 	Load(ctx context.Context, aggregate, id, snapshotSchema string) (events.History, error)
 	// Append stores events and outcome in one write. If an outcome is stored
 	// already under the same command id, that one is returned and nothing is
@@ -44,7 +44,7 @@ type LogReader interface {
 
 // Checkpoints stores how far each role has read the log.
 type Checkpoints interface {
-	// Checkpoint returns how far a role has read the log; nil if it never has.
+	// Checkpoint returns how far a role has read the log; nil, or all zero, if it never has.
 	Checkpoint(ctx context.Context, role string) (events.Cursor, error)
 	// SaveCheckpoint never moves a partition's position back.
 	SaveCheckpoint(ctx context.Context, role string, c events.Cursor) error
@@ -130,8 +130,9 @@ type Transport interface {
 	Publisher() message.Publisher
 	// QueuePublisher publishes straight into queues: its topic is a queue's name.
 	QueuePublisher() message.Publisher
-	// HasQueue reports whether a queue exists, so that what is published into it
-	// reaches a handler that runs now or later.
+	// HasQueue reports whether a subscriber has ever declared a queue, so that what is
+	// published into it reaches a handler that runs now or later. Publishing into a queue
+	// does not count.
 	HasQueue(ctx context.Context, queue string) (bool, error)
 	// Delay puts messages into a queue where they arrive no sooner than after d. A
 	// transport may have a longest delay, of an hour at least, and deliver sooner

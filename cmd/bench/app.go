@@ -13,7 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// application is Pitwheel on its drivers, as cmd/pitwheel wires it.
+// application is Pitwheel on its drivers, assembled as the framework does.
 type application struct {
 	space     *space
 	catalogue *events.Catalogue
@@ -64,7 +64,7 @@ func (a *application) awaitBroker(ctx context.Context) error {
 	}
 }
 
-// declare makes the queues of reactions to the benchmark's event, so that they can
+// declare declares the queues of reactions to the benchmark's event, so that they can
 // be filled before anything consumes them.
 func (a *application) declare(queues ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -83,7 +83,7 @@ func (a *application) declare(queues ...string) error {
 	return nil
 }
 
-// own sees to it that a queue is removed in the end.
+// own registers a queue for removal at the end.
 func (a *application) own(queues ...string) {
 	for _, q := range queues {
 		a.space.queue(q)
@@ -129,16 +129,16 @@ func startRouter(ctx context.Context, c router.Config) (stop func() error, runni
 	}, r.Running(), nil
 }
 
-// nothingElse keeps all background roles from working.
+// nothingElse prevents all background roles from running.
 func (a *application) nothingElse(c *router.Config) { c.Elector = onlyRole{a.store, "none of them"} }
 
-// onlyRole lets just one background role work, so that a row measures that alone.
+// onlyRole runs just one background role, so that a row measures that alone.
 type onlyRole struct {
 	router.Elector
 	role string // the role, or how its name begins
 }
 
-// Lead does the role's work; the others wait.
+// Lead runs the one role; the others wait for the end of ctx.
 func (o onlyRole) Lead(ctx context.Context, role string, f func(context.Context) error) error {
 	if strings.HasPrefix(role, o.role) {
 		return o.Elector.Lead(ctx, role, f)

@@ -16,8 +16,8 @@ import (
 // writers is how many goroutines, or clients, append at the same time.
 const writers = 50
 
-// rawAppend is the least that an append can be: look for the command's outcome,
-// check the version, add the event, keep the outcome.
+// rawAppend is the minimal append: look up the command's outcome, check the version, add
+// the event, store the outcome.
 const rawAppend = `
 if redis.call('GET', KEYS[1]) then return 0 end
 if redis.call('LLEN', KEYS[2]) ~= tonumber(ARGV[1]) then return 0 end
@@ -112,8 +112,8 @@ func eachWriter(ctx context.Context, n int, f func(ctx context.Context, user str
 	return perSecond(n, time.Since(started)), err
 }
 
-// logMemory measures what one event takes in the log, beside a plain stream entry
-// with the same content in five fields.
+// logMemory measures the memory of one event in the log, compared with a plain stream
+// entry with the same content in five fields.
 func logMemory(ctx context.Context, s *space) (contest, error) {
 	app, err := s.openOn(ctx, redisDB, "", 0)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/term"
 )
 
-// broker is one that a row may need.
+// broker is a broker that a row may need.
 type broker string
 
 const (
@@ -32,7 +32,7 @@ type bench struct {
 	short    bool
 	profiles string
 	logger   *slog.Logger
-	absent   map[broker]string // why a broker is not there
+	absent   map[broker]string // why a broker is not available
 
 	started time.Time
 	stderr  io.Writer
@@ -67,7 +67,7 @@ func (b *bench) count(full, short int) int {
 	return full
 }
 
-// probe looks which brokers are there.
+// probe finds out which brokers are available.
 func (b *bench) probe(ctx context.Context) {
 	about := fmt.Sprintf("%s, %d CPUs", runtime.Version(), runtime.NumCPU())
 	// The errors of both clients may repeat the URL and the password in it.
@@ -92,7 +92,7 @@ func (b *bench) probe(ctx context.Context) {
 	_, _ = fmt.Fprintln(b.stderr, about)
 }
 
-// missing says why a row cannot be measured; empty if it can.
+// missing returns why a row cannot be measured; empty if it can.
 func (b *bench) missing(r row) string {
 	for _, n := range r.needs {
 		if why := b.absent[n]; why != "" {
@@ -102,7 +102,7 @@ func (b *bench) missing(r row) string {
 	return ""
 }
 
-// redis returns a client of the raw kind.
+// redis returns a raw client.
 func (b *bench) redis() (*redis.Client, error) {
 	opts, err := redis.ParseURL(b.redisURL)
 	if err != nil {
@@ -113,7 +113,7 @@ func (b *bench) redis() (*redis.Client, error) {
 	return redis.NewClient(opts), nil
 }
 
-// progress says what is going on.
+// progress reports what is being measured.
 func (b *bench) progress(format string, args ...any) {
 	b.saying.Lock()
 	defer b.saying.Unlock()
@@ -125,7 +125,7 @@ func (b *bench) progress(format string, args ...any) {
 	_, _ = fmt.Fprintln(b.stderr, line)
 }
 
-// finished says how a row ended.
+// finished reports how a row ended.
 func (b *bench) finished(r row, missing string, err error, took time.Duration) {
 	word := fmt.Sprintf("done in %.1f s", took.Seconds())
 	switch {
@@ -156,6 +156,6 @@ func (b *bench) profile(r row, as role, last bool) func() {
 	}
 	return func() {
 		pprof.StopCPUProfile()
-		_ = f.Close() // A profile that is not whole shows when it is read.
+		_ = f.Close() // An incomplete profile is noticed when it is read.
 	}
 }

@@ -38,7 +38,7 @@ func (m *countedMail) welcome(_ context.Context, e router.Event[sample.Created])
 	return nil
 }
 
-// reference is the sample application at work, with every handler.
+// reference is the running sample application, with every handler.
 type reference struct {
 	*application
 	commands *router.Commands
@@ -81,7 +81,7 @@ func (r *reference) create(ctx context.Context) error {
 	return err
 }
 
-// flood sends n commands as fast as their outcomes come.
+// flood sends n commands as fast as their outcomes arrive.
 func (r *reference) flood(ctx context.Context, n int) error {
 	var left atomic.Int64
 	left.Store(int64(n))
@@ -100,8 +100,8 @@ func (r *reference) flood(ctx context.Context, n int) error {
 	return group.Wait()
 }
 
-// settled waits until every user has got a mail and has a row.
-func (r *reference) settled(ctx context.Context) error {
+// drained waits until every user has been sent a mail and has a row.
+func (r *reference) drained(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	ticker := time.NewTicker(2 * time.Millisecond)
@@ -127,7 +127,7 @@ func (r *reference) settled(ctx context.Context) error {
 }
 
 // throughput measures commands a second until their outcomes are known, and until
-// all that they led to is done. Partitions are those of the log, 0 the default.
+// all their effects are done. Partitions are those of the log, 0 the default.
 func throughput(ctx context.Context, s *space, partitions, n int) ([]float64, error) {
 	app, err := s.openOn(ctx, rabbitMQ, "quorum", partitions)
 	if err != nil {
@@ -144,7 +144,7 @@ func throughput(ctx context.Context, s *space, partitions, n int) ([]float64, er
 	err = r.flood(ctx, n)
 	known := time.Since(started)
 	if err == nil {
-		err = r.settled(ctx)
+		err = r.drained(ctx)
 	}
 	done := time.Since(started)
 	if stopErr := r.stop(); err == nil {
@@ -157,7 +157,7 @@ func (r *reference) warm(ctx context.Context) error {
 	if err := r.flood(ctx, 300); err != nil {
 		return err
 	}
-	return r.settled(ctx)
+	return r.drained(ctx)
 }
 
 // latency measures how long a sender waits for an outcome while commands come at a
@@ -206,13 +206,13 @@ func (r *reference) pace(ctx context.Context, rate float64, n int) ([]time.Durat
 	}
 	r.sent += int64(n)
 	if err == nil {
-		err = r.settled(ctx)
+		err = r.drained(ctx)
 	}
 	return took, err
 }
 
-// paced calls f n times at a rate, and catches up when it was late: what comes
-// from outside does not wait.
+// paced calls f n times at a rate, and catches up when it is late: load from outside does
+// not wait.
 func paced(ctx context.Context, rate float64, n int, f func(i int, due time.Time)) error {
 	started := time.Now()
 	for i := range n {

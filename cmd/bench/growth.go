@@ -31,7 +31,7 @@ func growingHandlers(_ context.Context, s *space) (contest, error) {
 	return contest{pitwheel: {{"", inTurn(list)}}}, nil
 }
 
-// fanOut lets each of a number of handlers react to n events.
+// fanOut measures n events that each of several handlers reacts to.
 func (s *space) fanOut(ctx context.Context, count, n int) (float64, error) {
 	app, err := s.openOn(ctx, rabbitMQ, "quorum", 0)
 	if err != nil {
@@ -86,7 +86,7 @@ func growingPartitions(_ context.Context, s *space) (contest, error) {
 	return contest{pitwheel: {{"", inTurn(list)}}}, nil
 }
 
-// growingPayload measures consuming larger and larger messages, beside the raw
+// growingPayload measures consuming larger and larger messages, compared with the raw
 // client.
 func growingPayload(_ context.Context, s *space) (contest, error) {
 	var raw, ours []func(context.Context) (float64, error)

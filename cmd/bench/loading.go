@@ -18,8 +18,8 @@ const (
 	loads         = 500
 )
 
-// loading measures how long it takes to load and fold an aggregate with a long
-// life, beside one with a short one.
+// loading measures how long it takes to load and fold an aggregate with a long history,
+// compared with one with a short history.
 func loading(ctx context.Context, s *space) (contest, error) {
 	app, err := s.openOn(ctx, redisDB, "", 0)
 	if err != nil {
@@ -68,7 +68,7 @@ func (a *application) grow(ctx context.Context, id string, life uint64) error {
 	return a.store.SaveSnapshot(ctx, "user", id, events.Snapshot{Version: life - sinceSnapshot, Schema: a.schema(), State: text})
 }
 
-// schema names the shape of the aggregate's state.
+// schema is the schema of the aggregate's state.
 func (a *application) schema() string {
 	t, _ := a.catalogue.LookupAggregate("user")
 	return t.StateSchema

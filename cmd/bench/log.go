@@ -13,7 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-// What the rows about readers of the log have in common.
+// Shared by the rows that read the log.
 
 // historyLength is how many events each user has in a log that [application.record]
 // wrote: one creation and changes of address.
@@ -105,7 +105,7 @@ type timedCheckpoints struct {
 	*stopwatch
 }
 
-// SaveCheckpoint saves and looks whether this is the end.
+// SaveCheckpoint saves, and checks whether this is the end.
 func (c timedCheckpoints) SaveCheckpoint(ctx context.Context, role string, at events.Cursor) error {
 	err := c.Checkpoints.SaveCheckpoint(ctx, role, at)
 	if err == nil {
@@ -119,7 +119,7 @@ type timedViews struct {
 	*stopwatch
 }
 
-// Commit commits and looks whether this is the end.
+// Commit commits, and checks whether this is the end.
 func (v timedViews) Commit(ctx context.Context, c events.ProjectionCommit) error {
 	err := v.ProjectionStore.Commit(ctx, c)
 	if err == nil {

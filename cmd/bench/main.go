@@ -1,13 +1,13 @@
-// Command bench measures Pitwheel beside the raw clients (the limit) and plain
-// Watermill, in one process and in turn, and says how they compare.
+// Command bench compares Pitwheel with the raw clients (the limit) and with plain
+// Watermill, measured one after the other in one process.
 //
 //	go run ./cmd/bench            every row, as long as it takes
 //	go run ./cmd/bench -short     the rows that have a goal, in about a minute
 //	go run ./cmd/bench -only rabbit-consume-quorum,redis -o json
 //
 // It needs RabbitMQ and Redis (PITWHEEL_AMQP_URL and PITWHEEL_REDIS_URL, or on
-// this machine); a row whose broker is missing is skipped, and says so.
-// Everything it makes there is in namespaces of its own and is removed.
+// this machine); a row whose broker is missing is reported as skipped. Everything it
+// creates there is in namespaces of its own and is removed.
 //
 // Where to look:
 //

@@ -18,10 +18,10 @@ func roles() []role { return []role{limit, plain, pitwheel} }
 // runs are the values of one contestant: runs[figure][pair].
 type runs [][]float64
 
-// measured is all that the pairs of a row gave.
+// measured is the result of all pairs of a row.
 type measured map[role]map[string]runs
 
-// rounds measures a row in pairs and returns what was seen.
+// rounds measures a row in pairs.
 func (b *bench) rounds(ctx context.Context, r row, pairs int) (measured, error) {
 	seen := measured{}
 	for from := 0; from < pairs; {
@@ -49,16 +49,16 @@ func (b *bench) inSpace(ctx context.Context, r row, from, to, pairs int, seen me
 	return err
 }
 
-// round lets every contestant run once.
+// round runs every contestant once.
 func (b *bench) round(ctx context.Context, r row, c contest, pair, pairs int, seen measured) error {
 	order := roles()
 	if pair%2 == 1 {
-		slices.Reverse(order) // Whoever comes first has no advantage in the end.
+		slices.Reverse(order) // Over all pairs, no contestant runs first more often.
 	}
 	for _, as := range order {
 		for _, who := range c[as] {
 			b.progress("%s  %d/%d  %s", r.name, pair+1, pairs, label(as, who))
-			runtime.GC() // Nobody pays for the litter of another.
+			runtime.GC() // No contestant collects the garbage of another.
 			stop := b.profile(r, as, pair == pairs-1)
 			values, err := who.run(ctx)
 			stop()
@@ -110,7 +110,7 @@ func (m measured) of(as role, figure int, least bool) []float64 {
 	}
 }
 
-// result works out one figure: medians, the ratios pair by pair, and the goal.
+// result computes one figure: medians, the ratios pair by pair, and the goal.
 func (m measured) result(f figure, index, pairs int, took time.Duration) result {
 	ours, raw, theirs := m.of(pitwheel, index, f.least), m.of(limit, index, f.least), m.of(plain, index, f.least)
 	out := result{

@@ -17,15 +17,15 @@ import (
 
 // The router without a broker: messages come from memory as fast as they are taken.
 
-// feed are messages in memory, of which a subscriber makes fresh ones.
+// feed contains messages, which subscribers copy.
 type feed struct {
 	msgs []*message.Message
 }
 
-// take returns the message of a number, as a subscriber that has just received it.
+// take returns the message with a number, as newly received.
 func (f feed) take(i int) *message.Message {
 	msg := message.NewMessage(f.msgs[i].UUID, f.msgs[i].Payload)
-	msg.Metadata = f.msgs[i].Metadata // Nobody writes to it as long as nothing fails.
+	msg.Metadata = f.msgs[i].Metadata // It is only written to when a handler fails.
 	return msg
 }
 
@@ -36,7 +36,7 @@ type source struct {
 	once sync.Once
 }
 
-// Subscribe hands out everything.
+// Subscribe delivers all messages.
 func (s *source) Subscribe(context.Context, string) (<-chan *message.Message, error) {
 	out := make(chan *message.Message)
 	go func() { // It ends with Close.
@@ -59,7 +59,7 @@ func (s *source) Close() error {
 	return nil
 }
 
-// memoryTransport feeds messages to every subscriber through lanes, as the
+// memoryTransport feeds messages to every subscriber through a keyed dispatcher, as the
 // transports of the brokers do. What is published is dropped.
 type memoryTransport struct{ feed }
 
@@ -75,7 +75,7 @@ func (memoryTransport) HasQueue(context.Context, string) (bool, error) { return 
 
 func (t memoryTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &laneSource{feed: t.feed, cfg: s, ctx: ctx, cancel: cancel}, nil
+	return &keyedSource{feed: t.feed, cfg: s, ctx: ctx, cancel: cancel}, nil
 }
 
 type dropped struct{}
@@ -84,8 +84,8 @@ func (dropped) Publish(string, ...*message.Message) error { return nil }
 
 func (dropped) Close() error { return nil }
 
-// laneSource is a subscriber with lanes between what comes in and what is handed out.
-type laneSource struct {
+// keyedSource is a subscriber that delivers through a keyed dispatcher.
+type keyedSource struct {
 	feed
 	cfg     router.Subscription
 	ctx     context.Context //nolint:containedctx // It is the subscription's life.
@@ -96,9 +96,9 @@ type laneSource struct {
 	once    sync.Once
 }
 
-func (*laneSource) Declare(context.Context) error { return nil }
+func (*keyedSource) Declare(context.Context) error { return nil }
 
-func (s *laneSource) Subscribe(context.Context, string) (<-chan *message.Message, error) {
+func (s *keyedSource) Subscribe(context.Context, string) (<-chan *message.Message, error) {
 	s.out = make(chan *message.Message)
 	s.window = dispatcher.New(dispatcher.Config[int]{Concurrency: s.cfg.Concurrency}, s.out)
 	s.feeding.Go(func() {
@@ -112,7 +112,7 @@ func (s *laneSource) Subscribe(context.Context, string) (<-chan *message.Message
 	return s.out, nil
 }
 
-func (s *laneSource) Drain(ctx context.Context) error {
+func (s *keyedSource) Drain(ctx context.Context) error {
 	s.cancel()
 	if s.window == nil {
 		return nil
@@ -123,12 +123,12 @@ func (s *laneSource) Drain(ctx context.Context) error {
 	return err
 }
 
-func (s *laneSource) Close() error { return s.Drain(context.Background()) }
+func (s *keyedSource) Close() error { return s.Drain(context.Background()) }
 
-func (s *laneSource) Ready() error { return nil }
+func (s *keyedSource) Ready() error { return nil }
 
-// freeInbox costs nothing and has seen nothing, so that what looking into an inbox
-// costs the router itself is measured.
+// freeInbox is an empty inbox without cost, so that only the router's own cost of using an
+// inbox is measured.
 type freeInbox struct{}
 
 func (freeInbox) Seen(context.Context, string, string) (bool, error) { return false, nil }
@@ -136,7 +136,7 @@ func (freeInbox) Seen(context.Context, string, string) (bool, error) { return fa
 func (freeInbox) Record(context.Context, string, string) error { return nil }
 
 // inProcess measures the router alone: bare, with Watermill's five middlewares,
-// and with Pitwheel's pipeline and lanes.
+// and with Pitwheel's pipeline and keyed dispatcher.
 func inProcess(n int) func(context.Context, *space) (contest, error) {
 	return func(context.Context, *space) (contest, error) {
 		f := feed{standard(n).messages()}

@@ -19,17 +19,17 @@ type meter struct {
 	seen    []uint32
 	count   atomic.Int64
 	made    time.Time
-	start   atomic.Int64 // when the warm-up was over, in nanoseconds after made
+	start   atomic.Int64 // when the warm-up ended, in nanoseconds after made
 	end     time.Duration
 	done    chan struct{}
 }
 
-// newMeter makes a meter that is done when n of total messages were handled.
+// newMeter returns a meter that is done when n of total messages are handled.
 func newMeter(n, total int) *meter {
 	return &meter{n: n, warm: max(1, n/10), seen: make([]uint32, total/32+1), made: time.Now(), done: make(chan struct{})}
 }
 
-// mark counts the message of a number; a second time changes nothing.
+// mark counts the message with a number, once.
 func (m *meter) mark(i int) {
 	if i < 0 || i/32 >= len(m.seen) {
 		return
@@ -48,7 +48,7 @@ func (m *meter) mark(i int) {
 	}
 }
 
-// markID counts the message of an id that [messageID] made.
+// markID counts the message with an id of [messageID].
 func (m *meter) markID(id string) { m.mark(numberOf(id)) }
 
 // wait returns how many messages a second were handled, when all are.

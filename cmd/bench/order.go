@@ -29,7 +29,7 @@ func newRestless(n, total int) *restless {
 	return &restless{meter: newMeter(n, total), failed: make([]atomic.Bool, total), versions: make([]atomic.Uint64, keys)}
 }
 
-// attempt handles the message of a number.
+// attempt handles the message with a number.
 func (r *restless) attempt(ctx context.Context, i int) error {
 	if i < 0 || i >= len(r.failed) {
 		return events.Errorf(events.CodeInternal, "the message %d is not one of the benchmark's", i)
@@ -50,8 +50,8 @@ func (r *restless) inOrder(i int, version uint64) {
 	}
 }
 
-// restlessRow measures a handler that takes its time and fails now and then, with
-// the order of each key checked, beside one plain subscriber.
+// restlessRow measures a slow handler that sometimes fails, with the order of each key
+// checked, compared with one plain subscriber.
 func restlessRow(carrier broker) func(context.Context, *space) (contest, error) {
 	return func(ctx context.Context, s *space) (contest, error) {
 		n, few := s.count(100_000, 20_000), s.count(1_000, 200)
@@ -146,7 +146,7 @@ func slowKey(ctx context.Context, s *space) (contest, error) {
 
 // waits publishes 2,000 messages a second over a hundred keys, and returns the 99th
 // percentile of the time from then to the handler for all keys but the first one,
-// which gets a message in two thousand and takes its time with it.
+// which gets one message in two thousand and handles it slowly.
 func (a *application) waits(ctx context.Context, slow time.Duration) (float64, error) {
 	const rate = 2_000
 	n := a.space.count(8_000, 4_000)

@@ -11,9 +11,9 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// The raw client of RabbitMQ: what it takes to prepare a run, and the limit.
+// The raw client of RabbitMQ: the preparation of a run, and the limit.
 
-// unconfirmed is how many publishes the raw client has under way at most.
+// unconfirmed is how many unconfirmed publishes the raw client has at most.
 const unconfirmed = 1024
 
 // bound declares a queue of the raw client's and binds it to the exchange of events.
@@ -33,7 +33,7 @@ func (s *space) bound(queue, queueType string) (string, error) {
 	return name, ch.QueueBind(name, userType, exchange, false, nil)
 }
 
-// unbind keeps a queue from getting what is published next.
+// unbind unbinds a queue, so that it does not receive what is published next.
 func (s *space) unbind(queue string) error {
 	ch, err := s.channel()
 	if err != nil {

@@ -22,7 +22,7 @@ func reaction(m *meter, wait time.Duration) router.Handler {
 	})
 }
 
-// plainReaction is the same for Watermill as it comes.
+// plainReaction is the same for plain Watermill.
 func plainReaction(m *meter, wait time.Duration) func(*message.Message) error {
 	return func(msg *message.Message) error {
 		if err := pause(msg.Context(), wait); err != nil {
@@ -64,7 +64,7 @@ func rabbitConsume(of func(*bench) consuming) func(context.Context, *space) (con
 		if err := app.declare("bench"); err != nil {
 			return nil, err
 		}
-		// A queue that has got what will be taken from it is cut off.
+		// A queue that has enough messages is unbound.
 		msgs := publishings(c.load.messages())
 		at := 0
 		for _, until := range []struct {
@@ -108,7 +108,7 @@ func (s *space) plainRabbit(ctx context.Context, c consuming, queue string, subs
 	return plainConsumer{subscribers: subs, topic: queue, handle: plainReaction(m, c.wait)}.run(ctx, m)
 }
 
-// consume empties the application's queue, and makes sure that it is empty.
+// consume empties the application's queue, and checks that it is empty.
 func (a *application) consume(ctx context.Context, c consuming) (float64, error) {
 	m := newMeter(c.load.n, c.load.n)
 	stop, _, err := a.start(ctx, []router.Handler{reaction(m, c.wait)}, a.nothingElse)

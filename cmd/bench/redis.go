@@ -12,7 +12,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// The raw client of Redis: what it takes to prepare a run, and the limit.
+// The raw client of Redis: the preparation of a run, and the limit.
 
 const (
 	rawGroup = "bench"

@@ -46,8 +46,8 @@ func (s *space) redisBenchmark(ctx context.Context, n int, command []string) (fl
 }
 
 // requestsPerSecond reads the CSV of redis-benchmark. The last line begins with the
-// command, whose commas and quotes are as they were; seven figures follow it, of
-// which the first is the one.
+// command, with its commas and quotes unescaped; seven figures follow, the first of which
+// is the rate.
 func requestsPerSecond(csv string) (float64, error) {
 	lines := strings.Split(strings.TrimSpace(csv), "\n")
 	fields := strings.Split(lines[len(lines)-1], `","`)

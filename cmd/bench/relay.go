@@ -13,8 +13,8 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// relaying measures the way from the log to a queue of RabbitMQ, confirmed. Plain
-// Watermill has its forwarder for that.
+// relaying measures relaying from the log to a queue of RabbitMQ, with confirms. Plain
+// Watermill uses its forwarder.
 func relaying(ctx context.Context, s *space) (contest, error) {
 	app, err := s.openOn(ctx, rabbitMQ, "quorum", 0)
 	if err != nil {

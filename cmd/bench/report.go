@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 )
 
-// result is one line of the table. What there is none of is null.
+// result is one line of the table. A missing value is null.
 type result struct {
 	Name       string             `json:"name"`
 	Work       string             `json:"work"`
@@ -29,7 +29,7 @@ type result struct {
 	Error      string             `json:"error,omitempty"`
 }
 
-// number makes a figure for JSON, which has no NaN.
+// number converts a figure for JSON, which has no NaN.
 func number(v float64) *float64 {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil
@@ -47,7 +47,7 @@ func round(v float64) float64 {
 	return math.Round(v*scale) / scale
 }
 
-// judge says what the goal is and, if Pitwheel ran, whether it is met.
+// judge sets the goal and, if Pitwheel ran, whether it is met.
 func (r *result) judge(f figure) {
 	var texts []string
 	met, known := true, len(f.goals) > 0
@@ -90,13 +90,13 @@ func printTable(w io.Writer, results []result) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(tw, "ROW\tUNIT\tLIMIT\tPLAIN\tPITWHEEL\t× LIMIT\t× PLAIN\tGOAL\tMET") // Flush has the error.
 	for _, r := range results {
-		line := []string{r.Name, r.Unit, cell(r.Limit), cell(r.Plain), cell(r.Pitwheel), cell(r.RatioLimit), cell(r.RatioPlain), r.Goal, verdict(r)}
+		line := []string{r.Name, r.Unit, cell(r.Limit), cell(r.Plain), cell(r.Pitwheel), cell(r.RatioLimit), cell(r.RatioPlain), r.Goal, met(r)}
 		_, _ = fmt.Fprintln(tw, strings.Join(line, "\t"))
 	}
 	return tw.Flush()
 }
 
-func verdict(r result) string {
+func met(r result) string {
 	switch {
 	case r.Skipped != "":
 		return "skipped: " + r.Skipped

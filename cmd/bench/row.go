@@ -8,11 +8,11 @@ import (
 
 // row is one piece of work that is measured.
 type row struct {
-	// name is what -only picks.
+	// name is what -only selects.
 	name string
 	// figures are what one run of it gives: a contestant's result has as many values.
 	figures []figure
-	// needs are the brokers it cannot do without.
+	// needs are the brokers it requires.
 	needs []broker
 	// long rows are not part of -short.
 	long bool
@@ -40,7 +40,7 @@ type goal struct {
 	bound float64
 }
 
-// text says the goal as README's table does.
+// text returns the goal as in the README's table.
 func (g goal) text(least bool) string {
 	sign := "≥"
 	if least {
@@ -53,12 +53,12 @@ func (g goal) text(least bool) string {
 	return fmt.Sprintf("%s %s × %s", sign, bound, g.of)
 }
 
-// role is what a contestant stands for.
+// role is the side that a contestant is on.
 type role string
 
 const (
 	limit    role = "limit"    // the raw client
-	plain    role = "plain"    // Watermill as it comes
+	plain    role = "plain"    // plain Watermill
 	pitwheel role = "pitwheel" // every middleware on
 )
 

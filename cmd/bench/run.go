@@ -25,7 +25,7 @@ const (
 	exitInterrupted = 130
 )
 
-// options are what the command line says.
+// options are the flags of the command line.
 type options struct {
 	short    bool
 	growth   bool
@@ -52,7 +52,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	switch {
 	case f.NArg() > 0:
-		return o, events.Errorf(events.CodeConfig, "%q is no flag; rows are picked with -only", f.Arg(0))
+		return o, events.Errorf(events.CodeConfig, "%q is not a flag; rows are selected with -only", f.Arg(0))
 	case o.output != "table" && o.output != "json":
 		return o, events.Errorf(events.CodeConfig, "-o is %q; it must be table or json", o.output)
 	case o.pairs < 1:
@@ -75,8 +75,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "bench:", err)
 		return exitUsage
 	}
-	redis.SetLogger(&logging.VoidLogger{}) // The raw client would write to stderr by itself.
-	// As cmd/pitwheel sets it; here every contestant has the good of it.
+	redis.SetLogger(&logging.VoidLogger{}) // The raw client would log to stderr.
+	// As the command line sets it; here it applies to every contestant.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}
@@ -99,7 +99,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// choose picks the rows that the options name.
+// choose returns the rows that the options name.
 func choose(all []row, o options) ([]row, error) {
 	var out []row
 	if o.only == "" {
@@ -130,7 +130,7 @@ func choose(all []row, o options) ([]row, error) {
 	return out, nil
 }
 
-// answers tells whether the row, or one of its figures, has a name that begins so.
+// answers reports whether the name of the row, or of one of its figures, starts so.
 func (r row) answers(want string) bool {
 	if strings.HasPrefix(r.name, want) {
 		return true
@@ -152,7 +152,7 @@ func names(all []row) []string {
 }
 
 // all measures one row after the other. A row that cannot be measured is in the
-// result with the reason; failed tells whether there was one that broke.
+// result with the reason; failed reports whether one of them failed.
 func (b *bench) all(ctx context.Context, chosen []row, pairs int) (results []result, failed bool) {
 	b.probe(ctx)
 	for _, r := range chosen {

@@ -58,7 +58,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// Every row says what it measures, under a name of its own.
+// Every row says what it measures, and its name is unique.
 func TestRowsAreComplete(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
@@ -68,7 +68,7 @@ func TestRowsAreComplete(t *testing.T) {
 		}
 		for _, f := range r.figures {
 			if f.name == "" || f.work == "" || f.unit == "" || seen[f.name] {
-				t.Errorf("the figure %+v of %s lacks something, or is there twice", f, r.name)
+				t.Errorf("the figure %+v of %s is incomplete, or a duplicate", f, r.name)
 			}
 			if !strings.HasPrefix(f.name, strings.SplitN(r.name, "-", 2)[0]) {
 				t.Errorf("the figure %s is not found under the row %s", f.name, r.name)
@@ -78,7 +78,7 @@ func TestRowsAreComplete(t *testing.T) {
 	}
 }
 
-// noBrokers is an environment in which nobody answers.
+// noBrokers is an environment in which no broker answers.
 func noBrokers(key string) string {
 	return map[string]string{"PITWHEEL_AMQP_URL": "amqp://user:secret@127.0.0.1:1/", "PITWHEEL_REDIS_URL": "redis://:secret@127.0.0.1:1"}[key]
 }

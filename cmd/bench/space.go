@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// space is a namespace of its own on both brokers, and all that was made in it.
+// space is a namespace on both brokers, and everything that was created in it.
 type space struct {
 	*bench
 	name      string
@@ -29,7 +29,7 @@ func (b *bench) newSpace() *space {
 	return &space{bench: b, name: "bench" + hex.EncodeToString(id[:])}
 }
 
-// later remembers what to close when the pair is over.
+// later registers what to close after the pair.
 func (s *space) later(f func()) { s.closers = append(s.closers, f) }
 
 // key names something in Redis.
@@ -77,7 +77,7 @@ func (s *space) channel() (*amqp.Channel, error) {
 	return s.conn.Channel()
 }
 
-// clean closes everything and removes what was made, also after an interrupt.
+// clean closes everything and removes what was created, also after an interrupt.
 func (s *space) clean() error {
 	for _, f := range slices.Backward(s.closers) {
 		f()

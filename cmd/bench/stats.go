@@ -20,7 +20,7 @@ func median(values []float64) float64 {
 	return (sorted[mid-1] + sorted[mid]) / 2
 }
 
-// numbers returns the values without those that are none.
+// numbers returns the values that are numbers.
 func numbers(values []float64) []float64 {
 	var out []float64
 	for _, v := range values {

@@ -21,7 +21,7 @@ func TestMedian(t *testing.T) {
 		{"one", []float64{3}, 3},
 		{"odd, unsorted", []float64{9, 1, 5}, 5},
 		{"even", []float64{4, 1, 3, 2}, 2.5},
-		{"what is no number does not count", []float64{nan, 7, math.Inf(1), 5, 6}, 6},
+		{"a value that is not a number does not count", []float64{nan, 7, math.Inf(1), 5, 6}, 6},
 		{"no numbers", []float64{nan, nan}, nan},
 	} {
 		if got := median(tt.in); got != tt.want && !(math.IsNaN(got) && math.IsNaN(tt.want)) {
@@ -78,7 +78,7 @@ func TestRatioIsThatOfEachPair(t *testing.T) {
 		t.Errorf("pairs of different lengths: %v", got)
 	}
 	if got := median(ratios([]float64{1}, []float64{0})); !math.IsNaN(got) {
-		t.Errorf("a ratio to nothing is %v", got)
+		t.Errorf("a ratio to no value is %v", got)
 	}
 }
 

@@ -31,7 +31,7 @@ func standard(n int) workload { return workload{n: n, keys: keys, size: bodySize
 // userID returns the id of an aggregate.
 func userID(key int) string { return "0190f3c2-1111" + messageID(key)[13:] }
 
-// envelope returns the event of a number.
+// envelope returns the event with a number.
 func (w workload) envelope(i int) events.Envelope {
 	user := userID(i % w.keys)
 	e := events.Envelope{Header: events.Header{
@@ -48,7 +48,7 @@ func (w workload) envelope(i int) events.Envelope {
 	return e
 }
 
-// metadata is what travels beside the body.
+// metadata is the metadata of an event with a number.
 func metadata(e events.Envelope) message.Metadata {
 	return message.Metadata{
 		events.MetaType: e.Type, events.MetaTimestamp: e.Timestamp.Format(events.TimeLayout),
@@ -59,7 +59,7 @@ func metadata(e events.Envelope) message.Metadata {
 	}
 }
 
-// message returns the event of a number as a message.
+// message returns the event with a number as a message.
 func (w workload) message(i int) *message.Message {
 	e := w.envelope(i)
 	msg := message.NewMessage(e.ID, events.Encode(e))
@@ -76,7 +76,7 @@ func (w workload) messages() []*message.Message {
 	return out
 }
 
-// pause waits, as a handler that asks another service does.
+// pause waits, as a handler that calls another service does.
 func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil

@@ -292,8 +292,7 @@ func TestConnect_Faults(t *testing.T) {
 			if !errors.As(err, &e) || e.Code != tt.code || !strings.Contains(e.Message+e.Hint, tt.want) {
 				t.Fatalf("got %v", err)
 			}
-			// MERGE: a driver that names no field yet cannot be explained.
-			if e.Field != tt.field && e.Field != "" {
+			if e.Field != tt.field {
 				t.Errorf("the field is %q, want %q", e.Field, tt.field)
 			}
 		})

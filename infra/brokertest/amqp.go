@@ -11,6 +11,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/pitwheel/pitwheel/events"
 )
 
 // AMQP returns the URL of a real RabbitMQ: that of PITWHEEL_TEST_AMQP_URL, else
@@ -32,7 +34,7 @@ func AMQP(t testing.TB) string {
 }
 
 // CleanAMQP deletes queues, each with its poison queue, and exchanges when the
-// test is over. Names are as the broker has them, with the namespace.
+// test ends. Names are complete, with the namespace.
 func CleanAMQP(t testing.TB, url string, queues, exchanges []string) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -47,10 +49,10 @@ func CleanAMQP(t testing.TB, url string, queues, exchanges []string) {
 			t.Logf("queues %q and exchanges %q are left in RabbitMQ: %v", queues, exchanges, err)
 			return
 		}
-		// RabbitMQ is content with the deletion of what does not exist.
+		// Deleting what does not exist is not an error.
 		for _, queue := range queues {
 			_, _ = ch.QueueDelete(queue, false, false, false)
-			_, _ = ch.QueueDelete(queue+".poison", false, false, false)
+			_, _ = ch.QueueDelete(events.PoisonQueue(queue), false, false, false)
 		}
 		for _, exchange := range exchanges {
 			_ = ch.ExchangeDelete(exchange, false, false)
@@ -76,20 +78,19 @@ func skip(t testing.TB, text string) {
 	t.Skip(text)
 }
 
-// RabbitMQServer is a RabbitMQ of the test's own, which it may kill, start again
-// and run commands on.
+// RabbitMQServer is a RabbitMQ for one test, which may kill it, start it again and run
+// rabbitmqctl on it.
 type RabbitMQServer struct {
 	t    testing.TB
 	port int
 	env  []string
 	cmd  *exec.Cmd
-	// pidFile holds the id of the server's process while it runs.
+	// pidFile contains the process id of the server while it runs.
 	pidFile string
 }
 
-// StartRabbitMQ starts a server for this test alone. It takes some seconds, so
-// most tests are better served by [AMQP]. Without a rabbitmq-server on the PATH
-// the test is skipped.
+// StartRabbitMQ starts a server for one test. It takes some seconds, so most tests should
+// use [AMQP]. Without a rabbitmq-server on the PATH the test is skipped.
 func StartRabbitMQ(t testing.TB) *RabbitMQServer {
 	t.Helper()
 	if _, err := rabbitBinary("rabbitmq-server"); err != nil {
@@ -116,12 +117,12 @@ func StartRabbitMQ(t testing.TB) *RabbitMQServer {
 	return s
 }
 
-// URL is the server's URL.
+// URL returns the server's URL.
 func (s *RabbitMQServer) URL() string {
 	return "amqp://guest:guest@127.0.0.1:" + strconv.Itoa(s.port) + "/"
 }
 
-// Start starts the server on its old port and files, and waits until it answers.
+// Start starts the server on its previous port and files, and waits until it answers.
 func (s *RabbitMQServer) Start() {
 	s.t.Helper()
 	path, err := rabbitBinary("rabbitmq-server")
@@ -154,7 +155,7 @@ func (s *RabbitMQServer) Kill() {
 	s.cmd = nil
 }
 
-// Stop ends the server in good order, as an operator would.
+// Stop shuts the server down, as an operator would.
 func (s *RabbitMQServer) Stop() {
 	s.t.Helper()
 	s.Ctl("stop", s.pidFile)

@@ -11,6 +11,6 @@ import (
 func Namespace(t testing.TB) string {
 	t.Helper()
 	var b [6]byte
-	_, _ = rand.Read(b[:]) // It never fails, as crypto/rand says.
+	_, _ = rand.Read(b[:]) // It never returns an error.
 	return "t" + hex.EncodeToString(b[:])
 }

@@ -14,7 +14,7 @@ type Proxy struct {
 
 	mu     sync.Mutex
 	down   bool
-	stall  chan struct{} // not nil: nothing is passed on until it is closed
+	stall  chan struct{} // not nil: nothing is forwarded until it is closed
 	conns  map[net.Conn]struct{}
 	closed bool
 	count  int
@@ -33,24 +33,24 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Addr is where clients connect to, host:port.
+// Addr returns the address that clients connect to, host:port.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Connections is how many connections were made so far.
+// Connections returns how many connections were made so far.
 func (p *Proxy) Connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.count
 }
 
-// Cut ends every connection at once. New ones are welcome.
+// Cut closes every connection at once. New ones are accepted.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut()
 }
 
-// Down ends every connection, and new ones too, until Up.
+// Down closes every connection, and every new one, until Up is called.
 func (p *Proxy) Down() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,15 +58,15 @@ func (p *Proxy) Down() {
 	p.cut()
 }
 
-// Up lets connections be made again.
+// Up ends Down.
 func (p *Proxy) Up() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.down = false
 }
 
-// Stall passes nothing on, in either direction, and keeps the connections open,
-// as when a cable is pulled. The function returned ends that.
+// Stall forwards nothing, in either direction, and keeps the connections open, as when a
+// cable is pulled. The returned function ends that.
 func (p *Proxy) Stall() (resume func()) {
 	stall := make(chan struct{})
 	p.mu.Lock()
@@ -135,7 +135,7 @@ func (p *Proxy) pass(client net.Conn) {
 	delete(p.conns, server)
 }
 
-// copy ends both connections when one of them ends.
+// copy closes both connections when one of them ends.
 func (p *Proxy) copy(to, from net.Conn) {
 	defer func() { _ = to.Close(); _ = from.Close() }()
 	buffer := make([]byte, 64<<10)

@@ -2,11 +2,9 @@ package brokertest
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"testing"
 	"time"
 
@@ -31,7 +29,7 @@ func Redis(t testing.TB) string {
 	return StartRedis(t).URL()
 }
 
-// CleanRedis removes every key of a namespace when the test is over.
+// CleanRedis removes every key of a namespace when the test ends.
 func CleanRedis(t testing.TB, url, namespace string) {
 	t.Helper()
 	opts, err := redis.ParseURL(url)
@@ -53,7 +51,7 @@ func CleanRedis(t testing.TB, url, namespace string) {
 	})
 }
 
-// RedisServer is a Redis of the test's own, which it may kill and start again.
+// RedisServer is a Redis for one test, which may kill it and start it again.
 type RedisServer struct {
 	t    testing.TB
 	addr string
@@ -65,11 +63,11 @@ type RedisServer struct {
 // StartRedis starts a redis-server on a free port, with its files in a directory
 // of the test. It writes an append-only file, synced at every write, so that
 // what was confirmed survives [RedisServer.Kill]; args are added to its command
-// line and win over that. Without redis-server the test is skipped.
+// line and take precedence. Without redis-server the test is skipped.
 func StartRedis(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		skipRedis(t, "this test needs a Redis of its own: put redis-server on the PATH")
+		skip(t, "this test needs a Redis of its own: put redis-server on the PATH")
 	}
 	redis.SetLogger(silence{}) // It would write a line for each attempt to connect.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -84,13 +82,13 @@ func StartRedis(t testing.TB, args ...string) *RedisServer {
 	return s
 }
 
-// Addr is host and port of the server.
+// Addr returns host and port of the server.
 func (s *RedisServer) Addr() string { return s.addr }
 
-// URL is the server's URL.
+// URL returns the server's URL.
 func (s *RedisServer) URL() string { return "redis://" + s.addr + "/0" }
 
-// Start starts the server on its old port and files, and waits until it answers.
+// Start starts the server on its previous port and files, and waits until it answers.
 func (s *RedisServer) Start() {
 	s.t.Helper()
 	_, port, _ := net.SplitHostPort(s.addr)
@@ -116,17 +114,6 @@ func (s *RedisServer) Kill() {
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
 	s.cmd = nil
-}
-
-// skipRedis skips the test with a line that says how to get what is missing, or fails
-// it if PITWHEEL_TEST_NO_SKIP is set.
-func skipRedis(t testing.TB, format string, args ...any) {
-	t.Helper()
-	text := fmt.Sprintf(format, args...)
-	if no, _ := strconv.ParseBool(os.Getenv("PITWHEEL_TEST_NO_SKIP")); no {
-		t.Fatal(text)
-	}
-	t.Skip(text)
 }
 
 func answers(url string) bool {

@@ -12,7 +12,7 @@ import (
 // clusterSlots is how many hash slots a Redis Cluster has.
 const clusterSlots = 16384
 
-// StartRedisCluster starts a Redis Cluster of three masters for the test alone,
+// StartRedisCluster starts a Redis Cluster of three masters for one test,
 // and returns its URL. Without redis-server the test is skipped.
 func StartRedisCluster(t testing.TB) string {
 	t.Helper()

@@ -138,5 +138,5 @@ func TestApplication_Extensions(t *testing.T) {
 	if code := run(ctx, a, []string{"invite"}, []string{"PITWHEEL_DEV_REDIS_ADDR=127.0.0.1:1"}, strings.NewReader(""), &out, &errs); code != exitUnreachable || !strings.Contains(errs.String(), "nobody answers at 127.0.0.1:1") {
 		t.Errorf("exit code %d: %s%s", code, &out, &errs)
 	}
-	// MERGE: once router.Config has Middleware: eventually(t, "the middleware", func() bool { return passed.Load() > 0 })
+	eventually(t, "the middleware", func() bool { return passed.Load() > 0 })
 }

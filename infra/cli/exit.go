@@ -86,8 +86,6 @@ func asError(err error) *events.Error {
 }
 
 // hinted returns err with a hint, if it has none.
-//
-//nolint:unused // MERGE: the new poison_edit.go uses it.
 func hinted(err error, hint string) error {
 	if e := asError(err); e.Hint == "" {
 		return e.WithHint("%s", hint)

@@ -13,11 +13,11 @@ import (
 	"github.com/pitwheel/pitwheel/infra/dispatcher"
 )
 
-// source is a subscriber that produces n messages as fast as it can, with lanes
-// or, as the limit to compare with, without.
+// source is a subscriber that produces n messages as fast as it can, through a
+// dispatcher or, as the limit to compare with, directly.
 type source struct {
 	n, keys int
-	lanes   bool
+	keyed   bool
 	done    chan struct{}
 }
 
@@ -28,7 +28,7 @@ func (s *source) Subscribe(context.Context, string) (<-chan *message.Message, er
 		keys[i] = "user-" + strconv.Itoa(i)
 	}
 	go func() {
-		if !s.lanes {
+		if !s.keyed {
 			var settled sync.WaitGroup
 			for range s.n {
 				settled.Add(1)
@@ -37,14 +37,14 @@ func (s *source) Subscribe(context.Context, string) (<-chan *message.Message, er
 			}
 			settled.Wait()
 		} else {
-			l := dispatcher.New(dispatcher.Config[int]{}, out)
+			d := dispatcher.New(dispatcher.Config[int]{}, out)
 			for i := range s.n {
-				_ = l.Push(context.Background(), keys[i%len(keys)], message.NewMessage("id", nil), i)
+				_ = d.Push(context.Background(), keys[i%len(keys)], message.NewMessage("id", nil), i)
 			}
-			for l.InFlight() > 0 {
+			for d.InFlight() > 0 {
 				runtime.Gosched()
 			}
-			_ = l.Drain(context.Background())
+			_ = d.Drain(context.Background())
 		}
 		close(s.done)
 		close(out)
@@ -59,16 +59,16 @@ func (s *source) Close() error { return nil }
 func BenchmarkRouter(b *testing.B) {
 	for _, c := range []struct {
 		name  string
-		lanes bool
+		keyed bool
 		keys  int
-	}{{"bare", false, 0}, {"lanes/no-key", true, 0}, {"lanes/1000-keys", true, 1000}, {"lanes/10-keys", true, 10}} {
+	}{{"bare", false, 0}, {"keyed/no-key", true, 0}, {"keyed/1000-keys", true, 1000}, {"keyed/10-keys", true, 10}} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			r, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 			if err != nil {
 				b.Fatal(err)
 			}
-			s := &source{n: b.N, keys: c.keys, lanes: c.lanes, done: make(chan struct{})}
+			s := &source{n: b.N, keys: c.keys, keyed: c.keyed, done: make(chan struct{})}
 			r.AddConsumerHandler("h", "t", s, func(*message.Message) error { return nil })
 			go func() { _ = r.Run(context.Background()) }()
 			<-s.done

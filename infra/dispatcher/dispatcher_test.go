@@ -18,33 +18,33 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// settled collects what Settle was told.
+// settled records the calls of Settle.
 type settled struct {
-	mu   sync.Mutex
-	told map[string][]bool
+	mu    sync.Mutex
+	calls map[string][]bool
 }
 
-func (s *settled) settle(id string, handled bool) {
+func (s *settled) settle(id string, acked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.told == nil {
-		s.told = make(map[string][]bool)
+	if s.calls == nil {
+		s.calls = make(map[string][]bool)
 	}
-	s.told[id] = append(s.told[id], handled)
+	s.calls[id] = append(s.calls[id], acked)
 }
 
-func (s *settled) want(t *testing.T, id string, handled bool) {
+func (s *settled) want(t *testing.T, id string, acked bool) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if got := s.told[id]; len(got) != 1 || got[0] != handled {
-		t.Errorf("%s was settled with %v, want exactly once with %v", id, got, handled)
+	if got := s.calls[id]; len(got) != 1 || got[0] != acked {
+		t.Errorf("%s was settled with %v, want exactly once with %v", id, got, acked)
 	}
 }
 
-func push(t *testing.T, l *dispatcher.Dispatcher[string], key, id string) {
+func push(t *testing.T, d *dispatcher.Dispatcher[string], key, id string) {
 	t.Helper()
-	if err := l.Push(t.Context(), key, message.NewMessage(id, nil), id); err != nil {
+	if err := d.Push(t.Context(), key, message.NewMessage(id, nil), id); err != nil {
 		t.Fatalf("Push(%s): %v", id, err)
 	}
 }
@@ -55,7 +55,7 @@ func receive(t *testing.T, out <-chan *message.Message) *message.Message {
 	case msg := <-out:
 		return msg
 	case <-time.After(time.Minute):
-		t.Fatal("nothing was handed out")
+		t.Fatal("no message was delivered")
 		return nil
 	}
 }
@@ -64,23 +64,23 @@ func wantNothing(t *testing.T, out <-chan *message.Message) {
 	t.Helper()
 	select {
 	case msg := <-out:
-		t.Fatalf("%s was handed out", msg.UUID)
+		t.Fatalf("%s was delivered", msg.UUID)
 	case <-time.After(20 * time.Millisecond):
 	}
 }
 
-func TestOneOfAKeyAtATime(t *testing.T) {
+func TestDispatcher_OneMessageOfAKeyAtATime(t *testing.T) {
 	t.Parallel()
 	var s settled
 	out := make(chan *message.Message)
-	l := dispatcher.New(dispatcher.Config[string]{Settle: s.settle}, out)
-	push(t, l, "a", "a1")
-	push(t, l, "a", "a2")
+	d := dispatcher.New(dispatcher.Config[string]{Settle: s.settle}, out)
+	push(t, d, "a", "a1")
+	push(t, d, "a", "a2")
 	a1 := receive(t, out)
 	wantNothing(t, out)
-	push(t, l, "b", "b1")
+	push(t, d, "b", "b1")
 	if b1 := receive(t, out); b1.UUID != "b1" {
-		t.Fatalf("got %s, want b1, which no other message holds up", b1.UUID)
+		t.Fatalf("got %s, want b1, which waits for no other message", b1.UUID)
 	} else {
 		b1.Ack()
 	}
@@ -90,7 +90,7 @@ func TestOneOfAKeyAtATime(t *testing.T) {
 		t.Fatalf("got %s, want a2", a2.UUID)
 	}
 	a2.Ack()
-	if err := l.Drain(t.Context()); err != nil {
+	if err := d.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"a1", "a2", "b1"} {
@@ -98,58 +98,58 @@ func TestOneOfAKeyAtATime(t *testing.T) {
 	}
 }
 
-func TestNackHandsOutAgainInPlace(t *testing.T) {
+func TestDispatcher_NackedMessageIsDeliveredAgainInPlace(t *testing.T) {
 	t.Parallel()
 	var s settled
 	out := make(chan *message.Message)
-	l := dispatcher.New(dispatcher.Config[string]{Concurrency: 1, Settle: s.settle, MinBackoff: 30 * time.Millisecond}, out)
+	d := dispatcher.New(dispatcher.Config[string]{Concurrency: 1, Settle: s.settle, MinBackoff: 30 * time.Millisecond}, out)
 	msg := message.NewMessage("a1", []byte("body"))
 	msg.Metadata.Set("k", "v")
-	if err := l.Push(t.Context(), "a", msg, "a1"); err != nil {
+	if err := d.Push(t.Context(), "a", msg, "a1"); err != nil {
 		t.Fatal(err)
 	}
-	push(t, l, "a", "a2")
-	push(t, l, "b", "b1")
+	push(t, d, "a", "a2")
+	push(t, d, "b", "b1")
 	begun := time.Now()
 	receive(t, out).Nack()
-	// A resting key takes no place from the others, not even with one place in all.
+	// A key that waits for its next attempt takes no worker, even if there is only one.
 	b1 := receive(t, out)
 	if b1.UUID != "b1" {
-		t.Fatalf("got %s, want b1 while a rests", b1.UUID)
+		t.Fatalf("got %s, want b1 while a waits", b1.UUID)
 	}
 	b1.Ack()
 	again := receive(t, out)
 	if again.UUID != "a1" || again.Metadata.Get("k") != "v" || string(again.Payload) != "body" {
-		t.Fatalf("got %s %v %q, want a1 again, whole", again.UUID, again.Metadata, again.Payload)
+		t.Fatalf("got %s %v %q, want a1 again, unchanged", again.UUID, again.Metadata, again.Payload)
 	}
 	if passed := time.Since(begun); passed < 30*time.Millisecond {
 		t.Errorf("the second attempt came after %v, want at least 30ms", passed)
 	}
 	if again.Context().Err() != nil {
-		t.Error("the second attempt has a context that is over")
+		t.Error("the second attempt has a context that has ended")
 	}
 	again.Ack()
 	receive(t, out).Ack()
-	if err := l.Drain(t.Context()); err != nil {
+	if err := d.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.want(t, "a1", true)
 }
 
-func TestWindowBlocksPush(t *testing.T) {
+func TestDispatcher_Push_FullWindowBlocks(t *testing.T) {
 	t.Parallel()
 	out := make(chan *message.Message)
-	l := dispatcher.New(dispatcher.Config[string]{Window: 2}, out)
-	push(t, l, "a", "a1")
-	push(t, l, "a", "a2")
+	d := dispatcher.New(dispatcher.Config[string]{Window: 2}, out)
+	push(t, d, "a", "a1")
+	push(t, d, "a", "a2")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := l.Push(ctx, "b", message.NewMessage("b1", nil), "b1"); !errors.Is(err, context.DeadlineExceeded) {
+	if err := d.Push(ctx, "b", message.NewMessage("b1", nil), "b1"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("Push into a full window: %v, want the context's error", err)
 	}
 	pushed := make(chan error, 2)
 	for _, id := range []string{"b2", "b3"} {
-		go func() { pushed <- l.Push(t.Context(), id, message.NewMessage(id, nil), id) }()
+		go func() { pushed <- d.Push(t.Context(), id, message.NewMessage(id, nil), id) }()
 	}
 	receive(t, out).Ack() // a1 makes room for one of the two,
 	if err := <-pushed; err != nil {
@@ -162,16 +162,16 @@ func TestWindowBlocksPush(t *testing.T) {
 		t.Fatal(err)
 	}
 	receive(t, out).Ack()
-	if err := l.Drain(t.Context()); err != nil {
+	if err := d.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestContextEndsWithTheMessage(t *testing.T) {
+func TestDispatcher_ContextEndsWithItsMessage(t *testing.T) {
 	t.Parallel()
 	out := make(chan *message.Message)
-	l := dispatcher.New(dispatcher.Config[string]{}, out)
-	push(t, l, "", "1")
+	d := dispatcher.New(dispatcher.Config[string]{}, out)
+	push(t, d, "", "1")
 	type key struct{}
 	msg := receive(t, out)
 	if err := msg.Context().Err(); err != nil {
@@ -185,33 +185,33 @@ func TestContextEndsWithTheMessage(t *testing.T) {
 	if !errors.Is(derived.Err(), context.Canceled) {
 		t.Errorf("a derived context ends with %v", derived.Err())
 	}
-	if err := l.Drain(t.Context()); err != nil {
+	if err := d.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestDrain(t *testing.T) {
+func TestDispatcher_Drain(t *testing.T) {
 	t.Parallel()
 	var s settled
 	out := make(chan *message.Message)
-	l := dispatcher.New(dispatcher.Config[string]{Concurrency: 2, Settle: s.settle, MinBackoff: time.Hour, MaxBackoff: time.Hour}, out)
-	push(t, l, "resting", "resting")
+	d := dispatcher.New(dispatcher.Config[string]{Concurrency: 2, Settle: s.settle, MinBackoff: time.Hour, MaxBackoff: time.Hour}, out)
+	push(t, d, "waiting", "waiting")
 	receive(t, out).Nack()
-	push(t, l, "a", "running")
+	push(t, d, "a", "running")
 	running := receive(t, out)
-	push(t, l, "a", "behind")
-	push(t, l, "b", "unread") // A worker offers it, and nobody reads.
-	push(t, l, "c", "ready")
+	push(t, d, "a", "behind")
+	push(t, d, "b", "unread") // A worker offers it, and nobody reads.
+	push(t, d, "c", "ready")
 
 	drained := make(chan error, 1)
-	go func() { drained <- l.Drain(t.Context()) }()
-	for l.InFlight() > 1 {
+	go func() { drained <- d.Drain(t.Context()) }()
+	for d.InFlight() > 1 {
 		runtime.Gosched()
 	}
-	if err := l.Push(t.Context(), "d", message.NewMessage("late", nil), "late"); !errors.Is(err, dispatcher.ErrDraining) {
+	if err := d.Push(t.Context(), "d", message.NewMessage("late", nil), "late"); !errors.Is(err, dispatcher.ErrDraining) {
 		t.Errorf("Push while draining: %v, want ErrDraining", err)
 	}
-	for _, id := range []string{"resting", "behind", "unread", "ready"} {
+	for _, id := range []string{"waiting", "behind", "unread", "ready"} {
 		s.want(t, id, false)
 	}
 	if err := running.Context().Err(); err != nil {
@@ -222,43 +222,43 @@ func TestDrain(t *testing.T) {
 		t.Errorf("Drain: %v", err)
 	}
 	s.want(t, "running", true)
-	if err := l.Drain(t.Context()); err != nil {
+	if err := d.Drain(t.Context()); err != nil {
 		t.Errorf("a second Drain: %v", err)
 	}
 }
 
-func TestDrainGivesUp(t *testing.T) {
+func TestDispatcher_Drain_GivesUpAtDeadline(t *testing.T) {
 	t.Parallel()
 	var s settled
 	out := make(chan *message.Message)
-	l := dispatcher.New(dispatcher.Config[string]{Settle: s.settle}, out)
-	push(t, l, "a", "stuck")
+	d := dispatcher.New(dispatcher.Config[string]{Settle: s.settle}, out)
+	push(t, d, "a", "stuck")
 	msg := receive(t, out)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := l.Drain(ctx); !errors.Is(err, context.Canceled) {
+	if err := d.Drain(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Drain: %v, want the context's error", err)
 	}
 	<-msg.Context().Done()
 	s.want(t, "stuck", false)
-	if n := l.InFlight(); n != 0 {
+	if n := d.InFlight(); n != 0 {
 		t.Errorf("%d in flight after a drain, want 0", n)
 	}
 }
 
-func TestStaleIsNotHandedOut(t *testing.T) {
+func TestDispatcher_StaleDeliveryIsNotDelivered(t *testing.T) {
 	t.Parallel()
 	var s settled
 	var lost atomic.Bool
 	out := make(chan *message.Message)
-	l := dispatcher.New(dispatcher.Config[string]{
+	d := dispatcher.New(dispatcher.Config[string]{
 		Settle: s.settle,
 		Stale:  func(id string) bool { return lost.Load() && id != "new" },
 	}, out)
-	push(t, l, "a", "old")
-	push(t, l, "a", "behind")
+	push(t, d, "a", "old")
+	push(t, d, "a", "behind")
 	old := receive(t, out)
-	push(t, l, "a", "new")
+	push(t, d, "a", "new")
 	lost.Store(true)
 	old.Ack()
 	got := receive(t, out)
@@ -266,7 +266,7 @@ func TestStaleIsNotHandedOut(t *testing.T) {
 		t.Fatalf("got %s, want new", got.UUID)
 	}
 	got.Ack()
-	if err := l.Drain(t.Context()); err != nil {
+	if err := d.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.want(t, "old", true)
@@ -274,17 +274,17 @@ func TestStaleIsNotHandedOut(t *testing.T) {
 	s.want(t, "new", true)
 }
 
-// One key that never finishes delays no other, whatever the keys hash to.
-func TestSlowKeyDelaysNoOther(t *testing.T) {
+// A key that never finishes delays no other, whatever the keys hash to.
+func TestDispatcher_SlowKeyDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	out := make(chan *message.Message)
-	l := dispatcher.New(dispatcher.Config[string]{Concurrency: 2, Window: 4096}, out)
-	push(t, l, "slow", "slow")
+	d := dispatcher.New(dispatcher.Config[string]{Concurrency: 2, Window: 4096}, out)
+	push(t, d, "slow", "slow")
 	slow := receive(t, out)
 	go func() {
 		for i := range 1000 {
-			_ = l.Push(context.Background(), fmt.Sprint("key", i), message.NewMessage(fmt.Sprint(i), nil), "")
-			_ = l.Push(context.Background(), "slow", message.NewMessage("slow too", nil), "")
+			_ = d.Push(context.Background(), fmt.Sprint("key", i), message.NewMessage(fmt.Sprint(i), nil), "")
+			_ = d.Push(context.Background(), "slow", message.NewMessage("slow too", nil), "")
 		}
 	}()
 	for range 1000 {
@@ -294,7 +294,7 @@ func TestSlowKeyDelaysNoOther(t *testing.T) {
 	for range 1000 {
 		receive(t, out).Ack()
 	}
-	if err := l.Drain(t.Context()); err != nil {
+	if err := d.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

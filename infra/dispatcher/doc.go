@@ -1,19 +1,20 @@
-// Package dispatcher hands out deliveries to a Watermill router: many at once, but
-// never two of the same key, and those of one key in the order they came in.
+// Package dispatcher is a keyed dispatcher: it delivers messages to a Watermill router,
+// many at once, but never two of the same key, and those of one key in the order they
+// came in.
 //
-// It stands between a broker's consumer and the channel that Watermill's router
-// reads. The consumer pushes what it receives; [Dispatcher] keeps a bounded window of
-// it, hands each message out when its key is free, waits for Ack or Nack, and
-// tells the consumer by [Config].Settle what may be acknowledged.
+// It stands between a broker's consumer and the channel that Watermill's router reads.
+// The consumer pushes what it receives; [Dispatcher] keeps a bounded window of it,
+// delivers each message when its key is free, waits for Ack or Nack, and reports by
+// [Config].Settle what may be acknowledged.
 //
-//	broker → Push → key → queue of the key → ready → worker → out → router → Ack → Settle
+//	broker → Push → key → lane of the key → ready → worker → out → router → Ack → Settle
 //
-// Keys are not hashed onto a fixed number of lanes: each key that has something
-// in the window has a queue of its own, so one slow key delays no other. A key
-// that fails is handed out again in place, after a pause that doubles, and its
-// followers wait behind it while all other keys go on.
+// A lane is one key's queue. Keys are not hashed onto a fixed number of lanes: each key
+// that has something in the window has its own, so a slow key delays no other. A nacked
+// message waits in memory, at the head of its lane, and is delivered again after a pause;
+// the other messages of its key wait behind it while all other keys go on.
 //
-// What a slow or failing key cannot do is take more than the window: when the
-// window holds nothing but its messages, intake stops. Choose the window larger
-// than the number of messages one key may have waiting.
+// What a slow or failing key cannot do is take more than the window: when the window
+// contains nothing but its messages, Push blocks. Choose a window larger than the number
+// of messages that one key may have waiting.
 package dispatcher

@@ -10,11 +10,11 @@ import (
 )
 
 // A broker's consumer pushes what it receives, Watermill's router reads from out, and
-// what is settled may be acknowledged to the broker.
+// what is acked may be acknowledged to the broker.
 func Example() {
 	out := make(chan *message.Message)
 	window := dispatcher.New(dispatcher.Config[uint64]{
-		Settle: func(tag uint64, handled bool) { fmt.Println("settled", tag, handled) },
+		Settle: func(tag uint64, acked bool) { fmt.Println("settled", tag, acked) },
 	}, out)
 
 	ctx := context.Background()
@@ -24,7 +24,7 @@ func Example() {
 			fmt.Println(err)
 		}
 	}
-	for range 2 { // One after the other, as both are of the same key.
+	for range 2 { // One after the other, as both have the same key.
 		msg := <-out
 		fmt.Println("handled", msg.UUID)
 		msg.Ack()

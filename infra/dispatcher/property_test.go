@@ -24,7 +24,7 @@ type delivery struct {
 	yields int
 }
 
-// checker is a handler that knows what it may be handed.
+// checker is a handler that checks what it is given.
 type checker struct {
 	mu       sync.Mutex
 	broken   []string
@@ -46,7 +46,7 @@ func (c *checker) fail(format string, args ...any) {
 func (c *checker) handle(msg *message.Message, d delivery) {
 	c.mu.Lock()
 	if c.active++; c.active > c.limit {
-		c.fail("%d handed out at once, allowed are %d", c.active, c.limit)
+		c.fail("%d delivered at once, allowed are %d", c.active, c.limit)
 	}
 	if d.key != "" {
 		if c.busy[d.key] {
@@ -54,11 +54,11 @@ func (c *checker) handle(msg *message.Message, d delivery) {
 		}
 		c.busy[d.key] = true
 		if c.done[d.key] != d.nth {
-			c.fail("key %s: number %d was handed out when %d had been handled", d.key, d.nth, c.done[d.key])
+			c.fail("key %s: number %d was delivered when %d had been handled", d.key, d.nth, c.done[d.key])
 		}
 	}
 	if err := msg.Context().Err(); err != nil && !c.givingUp {
-		c.fail("%d was handed out with a context that is over: %v", d.id, err)
+		c.fail("%d was delivered with a context that has ended: %v", d.id, err)
 	}
 	c.attempts[d.id]++
 	ok := c.attempts[d.id] > d.fails
@@ -81,12 +81,12 @@ func (c *checker) handle(msg *message.Message, d delivery) {
 	}
 }
 
-func (c *checker) settle(id int, handled bool) {
+func (c *checker) settle(id int, acked bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.settled[id] = append(c.settled[id], handled)
-	if handled && !c.acked[id] {
-		c.fail("%d was settled as handled before it was acked", id)
+	c.settled[id] = append(c.settled[id], acked)
+	if acked && !c.acked[id] {
+		c.fail("%d was settled as acked before its handler had acked it", id)
 	}
 }
 
@@ -104,7 +104,7 @@ func deliveries(keys int) *rapid.Generator[delivery] {
 	})
 }
 
-func TestOrderWindowAndLoss(t *testing.T) {
+func TestDispatcher_OrderWindowAndLoss(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		keys := rapid.IntRange(0, 8).Draw(t, "keys")
@@ -125,7 +125,7 @@ func TestOrderWindowAndLoss(t *testing.T) {
 		patient := rapid.Bool().Draw(t, "patient drain")
 
 		out := make(chan *message.Message)
-		l := dispatcher.New(dispatcher.Config[int]{
+		disp := dispatcher.New(dispatcher.Config[int]{
 			Concurrency: c.limit, Window: window, Settle: c.settle,
 			MinBackoff: time.Microsecond, MaxBackoff: 50 * time.Microsecond,
 		}, out)
@@ -142,21 +142,21 @@ func TestOrderWindowAndLoss(t *testing.T) {
 			}
 		}()
 
-		taken := 0
+		accepted := 0
 		for i, d := range c.all {
 			if i == stopAt {
 				break
 			}
-			if err := l.Push(context.Background(), d.key, message.NewMessage(fmt.Sprint(i), nil), i); err != nil {
+			if err := disp.Push(context.Background(), d.key, message.NewMessage(fmt.Sprint(i), nil), i); err != nil {
 				t.Fatalf("Push: %v", err)
 			}
-			taken++
-			if got := l.InFlight(); got > window {
+			accepted++
+			if got := disp.InFlight(); got > window {
 				t.Fatalf("%d in flight, the window is %d", got, window)
 			}
 		}
 		if stopAt >= n {
-			for l.InFlight() > 0 {
+			for disp.InFlight() > 0 {
 				runtime.Gosched()
 			}
 		}
@@ -167,7 +167,7 @@ func TestOrderWindowAndLoss(t *testing.T) {
 			c.mu.Unlock()
 			cancel()
 		}
-		err := l.Drain(ctx)
+		err := disp.Drain(ctx)
 		cancel()
 		close(out)
 		<-routerDone
@@ -179,19 +179,19 @@ func TestOrderWindowAndLoss(t *testing.T) {
 		if patient && err != nil {
 			t.Errorf("Drain: %v", err)
 		}
-		for id := range taken {
+		for id := range accepted {
 			s := c.settled[id]
 			switch {
 			case len(s) != 1:
 				t.Errorf("%d was settled %d times", id, len(s))
 			case stopAt >= n && !s[0]:
-				t.Errorf("%d was given up though there was no stop", id)
+				t.Errorf("%d was given up although there was no drain", id)
 			case patient && s[0] != c.acked[id]:
-				t.Errorf("%d was settled with %v, its handler had acked: %v", id, s[0], c.acked[id])
+				t.Errorf("%d was settled with %v; its handler had acked it: %v", id, s[0], c.acked[id])
 			}
 		}
-		if len(c.settled) != taken {
-			t.Errorf("%d settled, %d taken in", len(c.settled), taken)
+		if len(c.settled) != accepted {
+			t.Errorf("%d settled, %d accepted", len(c.settled), accepted)
 		}
 	})
 }

@@ -2,18 +2,18 @@ package dispatcher
 
 import "github.com/ThreeDotsLabs/watermill/message"
 
-// item is one delivery in the window. Items and lanes are used again, because a
-// consumer makes one of each for nearly every message.
+// item is one delivery in the window. Items and lanes are reused, because a consumer
+// needs one of each for nearly every message.
 type item[D any] struct {
 	msg      *message.Message
 	delivery D
 	lane     *lane[D] // nil if the message has no key
-	nacks    int      // how often it was nacked
-	next     *item[D] // the follower in its lane, or in the free list
+	nacks    int      // how often it was nacked without asking for a pause
+	next     *item[D] // the next in its lane, or in the free list
 }
 
-// lane is a key that has something in the window. It exists as long as one item
-// of the key is ready, handed out or resting; the list holds those behind it.
+// lane is one key's queue. It exists as long as one item of the key is ready, delivered
+// or waiting for its next attempt; the list contains those behind it.
 type lane[D any] struct {
 	key         string
 	first, last *item[D]
@@ -29,7 +29,7 @@ func (q *lane[D]) push(it *item[D]) {
 	q.last = it
 }
 
-// pop returns nil if nothing waits.
+// pop returns nil if the lane is empty.
 func (q *lane[D]) pop() *item[D] {
 	it := q.first
 	if it == nil {
@@ -43,40 +43,40 @@ func (q *lane[D]) pop() *item[D] {
 	return it
 }
 
-func (l *Dispatcher[D]) newItem(msg *message.Message, d D) *item[D] {
-	it := l.freeItem
+func (d *Dispatcher[D]) newItem(msg *message.Message, delivery D) *item[D] {
+	it := d.freeItem
 	if it == nil {
 		it = new(item[D])
 	} else {
-		l.freeItem = it.next
+		d.freeItem = it.next
 		it.next = nil
 	}
-	it.msg, it.delivery = msg, d
+	it.msg, it.delivery = msg, delivery
 	return it
 }
 
-func (l *Dispatcher[D]) dropItem(it *item[D]) {
-	*it = item[D]{next: l.freeItem}
-	l.freeItem = it
+func (d *Dispatcher[D]) dropItem(it *item[D]) {
+	*it = item[D]{next: d.freeItem}
+	d.freeItem = it
 }
 
-func (l *Dispatcher[D]) newLane(key string) *lane[D] {
-	q := l.freeLane
+func (d *Dispatcher[D]) newLane(key string) *lane[D] {
+	q := d.freeLane
 	if q == nil {
 		q = new(lane[D])
 	} else {
-		l.freeLane = q.next
+		d.freeLane = q.next
 		q.next = nil
 	}
 	q.key = key
-	l.lanes[key] = q
+	d.lanes[key] = q
 	return q
 }
 
-func (l *Dispatcher[D]) dropLane(q *lane[D]) {
-	delete(l.lanes, q.key)
-	*q = lane[D]{next: l.freeLane}
-	l.freeLane = q
+func (d *Dispatcher[D]) dropLane(q *lane[D]) {
+	delete(d.lanes, q.key)
+	*q = lane[D]{next: d.freeLane}
+	d.freeLane = q
 }
 
 // ring is a queue of items that grows as needed.

@@ -7,48 +7,41 @@ import (
 	"github.com/pitwheel/pitwheel/router/lazyctx"
 )
 
-// work hands out one message after the other until the window is drained. There
-// are as many workers as messages may be out at once, and a worker stays with
-// its message until that is settled: no goroutine a message, and none in between.
-func (l *Dispatcher[D]) work() {
-	for it := l.next(nil); it != nil; {
-		switch l.handOut(it) {
-		case acked:
-			l.cfg.Settle(it.delivery, true)
-			it = l.next(it)
-		case givenUp:
-			l.cfg.Settle(it.delivery, false)
-			it = l.next(it)
-		case nacked:
-			if l.rest(it) {
-				it = l.next(nil)
-			} else {
-				l.cfg.Settle(it.delivery, false)
-				it = l.next(it)
-			}
+// work delivers one message after the other until the window is drained. There are as
+// many workers as messages may be delivered at once, and a worker waits until its
+// message is settled: no goroutine is started for a message.
+func (d *Dispatcher[D]) work() {
+	for it := d.next(nil); it != nil; {
+		r := d.deliver(it)
+		if r == nacked && d.retryLater(it) {
+			it = d.next(nil)
+			continue
 		}
+		d.cfg.Settle(it.delivery, r == acked)
+		it = d.next(it)
 	}
 }
 
-type verdict int
+// result is what became of one attempt.
+type result int
 
 const (
-	acked verdict = iota
+	acked result = iota
 	nacked
 	givenUp
 )
 
-// handOut gives the message to the router and waits for its verdict.
-func (l *Dispatcher[D]) handOut(it *item[D]) verdict {
-	if l.cfg.Stale(it.delivery) {
+// deliver sends the message to the router and waits until it is acked or nacked.
+func (d *Dispatcher[D]) deliver(it *item[D]) result {
+	if d.cfg.Stale(it.delivery) {
 		return givenUp
 	}
-	ctx := lazyctx.New(l.ctx, time.Time{})
+	ctx := lazyctx.New(d.ctx, time.Time{})
 	defer ctx.End()
 	it.msg.SetContext(ctx)
 	select {
-	case l.out <- it.msg:
-	case <-l.stopping:
+	case d.out <- it.msg:
+	case <-d.stopping:
 		return givenUp
 	}
 	select {
@@ -56,9 +49,9 @@ func (l *Dispatcher[D]) handOut(it *item[D]) verdict {
 		return acked
 	case <-it.msg.Nacked():
 		return nacked
-	case <-l.ctx.Done():
+	case <-d.ctx.Done():
 	}
-	// The deadline of a drain and the end of a handler may meet.
+	// The deadline of a drain and the end of a handler may coincide.
 	select {
 	case <-it.msg.Acked():
 		return acked
@@ -67,48 +60,49 @@ func (l *Dispatcher[D]) handOut(it *item[D]) verdict {
 	}
 }
 
-// next settles the books for what the worker has finished, if anything, and
-// waits for the next item. It returns nil when the window is drained.
-func (l *Dispatcher[D]) next(finished *item[D]) *item[D] {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if finished != nil {
-		l.inFlight--
-		if l.waiting > 0 {
-			l.offerRoom()
+// next removes the item that the worker has settled, if any, and waits for the next one.
+// It returns nil when the window is drained.
+func (d *Dispatcher[D]) next(settled *item[D]) *item[D] {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if settled != nil {
+		d.inFlight--
+		if d.blocked > 0 {
+			d.offerRoom()
 		}
-		if busy := finished.lane; busy != nil {
-			// This worker takes an item right after, so nobody needs to be woken.
+		if busy := settled.lane; busy != nil {
+			// This worker takes an item right after, so none needs to be woken.
 			if follower := busy.pop(); follower != nil {
-				l.ready.push(follower)
+				d.ready.push(follower)
 			} else {
-				l.dropLane(busy)
+				d.dropLane(busy)
 			}
 		}
-		l.dropItem(finished)
+		d.dropItem(settled)
 	}
 	for {
-		if l.draining {
+		if d.draining {
 			return nil
 		}
-		if it := l.ready.pop(); it != nil {
+		if it := d.ready.pop(); it != nil {
 			return it
 		}
-		l.idle++
-		l.wake.Wait()
+		d.idle++
+		d.wake.Wait()
 	}
 }
 
-// rest keeps a nacked item, and with it its key, back until its pause is over: the
-// one that whoever nacked it asked for beside the message ([events.MetaPause]),
-// else a growing one. It takes up no worker meanwhile. It returns false if the
-// window is being drained.
-func (l *Dispatcher[D]) rest(it *item[D]) bool {
+// retryLater makes a nacked item, and with it its lane, wait in memory for its next
+// attempt: for the pause in its metadata ([events.MetaPause]), else for one that doubles.
+// No worker waits with it. It returns false if the window is being drained.
+func (d *Dispatcher[D]) retryLater(it *item[D]) bool {
 	pause, err := time.ParseDuration(it.msg.Metadata[events.MetaPause])
 	if err != nil {
-		pause = l.cfg.MaxBackoff
-		if shift := min(it.nacks, 62); l.cfg.MinBackoff < pause>>shift {
-			pause = l.cfg.MinBackoff << shift
+		// Package backoff spreads its pauses, and this one must never be shorter than
+		// MinBackoff.
+		pause = d.cfg.MaxBackoff
+		if shift := min(it.nacks, 62); d.cfg.MinBackoff < pause>>shift {
+			pause = d.cfg.MinBackoff << shift
 		}
 		it.nacks++
 	}
@@ -116,19 +110,19 @@ func (l *Dispatcher[D]) rest(it *item[D]) bool {
 	// A message can be settled only once, so the next attempt is made with a copy.
 	it.msg = it.msg.Copy()
 
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.draining {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.draining {
 		return false
 	}
-	l.resting[it] = struct{}{}
+	d.retrying[it] = struct{}{}
 	time.AfterFunc(pause, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		// A drain has settled what is no longer here.
-		if _, ok := l.resting[it]; ok {
-			delete(l.resting, it)
-			l.makeReady(it)
+		if _, ok := d.retrying[it]; ok {
+			delete(d.retrying, it)
+			d.makeReady(it)
 		}
 	})
 	return true

@@ -9,40 +9,40 @@ import (
 )
 
 const (
-	// ackEvery is how many handled deliveries are acknowledged together at most,
-	// and ackAfter how long one waits for company.
+	// ackEvery is how many acked deliveries are acknowledged together at most, and
+	// ackAfter how long one waits for others.
 	ackEvery = 64
 	ackAfter = 2 * time.Millisecond
 )
 
-// acker acknowledges the deliveries of one channel in batches: everything up to
-// the low-water mark, below which all are handled, with a single frame. What was
-// handled behind one that is still running waits for it a moment, and is then
-// acknowledged one by one, so that a slow message holds no other back. Nothing is
-// kept of what is acknowledged, however much of it there is behind a slow message.
+// acker acknowledges the deliveries of one channel in batches: everything up to the
+// low-water mark, below which all are acked, with a single frame. What was acked above it
+// waits a moment for the mark to rise, and is then acknowledged one by one, so that a slow
+// message delays no other acknowledgement. Nothing is kept of what is acknowledged, however
+// much of it there is above a slow message.
 //
-// Tags of a channel with one consumer count up from 1.
+// The delivery tags of a channel with one consumer are 1, 2, 3, …
 type acker struct {
 	ack   func(tag uint64, multiple bool) error
 	batch int
-	limit int // how many may wait behind the low-water mark
+	limit int // how many may wait above the low-water mark
 
-	dead atomic.Bool // the channel has ended, and its tags mean nothing any more
+	dead atomic.Bool // the channel has ended, and its tags are void
 
 	mu      sync.Mutex
-	running list.List                // the tags that are not handled, in order
+	running list.List                // the tags that are not acked, in order
 	places  map[uint64]*list.Element // where they are in the list
-	next    uint64                   // the tag that comes next
-	handled []uint64                 // what is handled and not acknowledged
-	fresh   int                      // how many were handled since the last flush
+	next    uint64                   // the tag of the next delivery
+	acked   []uint64                 // acked and not yet acknowledged
+	fresh   int                      // how many were acked since the last flush
 	seen    uint64                   // the low-water mark at the last tick
 
-	some, full chan struct{} // hold a token when something, or a batch, is handled
+	some, full chan struct{} // contain a token when something, or a batch, is acked
 	stop       chan struct{}
 	ended      sync.WaitGroup
 }
 
-// newAcker makes an acker, which start sets to work.
+// newAcker returns an acker; start starts it.
 func newAcker(ack func(tag uint64, multiple bool) error, prefetch int) *acker {
 	return &acker{
 		ack: ack, batch: max(1, min(ackEvery, prefetch/4)), limit: max(1, prefetch/2),
@@ -51,10 +51,10 @@ func newAcker(ack func(tag uint64, multiple bool) error, prefetch int) *acker {
 	}
 }
 
-// start lets the acker acknowledge by itself until close or die.
+// start starts the goroutine that acknowledges, until close or abandon.
 func (a *acker) start() { a.ended.Go(a.run) }
 
-// delivered takes a tag in. Tags must come in order.
+// delivered registers a tag. Tags must come in order.
 func (a *acker) delivered(tag uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -62,8 +62,8 @@ func (a *acker) delivered(tag uint64) {
 	a.places[tag] = a.running.PushBack(tag)
 }
 
-// settle records how a delivery ended. One that was given up is never
-// acknowledged: the broker delivers it again once the channel is closed.
+// settle records how a delivery ended. One that was given up is never acknowledged: the
+// broker delivers it again once the channel is closed.
 func (a *acker) settle(tag uint64, ok bool) {
 	if !ok || a.dead.Load() {
 		return
@@ -76,7 +76,7 @@ func (a *acker) settle(tag uint64, ok bool) {
 	}
 	a.running.Remove(place)
 	delete(a.places, tag)
-	a.handled = append(a.handled, tag)
+	a.acked = append(a.acked, tag)
 	switch a.fresh++; a.fresh {
 	case a.batch:
 		notify(a.full)
@@ -85,7 +85,7 @@ func (a *acker) settle(tag uint64, ok bool) {
 	}
 }
 
-// low is the low-water mark: all tags below it are handled.
+// low returns the low-water mark: all tags below it are acked.
 func (a *acker) low() uint64 {
 	if first := a.running.Front(); first != nil {
 		return first.Value.(uint64)
@@ -93,7 +93,7 @@ func (a *acker) low() uint64 {
 	return a.next
 }
 
-// run acknowledges until the acker is ended. It sleeps while nothing is handled.
+// run acknowledges until the acker is ended. It blocks while nothing is acked.
 func (a *acker) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -122,18 +122,18 @@ func (a *acker) run() {
 	}
 }
 
-// flush acknowledges what is due, and returns whether something handled is left.
-// Only one may run at a time, or a later tag could overtake an earlier one.
+// flush acknowledges what is due, and reports whether something acked is left. Only one
+// may run at a time, or a later tag could overtake an earlier one.
 func (a *acker) flush(tick, all bool) bool {
 	top, single, left := a.due(tick, all)
 	if a.dead.Load() {
 		return false
 	}
-	// An error means that the channel is closed, which the consumer learns, too.
+	// An error means that the channel is closed, which the consumer notices as well.
 	if top > 0 {
 		_ = a.ack(top, true)
 	}
-	// The broker looks for each from the oldest on, so the order makes it cheap.
+	// The broker searches for each tag from the oldest one on, so ascending order is cheap.
 	slices.Sort(single)
 	for _, tag := range single {
 		_ = a.ack(tag, false)
@@ -141,40 +141,40 @@ func (a *acker) flush(tick, all bool) bool {
 	return left
 }
 
-// due takes out what flush is to acknowledge: all up to top, if that is not 0, and
-// the single ones.
+// due removes and returns what flush has to acknowledge: all up to top, if that is not 0,
+// and the single ones.
 func (a *acker) due(tick, all bool) (top uint64, single []uint64, left bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.fresh = 0
 	low := a.low()
-	behind := a.handled[:0]
-	for _, tag := range a.handled {
+	above := a.acked[:0]
+	for _, tag := range a.acked {
 		if tag < low {
 			top = max(top, tag)
 		} else {
-			behind = append(behind, tag)
+			above = append(above, tag)
 		}
 	}
-	a.handled = behind
-	if len(behind) > 0 && (all || len(behind) >= a.limit || tick && low == a.seen) {
-		single, a.handled = behind, nil
+	a.acked = above
+	if len(above) > 0 && (all || len(above) >= a.limit || tick && low == a.seen) {
+		single, a.acked = above, nil
 	}
 	if tick {
 		a.seen = low
 	}
-	return top, single, len(a.handled) > 0
+	return top, single, len(a.acked) > 0
 }
 
-// die forgets everything: the channel has ended, and the broker delivers anew
-// what was not acknowledged.
-func (a *acker) die() {
+// abandon ends the acker without acknowledging: the channel has ended, and the broker
+// delivers again what was not acknowledged.
+func (a *acker) abandon() {
 	a.dead.Store(true)
 	close(a.stop)
 	a.ended.Wait()
 }
 
-// close acknowledges all that is handled and ends the acker.
+// close acknowledges everything that is acked and ends the acker.
 func (a *acker) close() {
 	close(a.stop)
 	a.ended.Wait()

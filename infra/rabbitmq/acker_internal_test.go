@@ -42,9 +42,9 @@ func (c *tagChannel) ack(tag uint64, multiple bool) error {
 	return nil
 }
 
-// The acker is unexported, and what it must never do cannot be seen from outside
-// on a real broker without luck; hence this test from within.
-func TestAckerAcknowledgesOnceWhatIsHandled(t *testing.T) {
+// The acker is unexported, and what it must never do cannot be observed reliably on a real
+// broker; hence an internal test.
+func TestAcker_AcknowledgesOnceWhatIsAcked(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		prefetch := rapid.IntRange(1, 40).Draw(t, "prefetch")
@@ -92,7 +92,7 @@ func TestAckerAcknowledgesOnceWhatIsHandled(t *testing.T) {
 	})
 }
 
-func TestAckerBatches(t *testing.T) {
+func TestAcker_Batches(t *testing.T) {
 	t.Parallel()
 	c := &tagChannel{settled: make(map[uint64]bool)}
 	a := newAcker(c.ack, 256)
@@ -111,9 +111,9 @@ func TestAckerBatches(t *testing.T) {
 	}
 }
 
-// However much is handled behind a slow message, a flush looks only at what was
-// handled since the one before, and the acker holds only what is still running.
-func TestAckerForgetsWhatIsBehindASlowMessage(t *testing.T) {
+// However much is acked above a slow message, a flush visits only what was acked since the
+// previous one, and the acker keeps only what is still running.
+func TestAcker_KeepsNothingAboveASlowMessage(t *testing.T) {
 	t.Parallel()
 	const slow, last, batch = 1, 100_000, 64
 	acked := 0
@@ -132,7 +132,7 @@ func TestAckerForgetsWhatIsBehindASlowMessage(t *testing.T) {
 		if tag%batch != 0 {
 			continue
 		}
-		if looked, holds := len(a.handled), a.running.Len()+len(a.places); looked > batch || holds != 2 {
+		if looked, holds := len(a.acked), a.running.Len()+len(a.places); looked > batch || holds != 2 {
 			t.Fatalf("after %d messages a flush looks at %d, and %d places are held", tag, looked, holds)
 		}
 		a.flush(true, false)
@@ -143,7 +143,7 @@ func TestAckerForgetsWhatIsBehindASlowMessage(t *testing.T) {
 	}
 	a.settle(slow, true)
 	a.close()
-	if acked != last || a.running.Len()+len(a.places)+len(a.handled) > 0 {
-		t.Errorf("%d of %d are acknowledged, and something is held: %v", acked, last, a.handled)
+	if acked != last || a.running.Len()+len(a.places)+len(a.acked) > 0 {
+		t.Errorf("%d of %d are acknowledged, and something is held: %v", acked, last, a.acked)
 	}
 }

@@ -25,7 +25,7 @@ func queueType(kind string) func(*rabbitmq.Config) {
 	return func(c *rabbitmq.Config) { c.QueueType = kind }
 }
 
-// full is a message with all that our own events carry beside the body.
+// full returns a message with all the metadata that events of the framework have.
 func full(i int) *message.Message {
 	msg := message.NewMessage(watermill.NewUUID(), body)
 	key := "user-" + strconv.Itoa(i%1000)

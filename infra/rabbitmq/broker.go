@@ -13,7 +13,8 @@ import (
 
 var _ router.Transport = (*Broker)(nil)
 
-// Broker is a RabbitMQ broker: a [router.Transport]. Its methods are safe for concurrent use.
+// Broker is a client of a RabbitMQ broker, and a [router.Transport]. Its methods are safe
+// for concurrent use.
 type Broker struct {
 	cfg     Config
 	publish *link
@@ -22,7 +23,7 @@ type Broker struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
-	declaring sync.Mutex // held while something is declared
+	declaring sync.Mutex // held while a subscription is declared
 
 	mu          sync.Mutex
 	connected   bool
@@ -31,8 +32,9 @@ type Broker struct {
 	subscribers map[*Subscriber]struct{}
 }
 
-// Open checks the configuration and begins to connect. It does not wait for the
-// broker: [Broker.Ready] tells when it is there. An error has the code CONFIG.
+// Open checks the configuration and starts to connect. It does not wait for the broker:
+// [Broker.Ready] reports when it is connected. An error has the code CONFIG and names the
+// field of [Config]. Close must be called in the end.
 func Open(cfg Config) (*Broker, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -49,11 +51,11 @@ func Open(cfg Config) (*Broker, error) {
 	return b, nil
 }
 
-// changed tells OnState and OnBlocked when their answers change.
+// changed calls OnState and OnBlocked if their values have changed.
 func (b *Broker) changed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now := b.stands() == nil; now != b.connected {
+	if now := b.connections() == nil; now != b.connected {
 		b.connected = now
 		b.cfg.OnState(now)
 	}
@@ -63,8 +65,8 @@ func (b *Broker) changed() {
 	}
 }
 
-// stands returns nil while both connections stand, else why one does not.
-func (b *Broker) stands() error {
+// connections returns nil while both connections are open, else why one is not.
+func (b *Broker) connections() error {
 	for _, l := range []*link{b.publish, b.consume} {
 		if _, err := l.state(); err != nil {
 			return err
@@ -73,54 +75,54 @@ func (b *Broker) stands() error {
 	return nil
 }
 
-// Ready returns nil while both connections stand and the broker takes messages,
-// else why not: with the code CONFIG if the broker refuses user or vhost, else with
-// UNAVAILABLE. That it takes none it tells only those who publish.
+// Ready returns nil while both connections are open and the broker accepts messages, else
+// why not: with the code CONFIG if the broker refuses user or vhost, else with
+// UNAVAILABLE. A broker that blocks publishers says so only once something is published.
 func (b *Broker) Ready() error {
-	if err := b.stands(); err != nil {
+	if err := b.connections(); err != nil {
 		return err
 	}
 	if reason := b.publish.whyBlocked(); reason != "" {
-		return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s takes no messages for now: %s", b.cfg.address(), reason).MayRetry().
+		return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s blocks publishers: %s", b.cfg.address(), reason).MayRetry().
 			WithHint("see the broker's alarms: rabbitmq-diagnostics alarms")
 	}
 	return nil
 }
 
-// Publisher publishes to exchanges: its topic is the name of one without its
-// namespace, such as user.events, and the metadata "type" of a message is its
-// routing key.
+// Publisher returns a publisher to exchanges: its topic is an exchange's name without the
+// namespace, such as user.events, and the metadata "type" of a message is its routing key.
 //
-// Publish returns when the broker has confirmed all messages of the call, or when
-// the context of one of them is over. It waits while there is no connection and
-// while the broker takes nothing. Any number of goroutines may call it, and calls
-// do not wait for one another. Messages of one call are sent in their order, and
-// so are those of calls that follow one another. One that the broker refuses for a
-// while is sent again and comes behind later ones of its call, which the broker had
-// taken before its refusal was known: so a queue that is full and rejects (a policy
-// with max-length and reject-publish), or has no leader, breaks the order. The codes
-// of its errors:
+// Publish returns when the broker has confirmed all messages of the call, or when the
+// context of one of them ends. It waits while there is no connection and while the broker
+// blocks publishers. It may be called concurrently; calls do not wait for one another.
+// Messages of one call are sent in order, and so are those of consecutive calls. A message
+// that the broker refuses temporarily is sent again, and then comes after later messages
+// of its call that the broker had confirmed already: so a queue that is full and rejects
+// (a policy with max-length and reject-publish), or has no leader, breaks the order. The
+// codes of its errors:
 //
-//   - UNHANDLED: no queue takes a command (topic *.commands) of that type
+//   - UNHANDLED: no queue is bound for a command (topic *.commands) of that type
 //   - UNAVAILABLE: not published, as there is no connection or the broker blocks
 //   - TIMEOUT: sent and not confirmed in time; whether the broker has it is unknown
-//   - INVALID: AMQP cannot carry the message; CONFIG: the exchange is another's
-//   - SHUTTING_DOWN: the publisher is closed
+//   - INVALID: AMQP cannot carry the message
+//   - CONFIG: the exchange exists with other arguments, or the user may not declare it
+//   - SHUTTING_DOWN: the publisher or the broker is closed
 //
 // Closing a publisher closes only itself.
 func (b *Broker) Publisher() message.Publisher {
 	return &publisher{sender: b.sender, route: b.exchangeRoute}
 }
 
-// QueuePublisher publishes straight into queues: its topic is the name of one
-// without its namespace. A queue that does not exist is declared, durable. It is
-// otherwise like [Broker.Publisher].
+// QueuePublisher returns a publisher straight into queues: its topic is a queue's name
+// without the namespace. A queue that does not exist is declared. Otherwise it is like
+// [Broker.Publisher].
 func (b *Broker) QueuePublisher() message.Publisher {
 	return &publisher{sender: b.sender, route: b.queueRoute}
 }
 
-// Subscriber prepares consuming; [Subscriber.Subscribe] begins it. An error has
-// the code CONFIG.
+// Subscriber returns a subscriber of a queue, and declares nothing yet. The types of the
+// subscription are binding keys: message types, or patterns such as "#". An error has the
+// code CONFIG.
 func (b *Broker) Subscriber(cfg router.Subscription) (router.Subscriber, error) {
 	cfg, err := checked(cfg)
 	if err != nil {
@@ -142,9 +144,9 @@ func (b *Broker) forget(s *Subscriber) {
 	delete(b.subscribers, s)
 }
 
-// Close closes what subscribers are left, as [Subscriber.Close] does, and then
-// the connections. A Publish that is under way returns an error. It takes a few
-// seconds at most. It may be called again.
+// Close closes the subscribers that are left, as [Subscriber.Close] does, and then the
+// connections, within a few seconds. A Publish in progress returns an error. It may be
+// called again.
 func (b *Broker) Close() error {
 	b.mu.Lock()
 	b.closed = true

@@ -7,26 +7,26 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// item is one message of a call, on its way.
+// item is one message of a call.
 type item struct {
 	key        string
 	publishing amqp.Publishing
-	// confirm is set when the message was sent; nil means that it was not.
+	// confirm is nil until the message is sent.
 	confirm *amqp.DeferredConfirmation
-	// returned is the broker's reason to send a mandatory message back. The
-	// session's lock protects it.
+	// returned is why the broker returned a mandatory message. The lock of the
+	// session's returns protects it.
 	returned string
 }
 
-// call is the messages of one Publish, or what is left of them after the
-// connection broke.
+// call is one attempt to send the messages of one Publish, or those of them that have to
+// be sent again.
 type call struct {
 	ctx   context.Context
 	to    destination
 	items []item
 
-	// written is closed when the sender is done with the call. The fields below it
-	// may be read then.
+	// written is closed when the sender has written the call. The fields below it may be
+	// read then.
 	written chan struct{}
 	session *session
 	err     error // why the call cannot be published at all
@@ -36,8 +36,8 @@ type call struct {
 	sent      int
 }
 
-// begin is called before a message is sent. It returns false if the caller has
-// given up meanwhile: then it was told that the message was not sent.
+// begin is called before a message is sent. It returns false if the caller does not wait
+// any more: it has been told already that the message was not sent.
 func (c *call) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,7 +48,7 @@ func (c *call) begin() bool {
 	return true
 }
 
-// abandon keeps what is not sent from being sent, and returns how many were.
+// abandon prevents further messages from being sent, and returns how many were.
 func (c *call) abandon() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

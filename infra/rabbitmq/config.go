@@ -13,44 +13,44 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// The types of queues.
+// Values of [Config].QueueType.
 const (
 	Quorum  = "quorum"
 	Classic = "classic"
 )
 
-// Config says how to reach a broker. Only URL is needed.
+// Config configures a [Broker]. Only URL is required.
 type Config struct {
-	// URL is amqp:// or amqps://. It is never logged.
+	// URL is amqp:// or amqps://. It may contain a password and is never logged.
 	URL string
 	// Namespace is the prefix of every exchange and queue: "ns" makes ns.user.events.
+	// Empty: none.
 	Namespace string
-	// Logger hears of connections made and lost. Nil: nobody does.
+	// Logger logs connections made and lost. Nil: nothing is logged.
 	Logger *slog.Logger
-	// AppID is the app_id of messages that bring none. Empty: "pitwheel".
+	// AppID is the app_id of messages whose metadata has none. Empty: "pitwheel".
 	AppID string
 	// QueueType is [Quorum] or [Classic]. Empty: [Quorum].
 	QueueType string
 	// DeliveryLimit is how often a quorum queue delivers a message again before it
-	// moves it to the poison queue. The broker counts everything that comes back, also
-	// what was sent ahead to a process that stopped before any handler saw it; so the
-	// limit is far above what many stops and cut connections add up to, and ends only
-	// the circle of a message that the process dies of each time. 0: 1,000. Classic
-	// queues have none.
+	// moves it to the poison queue. The broker counts every message that is returned,
+	// including those prefetched by a process that stopped before a handler saw them. So
+	// the limit is far above what restarts and lost connections add up to, and stops only
+	// a message that crashes the process each time. 0: 1,000. Classic queues have none.
 	DeliveryLimit int
-	// OnState is called whenever both connections stand, or one of them is lost. It
-	// must not block.
+	// OnState is called with true when both connections are open, and with false when
+	// one of them is lost. It must not block.
 	OnState func(connected bool)
-	// OnBlocked is called whenever the broker begins or ends to refuse what is
-	// published, as when it is short of memory or disk. It must not block.
+	// OnBlocked is called when the broker blocks publishers, as it does when it is short
+	// of memory or disk, and when it unblocks them. It must not block.
 	OnBlocked func(blocked bool)
-	// Heartbeat is how often both sides show that they live; a connection that was
-	// silent for three times as long is given up. 0: 5 s. At least 1 s.
+	// Heartbeat is the interval of AMQP heartbeats; a connection without traffic for
+	// three intervals is closed. 0: 5 s. At least 1 s.
 	Heartbeat time.Duration
 	// MinBackoff and MaxBackoff bound the pause between attempts to connect, which
-	// doubles from one to the other, with jitter. 0: 100 ms and 5 s.
+	// doubles from one to the other, with jitter (see package backoff). 0: 100 ms and 5 s.
 	MinBackoff, MaxBackoff time.Duration
-	// PublishTimeout bounds a Publish whose messages' contexts have no deadline.
+	// PublishTimeout bounds a Publish, Delay or HasQueue whose context has no deadline.
 	// 0: 30 s.
 	PublishTimeout time.Duration
 	// MaxUnconfirmed is how many messages may be sent and not yet confirmed. 0: 1024.
@@ -59,17 +59,17 @@ type Config struct {
 
 func (c Config) withDefaults() (Config, error) {
 	if c.URL == "" {
-		return c, events.Errorf(events.CodeConfig, "there is no RabbitMQ URL: set PITWHEEL_AMQP_URL to amqp://user:password@host:5672/vhost")
+		return c, events.Errorf(events.CodeConfig, "the RabbitMQ URL is missing: it looks like amqp://user:password@host:5672/vhost").WithField("URL")
 	}
 	if _, err := amqp.ParseURI(c.URL); err != nil {
-		// The error's text may hold the password.
-		return c, events.Errorf(events.CodeConfig, "the RabbitMQ URL (PITWHEEL_AMQP_URL) cannot be read: it must look like amqp://user:password@host:5672/vhost, with characters such as @ : / ? # in the password percent-encoded")
+		// The error's text may contain the password.
+		return c, events.Errorf(events.CodeConfig, "the RabbitMQ URL is not valid: it must look like amqp://user:password@host:5672/vhost, with characters such as @ : / ? # in the password percent-encoded").WithField("URL")
 	}
 	if c.QueueType == "" {
 		c.QueueType = Quorum
 	}
 	if c.QueueType != Quorum && c.QueueType != Classic {
-		return c, events.Errorf(events.CodeConfig, "RabbitMQ queue type %q is unknown: use %s or %s", c.QueueType, Quorum, Classic)
+		return c, events.Errorf(events.CodeConfig, "the RabbitMQ queue type %q is unknown: use %s or %s", c.QueueType, Quorum, Classic).WithField("QueueType")
 	}
 	for _, n := range []struct {
 		name  string
@@ -79,11 +79,11 @@ func (c Config) withDefaults() (Config, error) {
 		{"MaxBackoff", int64(c.MaxBackoff)}, {"PublishTimeout", int64(c.PublishTimeout)}, {"MaxUnconfirmed", int64(c.MaxUnconfirmed)},
 	} {
 		if n.value < 0 {
-			return c, events.Errorf(events.CodeConfig, "RabbitMQ setting %s is negative: %d", n.name, n.value)
+			return c, events.Errorf(events.CodeConfig, "the RabbitMQ setting %s is negative: %d", n.name, n.value).WithField(n.name)
 		}
 	}
 	if c.Heartbeat != 0 && c.Heartbeat < time.Second {
-		return c, events.Errorf(events.CodeConfig, "RabbitMQ setting Heartbeat is %v: it must be at least 1s", c.Heartbeat)
+		return c, events.Errorf(events.CodeConfig, "the RabbitMQ setting Heartbeat is %v: it must be at least 1s", c.Heartbeat).WithField("Heartbeat")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -112,11 +112,11 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// address is where the broker is, without user and password.
+// address returns host, port and vhost of the broker, without user and password.
 func (c Config) address() string {
 	u, err := amqp.ParseURI(c.URL)
 	if err != nil {
-		return "an unreadable URL"
+		return "an invalid URL"
 	}
 	return net.JoinHostPort(u.Host, strconv.Itoa(u.Port)) + "/" + strings.TrimPrefix(u.Vhost, "/")
 }

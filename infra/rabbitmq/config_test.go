@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,27 +14,31 @@ import (
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 )
 
-func TestConfig(t *testing.T) {
+func TestOpen_WrongConfig(t *testing.T) {
 	t.Parallel()
-	for name, cfg := range map[string]rabbitmq.Config{
-		"no URL":     {},
-		"scheme":     {URL: "http://user:geheim@host/"},
-		"URL":        {URL: "amqp://user:geheim%zz@host/"},
-		"port":       {URL: "amqp://user:geheim@host:99999999999/"},
-		"queue type": {URL: "amqp://host", QueueType: "stream"},
-		"limit":      {URL: "amqp://host", DeliveryLimit: -1},
-		"heartbeat":  {URL: "amqp://host", Heartbeat: time.Millisecond},
+	for name, tt := range map[string]struct {
+		cfg   rabbitmq.Config
+		field string
+	}{
+		"no URL":     {rabbitmq.Config{}, "URL"},
+		"scheme":     {rabbitmq.Config{URL: "http://user:geheim@host/"}, "URL"},
+		"URL":        {rabbitmq.Config{URL: "amqp://user:geheim%zz@host/"}, "URL"},
+		"port":       {rabbitmq.Config{URL: "amqp://user:geheim@host:99999999999/"}, "URL"},
+		"queue type": {rabbitmq.Config{URL: "amqp://host", QueueType: "stream"}, "QueueType"},
+		"limit":      {rabbitmq.Config{URL: "amqp://host", DeliveryLimit: -1}, "DeliveryLimit"},
+		"heartbeat":  {rabbitmq.Config{URL: "amqp://host", Heartbeat: time.Millisecond}, "Heartbeat"},
 	} {
-		_, err := rabbitmq.Open(cfg)
-		if err == nil || events.CodeOf(err) != events.CodeConfig {
-			t.Errorf("%s: %v, want the code CONFIG", name, err)
+		_, err := rabbitmq.Open(tt.cfg)
+		var e *events.Error
+		if !errors.As(err, &e) || e.Code != events.CodeConfig || e.Field != tt.field {
+			t.Errorf("%s: %v, want the code CONFIG and the field %s", name, err, tt.field)
 		} else if strings.Contains(err.Error(), "geheim") {
-			t.Errorf("%s: the error tells the password: %v", name, err)
+			t.Errorf("%s: the error contains the password: %v", name, err)
 		}
 	}
 }
 
-func TestWrongPassword(t *testing.T) {
+func TestBroker_Ready_WrongPassword(t *testing.T) {
 	t.Parallel()
 	uri, err := amqp.ParseURI(brokertest.AMQP(t))
 	if err != nil {
@@ -45,13 +50,13 @@ func TestWrongPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = b.Close() }()
-	eventually(t, "Ready says that it is a setting", func() bool { return events.CodeOf(b.Ready()) == events.CodeConfig })
+	eventually(t, "Ready reports a wrong setting", func() bool { return events.CodeOf(b.Ready()) == events.CodeConfig })
 	if strings.Contains(b.Ready().Error(), "geheim") {
-		t.Errorf("the error tells the password: %v", b.Ready())
+		t.Errorf("the error contains the password: %v", b.Ready())
 	}
 }
 
-func TestState(t *testing.T) {
+func TestBroker_OnState(t *testing.T) {
 	t.Parallel()
 	var connected, changes atomic.Int32
 	b := newBench(t, func(c *rabbitmq.Config) {

@@ -9,16 +9,16 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 )
 
-// rung is one of the queues in which messages wait: all of them for the same time,
-// so that the one in front is always the next to go.
-type rung struct {
-	name string // of the queue, after that of the queue that the messages are for
-	ttl  time.Duration
+// delayTier is one of the queues in which messages are delayed. All messages in it have
+// the same TTL, as RabbitMQ expires messages only at the head of a queue.
+type delayTier struct {
+	suffix string // of the queue's name, after that of the queue the messages are for
+	ttl    time.Duration
 }
 
-// ladder are the rungs, the shortest first.
-func ladder() []rung {
-	return []rung{
+// delayTiers returns the tiers, shortest first.
+func delayTiers() []delayTier {
+	return []delayTier{
 		{".retry.1s", time.Second}, {".retry.2s", 2 * time.Second}, {".retry.5s", 5 * time.Second},
 		{".retry.10s", 10 * time.Second}, {".retry.30s", 30 * time.Second},
 		{".retry.1m", time.Minute}, {".retry.2m", 2 * time.Minute}, {".retry.5m", 5 * time.Minute},
@@ -26,28 +26,28 @@ func ladder() []rung {
 	}
 }
 
-// rungFor is the shortest rung that is long enough, or the longest.
-func rungFor(d time.Duration) rung {
-	all := ladder()
-	for _, r := range all {
-		if r.ttl >= d {
-			return r
+// tierFor returns the shortest tier that is long enough, or the longest.
+func tierFor(d time.Duration) delayTier {
+	tiers := delayTiers()
+	for _, tier := range tiers {
+		if tier.ttl >= d {
+			return tier
 		}
 	}
-	return all[len(all)-1]
+	return tiers[len(tiers)-1]
 }
 
-// Delay puts messages, which a queue's own handler could not handle yet, where they
-// come back into that queue no sooner than after d, and after an hour at the latest.
-// They wait in a queue {queue}.retry.{1s|2s|5s|10s|30s|1m|2m|5m|15m|30m|1h}, which
-// is declared when it is first needed. Delay returns when the broker has confirmed
-// all of them; it is otherwise like Publish of [Broker.QueuePublisher].
+// Delay publishes messages into a delay tier, from where the broker moves them into the
+// given queue no sooner than after d: the next longer one of 1, 2, 5, 10 and 30 s, 1, 2,
+// 5, 15 and 30 min and 1 h, which is also the longest. Its queue is {queue}.retry.1s and
+// so on, and is declared when it is first needed. Delay returns when the broker has
+// confirmed all messages; otherwise it is like Publish of [Broker.QueuePublisher].
 func (b *Broker) Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error {
 	if len(msgs) == 0 {
 		return nil
 	}
-	r := rungFor(d)
-	to := destination{queue: b.cfg.qualify(queue) + r.name, mandatory: true, wait: &wait{ttl: r.ttl, then: b.cfg.qualify(queue)}}
+	tier := tierFor(d)
+	to := destination{queue: b.cfg.qualify(queue) + tier.suffix, mandatory: true, delay: &delay{ttl: tier.ttl, then: b.cfg.qualify(queue)}}
 	items, err := b.sender.items(to, msgs)
 	if err != nil {
 		return err
@@ -57,23 +57,22 @@ func (b *Broker) Delay(ctx context.Context, queue string, d time.Duration, msgs 
 	return b.sender.publish(ctx, to, items)
 }
 
-// wait says that a destination is a queue in which messages wait for a time, and
-// which queue they go to then.
-type wait struct {
+// delay marks a destination as the queue of a delay tier.
+type delay struct {
 	ttl  time.Duration
-	then string
+	then string // the queue that the messages are dead-lettered to
 }
 
-// waitingQueue is how such a queue is declared.
-func (c Config) waitingQueue(name string, w wait) amqp.QueueConfig {
+// delayQueue returns how the queue of a delay tier is declared.
+func (c Config) delayQueue(name string, d delay) amqp.QueueConfig {
 	args := amqp091.Table{
 		amqp091.QueueTypeArg:        c.QueueType,
-		amqp091.QueueMessageTTLArg:  w.ttl.Milliseconds(),
+		amqp091.QueueMessageTTLArg:  d.ttl.Milliseconds(),
 		"x-dead-letter-exchange":    "",
-		"x-dead-letter-routing-key": w.then,
+		"x-dead-letter-routing-key": d.then,
 	}
 	if c.QueueType == Quorum {
-		// Without these two the way back may lose a message.
+		// Without these two, dead-lettering may lose a message.
 		args["x-dead-letter-strategy"] = "at-least-once"
 		args["x-overflow"] = "reject-publish"
 	}

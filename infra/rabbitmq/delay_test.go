@@ -13,19 +13,19 @@ import (
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 )
 
-// delayed makes a bench whose queue has the given rungs, which are removed again.
-func delayed(t *testing.T, rungs ...string) *bench {
+// delayed returns a bench whose queue has the given delay tiers, which are removed at the end.
+func delayed(t *testing.T, tiers ...string) *bench {
 	t.Helper()
 	b := newBench(t)
 	var queues []string
-	for _, r := range rungs {
+	for _, r := range tiers {
 		queues = append(queues, b.ns+".q.retry."+r)
 	}
 	brokertest.CleanAMQP(t, b.url, queues, nil)
 	return b
 }
 
-func TestADelayedMessageComesWholeAndNeverEarly(t *testing.T) {
+func TestBroker_Delay_MessageArrivesUnchangedAndNotTooSoon(t *testing.T) {
 	t.Parallel()
 	for _, queueType := range []string{rabbitmq.Quorum, rabbitmq.Classic} {
 		t.Run(queueType, func(t *testing.T) {
@@ -48,26 +48,26 @@ func TestADelayedMessageComesWholeAndNeverEarly(t *testing.T) {
 					t.Errorf("it came after %s, wanted %s", spent, atLeast)
 				}
 				for _, name := range []string{"x-death", "x-first-death-queue", "x-first-death-reason", "x-first-death-exchange", "x-delivery-count", "x-last-death-queue", "x-last-death-reason", "x-last-death-exchange"} {
-					delete(got.Metadata, name) // The broker's own words.
+					delete(got.Metadata, name) // Added by the broker.
 				}
 				want := message.Metadata{events.MetaType: "USER_CREATED", events.MetaAttempts: "3", events.MetaAppID: "pitwheel"}
 				if diff := cmp.Diff(want, got.Metadata); diff != "" {
-					t.Errorf("other metadata than before (-want +got):\n%s", diff)
+					t.Errorf("metadata differs (-want +got):\n%s", diff)
 				}
 				if got.UUID != msg.UUID || string(got.Payload) != string(msg.Payload) {
-					t.Errorf("another message: %s %s", got.UUID, got.Payload)
+					t.Errorf("a different message: %s %s", got.UUID, got.Payload)
 				}
 				got.Ack()
 			}
-			for _, rung := range []string{"1s", "2s"} {
-				eventually(t, "the rung is empty", func() bool { return b.depth("q.retry."+rung) == 0 })
+			for _, tier := range []string{"1s", "2s"} {
+				eventually(t, "the tier is empty", func() bool { return b.depth("q.retry."+tier) == 0 })
 			}
 		})
 	}
 }
 
-// A rung that somebody deletes is declared again, also on the same connection.
-func TestARungThatWasDeletedIsMadeAgain(t *testing.T) {
+// The queue of a tier that somebody deletes is declared again, also on the same connection.
+func TestBroker_Delay_DeletedTierIsDeclaredAgain(t *testing.T) {
 	t.Parallel()
 	b := delayed(t, "1s")
 	out := b.subscribe(b.subscriber())
@@ -82,8 +82,8 @@ func TestARungThatWasDeletedIsMadeAgain(t *testing.T) {
 	}
 }
 
-// What waits outlives the process that has put it there.
-func TestADelaySurvivesItsConnection(t *testing.T) {
+// A delayed message outlives the process that has delayed it.
+func TestBroker_Delay_SurvivesLostConnection(t *testing.T) {
 	t.Parallel()
 	b := delayed(t, "1s")
 	s := b.subscriber()
@@ -105,7 +105,7 @@ func TestADelaySurvivesItsConnection(t *testing.T) {
 	}
 }
 
-func TestADelayHonoursItsContext(t *testing.T) {
+func TestBroker_Delay_HonoursContext(t *testing.T) {
 	t.Parallel()
 	b := delayed(t, "1s")
 	b.proxy.Down()

@@ -1,32 +1,32 @@
-// Package rabbit carries messages over RabbitMQ: a publisher whose confirms are
-// pipelined, a subscriber that handles many messages at once without losing the
-// order of a key, and the topology that both need.
+// Package rabbitmq is a [router.Transport] on RabbitMQ: a publisher with pipelined
+// confirms, a subscriber that handles many messages at once without losing the order of
+// a key, and the topology that both need.
 //
-// [Open] returns a [Broker] with two connections, one to publish and one to
-// consume, so that a broker that slows publishers down slows no consumer. Both
-// are opened in the background and opened again whenever they break, with an
-// exponential backoff; exchanges, queues, bindings and consumers are declared
-// again each time.
+// [Open] returns a [Broker] with two connections, one to publish and one to consume, so
+// that a broker that throttles publishers does not throttle consumers. Both are opened in
+// the background, and again with exponential backoff whenever they break; exchanges,
+// queues, bindings and consumers are then declared again.
 //
-// What is promised:
+// Guarantees:
 //
 //   - Publish returns when the broker has confirmed every message of the call. A
 //     message that was sent when the connection broke is sent again, so a consumer
 //     may see it twice. An error says whether the outcome is known.
-//   - A message for a topic {aggregate}.commands, or for a queue, that no queue
-//     takes is an error with the code UNHANDLED.
+//   - A message for a topic {aggregate}.commands that no queue is bound for is an error
+//     with the code UNHANDLED.
 //   - A delivery is acknowledged after its handler has acked it, and at no other
-//     time. What is not settled when a connection breaks or a subscriber stops is
+//     time. What is not acknowledged when a connection breaks or a subscriber stops is
 //     delivered again.
 //   - No header, property or body of any producer can stop a subscription.
 //
-// Queues are durable quorum queues with a delivery limit. A message that was
-// delivered that often without being settled, as one of which the process dies,
-// goes to {queue}.poison; the hop is at least once for quorum queues, and at most
-// once for classic ones.
+// Queues are durable quorum queues with a delivery limit. A message that was delivered
+// that often without being acknowledged, such as one that crashes the process, is
+// dead-lettered to {queue}.poison: at least once from quorum queues, at most once from
+// classic ones. Messages that wait for their next attempt at the broker are in the queues
+// {queue}.retry.{1s|2s|5s|10s|30s|1m|2m|5m|15m|30m|1h}, one for each delay tier.
 //
-// Watermill's AMQP module gives the seams: its Marshaler and TopologyBuilder
-// interfaces and its Config. Its connection is not used, as it replaces a channel that
-// others read without a lock and gives up when the first connect fails; nor are its
-// publisher and subscriber, which handle one message at a time.
+// Of watermill-amqp the interfaces Marshaler and TopologyBuilder and their Config are
+// used. Its connection is not, as it replaces a channel that other goroutines read
+// without a lock, and fails if the first attempt to connect does; nor are its publisher
+// and subscriber, which handle one message at a time.
 package rabbitmq

@@ -11,7 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-func TestSlowMessageHoldsNoAckBack(t *testing.T) {
+func TestSubscriber_SlowMessageDelaysNoAck(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	sub := b.subscriber(func(c *router.Subscription) { c.Prefetch = 8 })
@@ -35,7 +35,7 @@ func TestSlowMessageHoldsNoAckBack(t *testing.T) {
 	eventually(t, "the queue is empty", func() bool { return b.depth("q") == 0 })
 }
 
-func TestDrainRedeliversNothingHandled(t *testing.T) {
+func TestSubscriber_Drain_AckedMessagesAreNotRedelivered(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	sub := b.subscriber(func(c *router.Subscription) { c.Concurrency = 4 })
@@ -82,7 +82,7 @@ func TestDrainRedeliversNothingHandled(t *testing.T) {
 	}
 }
 
-func TestDrainGivesUp(t *testing.T) {
+func TestSubscriber_Drain_GivesUpAtDeadline(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	sub := b.subscriber()

@@ -12,7 +12,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// headerText writes a header of any type as text.
+// headerText returns a header of any type as text.
 func headerText(value any) string {
 	switch v := value.(type) {
 	case string:
@@ -45,7 +45,8 @@ func headerText(value any) string {
 	return fmt.Sprint(value) // the other sizes of integers
 }
 
-// plainJSON turns a table or array, at any depth, into what JSON can hold.
+// plainJSON converts a table or array, at any depth, into values that encoding/json can
+// write.
 func plainJSON(value any) any {
 	switch v := value.(type) {
 	case amqp.Table:
@@ -74,8 +75,8 @@ func plainJSON(value any) any {
 	return value
 }
 
-// timeText writes a time as the envelope does. Years that RFC 3339 cannot hold,
-// which a foreign producer may send, are written as seconds since 1970.
+// timeText formats a time as the envelope does. Years beyond RFC 3339, which a foreign
+// producer may send, are formatted as seconds since 1970.
 func timeText(t time.Time) string {
 	t = t.UTC()
 	if y := t.Year(); y < 0 || y > 9999 {
@@ -84,7 +85,7 @@ func timeText(t time.Time) string {
 	return t.Format(events.TimeLayout)
 }
 
-// decimalText writes value × 10^-scale.
+// decimalText formats value × 10^-scale.
 func decimalText(d amqp.Decimal) string {
 	digits := strconv.FormatInt(int64(d.Value), 10)
 	if d.Scale == 0 {

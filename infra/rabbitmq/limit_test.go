@@ -10,8 +10,8 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// Messages that no one ever settles end in the poison queue, not in a circle.
-func TestDeliveryLimit(t *testing.T) {
+// A message that is never acknowledged ends in the poison queue, and is not redelivered forever.
+func TestSubscriber_DeliveryLimit(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *rabbitmq.Config) { c.DeliveryLimit = 2 })
 	sub := b.subscriber()
@@ -26,9 +26,9 @@ func TestDeliveryLimit(t *testing.T) {
 	eventually(t, "the message is in the poison queue", func() bool { return b.depth("q.poison") == 1 })
 }
 
-// What is prefetched and never handed out comes back at every stop, and the broker
-// counts it each time; it must not end in the poison queue for that.
-func TestStopsDoNotPoison(t *testing.T) {
+// What is prefetched and never delivered to a handler is requeued at every stop, and the
+// broker counts that as a delivery; it must not end in the poison queue for that.
+func TestSubscriber_RestartsDoNotPoison(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	begin := func() (router.Subscriber, <-chan *message.Message) {
@@ -40,8 +40,8 @@ func TestStopsDoNotPoison(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 25 {
-		first := receive(t, out) // The other one waits behind it, in this process.
-		eventually(t, "both are taken in", func() bool { return b.depth("q") == 0 })
+		first := receive(t, out) // The other one waits in memory behind it.
+		eventually(t, "both are received", func() bool { return b.depth("q") == 0 })
 		first.Nack()
 		if err := sub.Drain(t.Context()); err != nil {
 			t.Fatal(err)

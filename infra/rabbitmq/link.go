@@ -14,30 +14,30 @@ import (
 	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
-// link is one connection that is made again whenever it breaks.
+// link is one connection that is opened again whenever it breaks.
 type link struct {
 	cfg     Config
 	purpose string // "publish" or "consume", for the log and the broker's list
-	changed func() // called after every change, without a lock held
+	changed func() // called after every change, with no lock held
 
 	mu      sync.Mutex
 	conn    *amqp.Connection // nil while there is none
 	err     error            // why there is none
-	turn    chan struct{}    // closed and replaced at every change
-	blocked string           // the broker's reason not to read what is published; empty: it reads
+	changes chan struct{}    // closed and replaced at every change
+	blocked string           // why the broker blocks publishers; empty: it does not
 
-	blocks atomic.Bool // whether blocked is not empty
+	blocks atomic.Bool // whether blocked is set
 }
 
 func newLink(cfg Config, purpose string, changed func()) *link {
 	return &link{
 		cfg: cfg, purpose: purpose, changed: changed,
-		turn: make(chan struct{}),
-		err:  events.Errorf(events.CodeUnavailable, "RabbitMQ at %s: not connected yet", cfg.address()).MayRetry(),
+		changes: make(chan struct{}),
+		err:     events.Errorf(events.CodeUnavailable, "RabbitMQ at %s: not connected yet", cfg.address()).MayRetry(),
 	}
 }
 
-// run keeps the link connected until ctx is over, and then closes it.
+// run keeps the link connected until ctx ends, and then closes it.
 func (l *link) run(ctx context.Context) {
 	log := l.cfg.Logger.With(slog.String("broker", l.cfg.address()), slog.String("connection", l.purpose))
 	pause := backoff.Backoff{Min: l.cfg.MinBackoff, Max: l.cfg.MaxBackoff}
@@ -62,15 +62,15 @@ func (l *link) run(ctx context.Context) {
 		since := time.Now()
 		reason := l.watch(ctx, closed, blockings, log)
 		if l.blocks.Load() {
-			_ = socket.Close() // The broker reads nothing, not even a farewell.
+			_ = socket.Close() // The broker does not read, so it would not answer connection.close.
 		}
 		l.set(nil, l.explain(reason))
 		l.close(conn, socket)
 		if ctx.Err() != nil {
 			break
 		}
-		log.Warn("the connection to RabbitMQ is lost, connecting again", slog.Any("error", reason))
-		// A broker that accepts and then drops connections is not to be hammered.
+		log.Warn("connection to RabbitMQ lost, connecting again", slog.Any("error", reason))
+		// A broker that accepts connections and drops them at once gets the longer pauses.
 		if time.Since(since) > l.cfg.MaxBackoff {
 			pause.Reset()
 		}
@@ -82,7 +82,7 @@ func (l *link) run(ctx context.Context) {
 	l.set(nil, errClosed)
 }
 
-// watch returns why the connection ended, or nil if ctx is over.
+// watch returns why the connection ended, or nil if ctx ended first.
 func (l *link) watch(ctx context.Context, closed <-chan *amqp.Error, blockings <-chan amqp.Blocking, log *slog.Logger) error {
 	for {
 		select {
@@ -99,9 +99,9 @@ func (l *link) watch(ctx context.Context, closed <-chan *amqp.Error, blockings <
 				if b.Reason != "" {
 					reason = b.Reason
 				}
-				log.Warn("RabbitMQ takes no messages for now", slog.String("reason", reason))
+				log.Warn("RabbitMQ blocks publishers", slog.String("reason", reason))
 			} else {
-				log.Info("RabbitMQ takes messages again")
+				log.Info("RabbitMQ accepts messages again")
 			}
 			l.setBlocked(reason)
 		case err, ok := <-closed:
@@ -113,22 +113,22 @@ func (l *link) watch(ctx context.Context, closed <-chan *amqp.Error, blockings <
 	}
 }
 
-// dial also returns the socket below the connection, so that it can be closed
-// even when the broker no longer answers.
+// dial also returns the socket of the connection, so that it can be closed when the
+// broker no longer answers.
 func (l *link) dial(ctx context.Context) (*amqp.Connection, *socket, error) {
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(l.cfg.qualify(l.cfg.AppID + " " + l.purpose))
 	var s *socket
-	giveUp := func() bool { return true }
+	stop := func() bool { return true }
 	conn, err := amqp.DialConfig(l.cfg.URL, amqp.Config{
 		Heartbeat:  l.cfg.Heartbeat,
 		Properties: properties,
 		Dial: dialer(ctx, 3*l.cfg.Heartbeat, func(opened *socket) {
 			s = opened
-			giveUp = context.AfterFunc(ctx, func() { _ = opened.Close() })
+			stop = context.AfterFunc(ctx, func() { _ = opened.Close() })
 		}),
 	})
-	if !giveUp() && err == nil {
+	if !stop() && err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
@@ -140,7 +140,7 @@ func (l *link) dial(ctx context.Context) (*amqp.Connection, *socket, error) {
 	return conn, s, nil
 }
 
-// close ends a connection, politely if the broker answers.
+// close closes a connection, with the AMQP handshake if the broker answers.
 func (l *link) close(conn *amqp.Connection, s *socket) {
 	done := make(chan struct{})
 	go func() {
@@ -155,8 +155,8 @@ func (l *link) close(conn *amqp.Connection, s *socket) {
 	<-done
 }
 
-// explain names the broker in an error, and tells a wrong setting from a broker
-// that is away.
+// explain names the broker in an error, and distinguishes a wrong setting from a broker
+// that is unreachable.
 func (l *link) explain(err error) error {
 	if err == nil {
 		return errClosed
@@ -164,7 +164,7 @@ func (l *link) explain(err error) error {
 	var a *amqp.Error
 	if errors.As(err, &a) && (a.Code == amqp.AccessRefused || a.Code == amqp.NotAllowed) {
 		return events.Errorf(events.CodeConfig, "RabbitMQ at %s refuses the connection: %w", l.cfg.address(), err).
-			WithHint("check user, password and vhost in PITWHEEL_AMQP_URL")
+			WithField("URL").WithHint("check user, password and vhost of the URL")
 	}
 	return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s is not reachable: %w", l.cfg.address(), err).MayRetry()
 }
@@ -173,8 +173,8 @@ func (l *link) set(conn *amqp.Connection, err error) {
 	l.mu.Lock()
 	l.conn, l.err, l.blocked = conn, err, ""
 	l.blocks.Store(false)
-	close(l.turn)
-	l.turn = make(chan struct{})
+	close(l.changes)
+	l.changes = make(chan struct{})
 	l.mu.Unlock()
 	l.changed()
 }
@@ -183,8 +183,8 @@ func (l *link) setBlocked(reason string) {
 	l.mu.Lock()
 	l.blocked = reason
 	l.blocks.Store(reason != "")
-	close(l.turn)
-	l.turn = make(chan struct{})
+	close(l.changes)
+	l.changes = make(chan struct{})
 	l.mu.Unlock()
 	l.changed()
 }
@@ -196,18 +196,18 @@ func (l *link) state() (*amqp.Connection, error) {
 	return l.conn, l.err
 }
 
-// whyBlocked returns the broker's reason to take no messages, or nothing.
+// whyBlocked returns why the broker blocks publishers; empty if it does not.
 func (l *link) whyBlocked() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.blocked
 }
 
-// await returns a connection. If ctx is over first, it returns why there is none.
+// await returns a connection. If ctx ends first, it returns why there is none.
 func (l *link) await(ctx context.Context) (*amqp.Connection, error) {
 	for {
 		l.mu.Lock()
-		conn, err, turn := l.conn, l.err, l.turn
+		conn, err, changes := l.conn, l.err, l.changes
 		l.mu.Unlock()
 		if conn != nil && !conn.IsClosed() {
 			return conn, nil
@@ -216,7 +216,7 @@ func (l *link) await(ctx context.Context) (*amqp.Connection, error) {
 			return nil, err
 		}
 		select {
-		case <-turn:
+		case <-changes:
 		case <-ctx.Done():
 			if err == nil {
 				err = ctx.Err()
@@ -226,18 +226,18 @@ func (l *link) await(ctx context.Context) (*amqp.Connection, error) {
 	}
 }
 
-// awaitUnblocked returns true once the broker reads what is published, and false
-// if done is closed first.
+// awaitUnblocked returns true once the broker does not block publishers, and false if
+// done is closed first.
 func (l *link) awaitUnblocked(done <-chan struct{}) bool {
 	for {
 		l.mu.Lock()
-		blocked, turn := l.blocked, l.turn
+		blocked, changes := l.blocked, l.changes
 		l.mu.Unlock()
 		if blocked == "" {
 			return true
 		}
 		select {
-		case <-turn:
+		case <-changes:
 		case <-done:
 			return false
 		}

@@ -12,39 +12,39 @@ import (
 )
 
 const (
-	// maxShort is how many bytes AMQP allows for a property, a header's name or a
-	// routing key.
+	// maxShort is the length of the longest AMQP short string, in bytes: a property, the
+	// name of a header, a routing key.
 	maxShort = 255
-	// maxHeaders bounds all metadata of a message, in bytes. AMQP puts properties
-	// into one frame, which RabbitMQ limits to 128 KiB; more would end the connection.
+	// maxHeaders bounds all metadata of a message, in bytes. All properties are in one
+	// frame, which RabbitMQ limits to 128 KiB; a larger one would close the connection.
 	maxHeaders = 100_000
 )
 
-// MetaRedelivered is the metadata key of a message that the broker has delivered
-// before; its value is "true". How often a quorum queue has is in "x-delivery-count".
+// MetaRedelivered is the metadata key of a message that the broker delivers again; its
+// value is "true". How often a quorum queue has delivered it is in "x-delivery-count".
 const MetaRedelivered = "x-redelivered"
 
-// Marshaler writes messages as other services expect them, and reads what any
-// producer may send. It is Watermill's seam for the AMQP transport.
+// Marshaler is watermill-amqp's Marshaler: it converts between Watermill's messages and
+// AMQP's, as other services expect them and as any producer may send them.
 //
 // Outbound, the UUID becomes message_id; the metadata type, timestamp,
 // correlation_id and app_id become properties of the same name; all other
-// metadata becomes string headers, except what a broker has put there itself.
+// metadata becomes string headers, except what the broker has added itself. A timestamp
+// loses its fractions of a second, as AMQP has none.
 //
-// Inbound, every property that a message has fills in its metadata, and every
-// header does as text: numbers in decimal, tables and arrays as JSON, times in
-// RFC 3339, nothing at all as "". A message without a type gets its routing key.
-// Reading never fails.
+// Inbound, properties and headers become metadata, headers as text: numbers in decimal,
+// tables and arrays as JSON, times in RFC 3339, void as "". A message without a type has
+// its routing key as type. Unmarshal never fails.
 type Marshaler struct {
-	// AppID is the app_id of messages that bring none.
+	// AppID is the app_id of messages whose metadata has none.
 	AppID string
 }
 
 var _ amqp.Marshaler = Marshaler{}
 
-// Marshal fails with the code INVALID for what AMQP cannot carry: an id or a type
-// of more than 255 bytes, a metadata key of more than 255, or more than 100,000
-// bytes of metadata in all.
+// Marshal returns an error with the code INVALID if AMQP cannot carry the message: its id,
+// its type or a metadata key has more than 255 bytes, or its metadata more than 100,000
+// bytes in all.
 func (m Marshaler) Marshal(msg *message.Message) (amqp091.Publishing, error) {
 	p := amqp091.Publishing{
 		MessageId:    msg.UUID,
@@ -91,7 +91,7 @@ func (m Marshaler) Marshal(msg *message.Message) (amqp091.Publishing, error) {
 		}
 	}
 	if size > maxHeaders {
-		return p, events.Errorf(events.CodeInvalid, "message %s has %d bytes of metadata, which is more than the %d that RabbitMQ takes: shorten it, or move it to the body", msg.UUID, size, maxHeaders)
+		return p, events.Errorf(events.CodeInvalid, "message %s has %d bytes of metadata, more than the %d that RabbitMQ accepts: shorten it, or move it to the body", msg.UUID, size, maxHeaders)
 	}
 	return p, nil
 }
@@ -100,8 +100,8 @@ func tooLong(what, value string) error {
 	return events.Errorf(events.CodeInvalid, "the %s is longer than the %d bytes that AMQP allows: %.40q…", what, maxShort, value)
 }
 
-// reserved tells whether a header means something to the broker. It writes most
-// of them itself, and closes the channel of a publisher that sends CC as text.
+// reserved reports whether a header has a meaning to the broker. It sets most of them
+// itself, and closes the channel of a publisher that sends CC as text.
 func reserved(key string) bool {
 	if key == "CC" || key == "BCC" {
 		return true

@@ -15,7 +15,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 )
 
-func TestForeignHeaders(t *testing.T) {
+func TestMarshaler_ForeignHeaders(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	d := amqp.Delivery{

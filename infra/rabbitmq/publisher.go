@@ -13,12 +13,12 @@ import (
 type destination struct {
 	exchange string // empty: the default exchange, which routes to queues by name
 	queue    string // the queue's name; empty: the routing key is the message's type
-	// mandatory messages come back if no queue takes them.
+	// mandatory messages are returned by the broker if no queue is bound for them.
 	mandatory bool
-	// declare asks for the queue to be declared first.
+	// declare says that the queue must be declared first.
 	declare bool
-	// wait is set for a queue in which messages wait; it is declared once a channel.
-	wait *wait
+	// delay is set for the queue of a delay tier; it is declared once for each channel.
+	delay *delay
 }
 
 func (d destination) key(msg *message.Message) string {
@@ -36,7 +36,7 @@ func (b *Broker) queueRoute(topic string) destination {
 	return destination{queue: b.cfg.qualify(topic), mandatory: true}
 }
 
-// publisher is one user's handle on the shared sender.
+// publisher publishes through the shared sender.
 type publisher struct {
 	sender *sender
 	route  func(topic string) destination
@@ -53,7 +53,7 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 	}
 	to := p.route(topic)
 	if topic == "" {
-		return events.Errorf(events.CodeInvalid, "there is no RabbitMQ topic to publish to")
+		return events.Errorf(events.CodeInvalid, "the RabbitMQ topic to publish to is empty")
 	}
 	items, err := p.sender.items(to, msgs)
 	if err != nil {
@@ -64,10 +64,10 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 	return p.sender.publish(ctx, to, items)
 }
 
-// items are messages as they are sent.
+// items marshals messages.
 func (s *sender) items(to destination, msgs []*message.Message) ([]item, error) {
 	if len(to.exchange)+len(to.queue) > maxShort {
-		return nil, events.Errorf(events.CodeInvalid, "the name of the RabbitMQ %.300s is too long: with its namespace it may have %d bytes", to.name(), maxShort)
+		return nil, events.Errorf(events.CodeInvalid, "the name of the RabbitMQ %.300s is too long: with its namespace it may have at most %d bytes", to.name(), maxShort)
 	}
 	items := make([]item, len(msgs))
 	for i, msg := range msgs {
@@ -80,21 +80,20 @@ func (s *sender) items(to destination, msgs []*message.Message) ([]item, error) 
 	return items, nil
 }
 
-// Close makes this publisher refuse to publish. The connection stays open for
-// others.
+// Close makes Publish of this publisher fail. The connection stays open for others.
 func (p *publisher) Close() error {
 	p.closed.Store(true)
 	return nil
 }
 
-// contextOf returns a context that is over when that of any message is.
+// contextOf returns a context that ends when that of any message does.
 func (s *sender) contextOf(msgs []*message.Message) (context.Context, context.CancelFunc) {
 	ctx := msgs[0].Context()
 	var merged context.Context
 	var cancel context.CancelCauseFunc
 	var stops []func() bool
 	for _, msg := range msgs[1:] {
-		// As a rule all of them have the same one.
+		// Usually all of them have the same one.
 		other := msg.Context()
 		if other.Done() == ctx.Done() || other.Done() == nil {
 			continue

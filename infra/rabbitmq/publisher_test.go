@@ -27,7 +27,7 @@ func wantCode(t *testing.T, err error, code string) {
 }
 
 // What another client sees of a message is the contract.
-func TestOnTheWire(t *testing.T) {
+func TestPublisher_WireFormat(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.subscriber()
@@ -69,7 +69,7 @@ func TestOnTheWire(t *testing.T) {
 	}
 }
 
-func TestPublishConcurrently(t *testing.T) {
+func TestPublisher_Concurrent(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.subscriber()
@@ -88,7 +88,7 @@ func TestPublishConcurrently(t *testing.T) {
 	eventually(t, "all 600 messages are in the queue", func() bool { return b.depth("q") == 600 })
 }
 
-func TestOrderOfOneCall(t *testing.T) {
+func TestPublisher_OrderOfOneCall(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *rabbitmq.Config) { c.MaxUnconfirmed = 16 })
 	b.subscriber()
@@ -113,7 +113,7 @@ func TestOrderOfOneCall(t *testing.T) {
 	}
 }
 
-func TestUnroutable(t *testing.T) {
+func TestPublisher_Unroutable(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	command := func(kind string) *message.Message {
@@ -129,8 +129,8 @@ func TestUnroutable(t *testing.T) {
 			t.Errorf("the error does not name %s: %v", part, err)
 		}
 	}
-	if err := p.Publish("user.events", created("nobody-listens")); err != nil {
-		t.Errorf("an event that nobody listens to: %v", err)
+	if err := p.Publish("user.events", created("no-queue")); err != nil {
+		t.Errorf("an event without a queue: %v", err)
 	}
 
 	b.subscriber(func(c *router.Subscription) { c.Topic, c.Types = "user.commands", []string{"CREATE_USER"} })
@@ -165,7 +165,7 @@ func TestQueuePublisher(t *testing.T) {
 	eventually(t, "2 and 1 messages", func() bool { return b.depth("q") == 2 && b.depth("q.poison") == 1 })
 }
 
-func TestPublishGivesUp(t *testing.T) {
+func TestPublisher_TimesOut(t *testing.T) {
 	t.Parallel()
 	t.Run("no broker", func(t *testing.T) {
 		t.Parallel()
@@ -218,7 +218,7 @@ func TestPublishGivesUp(t *testing.T) {
 	})
 }
 
-func TestPublishThroughCuts(t *testing.T) {
+func TestPublisher_LostConnections(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.subscriber()
@@ -267,7 +267,7 @@ func TestPublishThroughCuts(t *testing.T) {
 }
 
 // What the broker refuses by closing the channel fails, and hurts only itself.
-func TestRefusedByTheBroker(t *testing.T) {
+func TestPublisher_RefusedByBroker(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	if err := b.plain.ExchangeDeclare(b.ns+".user.events", "fanout", true, false, false, false, nil); err != nil {
@@ -289,7 +289,7 @@ func TestRefusedByTheBroker(t *testing.T) {
 	}
 }
 
-func TestPublishWhatAMQPCannotCarry(t *testing.T) {
+func TestPublisher_MessageAMQPCannotCarry(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	p := b.broker.Publisher()
@@ -325,7 +325,7 @@ func TestPublishWhatAMQPCannotCarry(t *testing.T) {
 	}
 }
 
-func TestCloseOfPublishers(t *testing.T) {
+func TestPublisher_Close(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	one, other := b.broker.Publisher(), b.broker.Publisher()

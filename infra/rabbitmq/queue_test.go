@@ -8,13 +8,13 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// What the broker gives up is received from the poison queue, which is bound to
-// nothing, with the broker's word beside it.
-func TestPoisonQueueIsConsumed(t *testing.T) {
+// What the broker dead-letters is received from the poison queue, which is not bound, with
+// the reason in the header x-death.
+func TestSubscriber_PoisonQueue(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *rabbitmq.Config) { c.DeliveryLimit = 1 })
-	letters := b.subscriber(func(c *router.Subscription) {
-		*c = router.Subscription{Handler: "letters:h", Queue: "q.poison"}
+	poison := b.subscriber(func(c *router.Subscription) {
+		*c = router.Subscription{Handler: "poison:h", Queue: "q.poison"}
 	})
 	sub := b.subscriber() // Declares the poison queue again, and must agree.
 	out := b.subscribe(sub)
@@ -25,7 +25,7 @@ func TestPoisonQueueIsConsumed(t *testing.T) {
 		receive(t, out)
 		b.proxy.Cut()
 	}
-	received, err := letters.Subscribe(t.Context(), "")
+	received, err := poison.Subscribe(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,15 +42,15 @@ func TestPoisonQueueIsConsumed(t *testing.T) {
 		t.Errorf("x-death is %+v", d)
 	}
 	if msg.UUID != "1" || msg.Metadata["type"] != "USER_CREATED" {
-		t.Errorf("the letter is %s with %v", msg.UUID, msg.Metadata)
+		t.Errorf("the poison message is %s with %v", msg.UUID, msg.Metadata)
 	}
 	eventually(t, "the poison queue is empty", func() bool { return b.depth("q.poison") == 0 })
 }
 
-func TestHasQueue(t *testing.T) {
+func TestBroker_HasQueue(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	for name, want := range map[string]bool{"q": true, "q.poison": true, "nobodys": false} {
+	for name, want := range map[string]bool{"q": true, "q.poison": true, "missing": false} {
 		b.subscriber()
 		got, err := b.broker.HasQueue(t.Context(), name)
 		if err != nil || got != want {
@@ -59,10 +59,10 @@ func TestHasQueue(t *testing.T) {
 	}
 }
 
-func TestSubscriberWithTypesNeedsATopic(t *testing.T) {
+func TestBroker_Subscriber_TypesNeedATopic(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	if _, err := b.broker.Subscriber(router.Subscription{Queue: "q", Types: []string{"USER_CREATED"}}); err == nil {
-		t.Error("types without a topic are taken")
+		t.Error("types without a topic are accepted")
 	}
 }

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = time.Minute
 
-// bench is a broker with a namespace of its own, seen through a proxy that can
-// fail, and a plain client beside it.
+// bench is a broker with a namespace of its own, reached through a proxy that can fail, and
+// a plain client.
 type bench struct {
 	t      testing.TB
 	url    string
@@ -34,7 +34,7 @@ type bench struct {
 	plain  *amqp.Channel
 }
 
-// newBench knows the queue "q" and the exchanges user.events and user.commands.
+// newBench removes the queues "q" and "other" and the exchanges user.events and user.commands at the end.
 func newBench(t testing.TB, adapt ...func(*rabbitmq.Config)) *bench {
 	t.Helper()
 	url := brokertest.AMQP(t)
@@ -78,10 +78,10 @@ func newBench(t testing.TB, adapt ...func(*rabbitmq.Config)) *bench {
 	return b
 }
 
-// direct takes the proxy out of the way, for measuring.
+// direct bypasses the proxy, for benchmarks.
 func direct(c *rabbitmq.Config) { c.URL = "" }
 
-// direct is a plain connection of its own.
+// direct returns a plain connection of its own.
 func (b *bench) direct(t testing.TB) (*amqp.Connection, *amqp.Channel) {
 	t.Helper()
 	conn, err := amqp.Dial(b.url)
@@ -157,7 +157,7 @@ func receive(t testing.TB, out <-chan *message.Message) *message.Message {
 	return nil
 }
 
-// eventually polls, as brokers tell some things only when asked.
+// eventually polls until f holds.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -6,18 +6,17 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// returns tells which mandatory messages the broker has sent back. A return
-// carries no delivery tag, but it is the message itself, and returns come in the
-// order of publishing: so a return is for the oldest message under way with the
-// same exchange, key and id.
+// returns records which mandatory messages the broker has returned. A return has no
+// delivery tag, but it is the message itself, and returns come in the order of publishing:
+// so a return is of the oldest unconfirmed message with the same exchange, key and id.
 //
-// The broker sends a message back before it confirms it, but the two reach us by
-// different ways; whoever has seen a confirm asks the listener to catch up before
-// it looks whether the message came back.
+// The broker returns a message before it confirms it, but returns and confirms arrive on
+// different channels. After a confirm the listener must catch up before one can tell
+// whether the message was returned.
 type returns struct {
-	arrived chan amqp.Return
-	catchUp chan chan struct{}
-	done    chan struct{}
+	returned chan amqp.Return
+	catchUp  chan chan struct{}
+	done     chan struct{}
 
 	mu       sync.Mutex
 	expected map[returnKey][]*item
@@ -26,19 +25,19 @@ type returns struct {
 type returnKey struct{ exchange, key, id string }
 
 func (r *returns) listen(ch *amqp.Channel) {
-	r.arrived = ch.NotifyReturn(make(chan amqp.Return, 64))
+	r.returned = ch.NotifyReturn(make(chan amqp.Return, 64))
 	r.catchUp = make(chan chan struct{})
 	r.done = make(chan struct{})
 	r.expected = make(map[returnKey][]*item)
 	go r.run()
 }
 
-// run ends when the channel, and with it arrived, is closed.
+// run ends when the AMQP channel, and with it returned, is closed.
 func (r *returns) run() {
 	defer close(r.done)
 	for {
 		select {
-		case back, ok := <-r.arrived:
+		case back, ok := <-r.returned:
 			if !ok {
 				return
 			}
@@ -46,7 +45,7 @@ func (r *returns) run() {
 		case caughtUp := <-r.catchUp:
 			for pending := true; pending; {
 				select {
-				case back, ok := <-r.arrived:
+				case back, ok := <-r.returned:
 					if !ok {
 						close(caughtUp)
 						return
@@ -86,14 +85,14 @@ func (r *returns) expect(exchange string, it *item) {
 	r.expected[k] = append(r.expected[k], it)
 }
 
-// settle makes the items of a mandatory call know whether they came back. The
-// caller's goroutine calls it once every item is confirmed or lost.
-func (r *returns) settle(c *call) {
+// collect sets returned of the items of a mandatory call. The caller's goroutine calls it
+// once every item is confirmed or lost.
+func (r *returns) collect(c *call) {
 	caughtUp := make(chan struct{})
 	select {
 	case r.catchUp <- caughtUp:
 		<-caughtUp
-	case <-r.done: // Whatever came back has been marked.
+	case <-r.done: // Every return has been marked.
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,7 +101,7 @@ func (r *returns) settle(c *call) {
 	}
 }
 
-// abandon forgets an item that is confirmed and whose caller waits no more.
+// abandon removes an item that is confirmed and whose caller does not wait any more.
 func (r *returns) abandon(exchange string, it *item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

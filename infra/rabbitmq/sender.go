@@ -13,9 +13,9 @@ import (
 )
 
 // sender is the one goroutine that writes to the publishing connection, for all
-// publishers. A caller hands it a call and waits for the confirms on its own; so
-// the confirms of many calls are under way at once, and a caller can give up
-// while the broker takes nothing and a write blocks.
+// publishers. A caller sends it a call and waits for the confirms itself; so the confirms
+// of many calls are pipelined, and a caller can stop waiting while the broker blocks and a
+// write does not return.
 type sender struct {
 	cfg       Config
 	link      *link
@@ -32,7 +32,7 @@ func newSender(cfg Config, l *link) *sender {
 	}
 }
 
-// run publishes until ctx is over.
+// run publishes until ctx ends.
 func (s *sender) run(ctx context.Context) {
 	defer close(s.done)
 	pause := backoff.Backoff{Min: s.cfg.MinBackoff, Max: s.cfg.MaxBackoff}
@@ -43,7 +43,7 @@ func (s *sender) run(ctx context.Context) {
 		}
 		session, err := openSession(conn, s.cfg, s.link)
 		if err != nil {
-			s.cfg.Logger.Warn("RabbitMQ gave no channel to publish on, trying again", slog.Any("error", err))
+			s.cfg.Logger.Warn("cannot open a RabbitMQ channel for publishing, trying again", slog.Any("error", err))
 			if !pause.Wait(ctx) {
 				return
 			}
@@ -52,9 +52,9 @@ func (s *sender) run(ctx context.Context) {
 		since := time.Now()
 		session.serve(ctx, s.calls)
 		if reason := session.close(); reason != nil && !conn.IsClosed() {
-			s.cfg.Logger.Warn("RabbitMQ closed the channel to publish on, opening another", slog.Any("error", reason))
+			s.cfg.Logger.Warn("RabbitMQ closed the channel for publishing, opening another", slog.Any("error", reason))
 		}
-		// A message that the broker cannot bear closes the channel each time.
+		// A message that the broker does not accept closes the channel each time.
 		if time.Since(since) > s.cfg.MaxBackoff {
 			pause.Reset()
 		} else if !conn.IsClosed() && !pause.Wait(ctx) {
@@ -63,20 +63,20 @@ func (s *sender) run(ctx context.Context) {
 	}
 }
 
-// maxRefusals is how often one call is sent again after the broker has closed
-// the channel, and not the connection: one of its messages may be the reason.
+// maxRefusals is how often the broker may close the channel, and not the connection, while
+// one call is sent: one of its messages may be the reason.
 const maxRefusals = 3
 
-// progress is how far the messages of one Publish have come.
+// progress is what is known about the messages of one Publish.
 type progress struct {
 	total     int
 	confirmed int
-	// uncertain is true if some were under way when the connection broke.
+	// uncertain reports whether some were sent and not confirmed.
 	uncertain bool
 }
 
-// publish sends items and waits until each is confirmed. What was under way when
-// the connection broke is sent again, in order.
+// publish sends items and waits until each is confirmed. Those that were unconfirmed when
+// the connection broke are sent again, in order.
 func (s *sender) publish(ctx context.Context, to destination, items []item) error {
 	done := progress{total: len(items)}
 	pause := backoff.Backoff{Min: s.cfg.MinBackoff, Max: time.Second}
@@ -85,7 +85,7 @@ func (s *sender) publish(ctx context.Context, to destination, items []item) erro
 		select {
 		case s.calls <- c:
 		case <-ctx.Done():
-			return s.gaveUp(ctx, done)
+			return s.timedOut(ctx, done)
 		case <-s.done:
 			return s.closed(done)
 		}
@@ -105,35 +105,35 @@ func (s *sender) publish(ctx context.Context, to destination, items []item) erro
 		}
 		if missing {
 			if to.declare {
-				return events.Errorf(events.CodeUnhandled, "RabbitMQ has no queue %s, and does not keep it when it is declared", to.queue)
+				return events.Errorf(events.CodeUnhandled, "RabbitMQ has no queue %s, and loses it again after it is declared", to.queue)
 			}
 			to.declare = true
 		}
 		if reason := c.session.refusal(); reason != nil {
 			if refusals++; refusals == maxRefusals {
-				return events.Errorf(events.CodeUnavailable, "RabbitMQ refuses what is published to %s: %w", to.name(), reason)
+				return events.Errorf(events.CodeUnavailable, "RabbitMQ refuses messages for %s: %w", to.name(), reason)
 			}
 		}
 		items = left
-		// A queue without a leader, as after a crash, refuses for a while.
+		// A queue without a leader, as after a crash, refuses messages temporarily.
 		if refused > 0 && !pause.Wait(ctx) {
-			return events.Errorf(events.CodeUnavailable, "RabbitMQ refuses %d of %d messages for %s, as a queue is full or not available: %w",
+			return events.Errorf(events.CodeUnavailable, "RabbitMQ refuses %d of %d messages for %s, as a queue is full or unavailable: %w",
 				refused, done.total, to.name(), context.Cause(ctx)).MayRetry()
 		}
 	}
 }
 
-// await returns what must be sent again: what was lost with the connection, what
-// the broker refused for now (and how many these are) and, for a queue that may
-// not exist yet, what came back.
+// await returns the items that must be sent again: those lost with the connection, those
+// that the broker refused (and how many these are) and, for a queue that may not exist
+// yet, those that were returned.
 func (s *sender) await(c *call, done progress) (left []item, refused int, err error) {
 	select {
 	case <-c.written:
 	case <-c.ctx.Done():
 		done.uncertain = c.abandon() > 0 || done.uncertain
-		return nil, 0, s.gaveUp(c.ctx, done)
+		return nil, 0, s.timedOut(c.ctx, done)
 	case <-s.done:
-		// The sender may have written it as its last deed.
+		// The sender may have written it before it ended.
 		done.uncertain = c.abandon() > 0 || done.uncertain
 		return nil, 0, s.closed(done)
 	}
@@ -157,7 +157,7 @@ func (s *sender) await(c *call, done progress) (left []item, refused int, err er
 				c.abandon()
 				done.uncertain = true
 				done.confirmed += acked
-				return nil, 0, s.gaveUp(c.ctx, done)
+				return nil, 0, s.timedOut(c.ctx, done)
 			}
 		}
 		switch {
@@ -171,7 +171,7 @@ func (s *sender) await(c *call, done progress) (left []item, refused int, err er
 		}
 	}
 	if c.to.mandatory {
-		c.session.returns.settle(c)
+		c.session.returns.collect(c)
 		for i := range c.items {
 			if reason := c.items[i].returned; reason != "" {
 				if c.to.queue == "" {
@@ -181,7 +181,7 @@ func (s *sender) await(c *call, done progress) (left []item, refused int, err er
 			}
 		}
 	}
-	// The sender still looks at the old ones, so they are left as they are.
+	// The sender still reads the items of this call, so they are copied.
 	for i := range c.items {
 		if again[i] {
 			left = append(left, c.items[i])
@@ -198,22 +198,22 @@ func (d destination) name() string {
 }
 
 func unroutable(exchange, key, reason string) error {
-	return events.Errorf(events.CodeUnhandled, "nobody handles %s: no queue is bound to exchange %s for it (%s)", key, exchange, reason).
+	return events.Errorf(events.CodeUnhandled, "no handler for %s: no queue is bound to exchange %s for it (%s)", key, exchange, reason).
 		WithHint("start a process that handles %s, and check that both use the same namespace", key)
 }
 
-// gaveUp is the error of a call whose context is over.
-func (s *sender) gaveUp(ctx context.Context, done progress) error {
+// timedOut returns the error of a call whose context has ended.
+func (s *sender) timedOut(ctx context.Context, done progress) error {
 	why := context.Cause(ctx)
 	if _, err := s.link.state(); err != nil {
 		why = errors.Join(err, why)
 	} else if reason := s.link.whyBlocked(); reason != "" {
-		why = errors.Join(errors.New("the broker takes no messages for now: "+reason), why)
+		why = errors.Join(errors.New("the broker blocks publishers: "+reason), why)
 	}
 	return s.incomplete(events.CodeUnavailable, why, done)
 }
 
-// closed is the error of a call that the end of the broker's client interrupts.
+// closed returns the error of a call that is interrupted by Close.
 func (s *sender) closed(done progress) error {
 	if done.confirmed == 0 && !done.uncertain {
 		return errClosed
@@ -221,8 +221,8 @@ func (s *sender) closed(done progress) error {
 	return s.incomplete(events.CodeShuttingDown, errClosed, done)
 }
 
-// incomplete says how many messages are with the broker, and whether the others
-// may be.
+// incomplete returns an error that says how many messages are confirmed, and whether the
+// broker may have the others.
 func (s *sender) incomplete(code string, why error, done progress) error {
 	left := done.total - done.confirmed
 	if done.uncertain {
@@ -231,8 +231,8 @@ func (s *sender) incomplete(code string, why error, done progress) error {
 	return events.Errorf(code, "%d of %d messages were not published to RabbitMQ at %s: %w", left, done.total, s.cfg.address(), why).MayRetry()
 }
 
-// declareOn declares something on a channel of its own, as the broker closes a
-// channel on which it refuses to.
+// declareOn runs a declaration on a channel of its own, as the broker closes a channel on
+// which it refuses one.
 func declareOn(conn *amqp.Connection, declare func(*amqp.Channel) error) error {
 	ch, err := conn.Channel()
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// A broker that is stopped and started, and one that has no memory left.
-func TestBrokerRestartAndBlock(t *testing.T) {
+// A broker that is restarted, and one that is out of memory.
+func TestBroker_RestartAndBlock(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starting a RabbitMQ takes some seconds: run without -short")
 	}
@@ -81,12 +81,12 @@ func TestBrokerRestartAndBlock(t *testing.T) {
 	var blocked error
 	eventually(t, "a Publish is blocked", func() bool {
 		blocked = publishWithin(p, 300*time.Millisecond)
-		return blocked != nil && strings.Contains(blocked.Error(), "takes no messages")
+		return blocked != nil && strings.Contains(blocked.Error(), "blocks publishers")
 	})
 	if code := events.CodeOf(blocked); code != events.CodeUnavailable && code != events.CodeTimeout {
 		t.Errorf("a blocked Publish: %v", blocked)
 	}
-	if err := broker.Ready(); err == nil || !strings.Contains(err.Error(), "takes no messages") || blocks.Load() != 1 {
+	if err := broker.Ready(); err == nil || !strings.Contains(err.Error(), "blocks publishers") || blocks.Load() != 1 {
 		t.Errorf("a blocked broker is ready with %v, and %d blocks were told of", err, blocks.Load())
 	}
 	server.Ctl("set_vm_memory_high_watermark", "0.9")

@@ -10,8 +10,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// session is one channel in confirm mode, for as long as it lives. Only the
-// sender's goroutine calls it, except where a method says otherwise.
+// session is one AMQP channel in confirm mode. Only the sender's goroutine calls its
+// methods, except where they say otherwise.
 type session struct {
 	conn     *amqp.Connection
 	channel  *amqp.Channel
@@ -42,7 +42,7 @@ func openSession(conn *amqp.Connection, cfg Config, l *link) (*session, error) {
 		return nil, err
 	}
 	if err := ch.Confirm(false); err != nil {
-		_ = ch.Close() // The error says enough.
+		_ = ch.Close() // The first error is the one to report.
 		return nil, err
 	}
 	s := &session{
@@ -74,8 +74,8 @@ func (s *session) close() error {
 	return s.reason
 }
 
-// refusal returns why the broker closed the channel while it kept the connection.
-// Any goroutine may call it once a confirm has failed.
+// refusal returns why the broker closed the channel and kept the connection, or nil. Any
+// goroutine may call it once a confirm has failed.
 func (s *session) refusal() error {
 	if !s.channel.IsClosed() {
 		return nil
@@ -90,7 +90,7 @@ func (s *session) refusal() error {
 	return nil
 }
 
-// serve publishes until the channel is closed or ctx is over.
+// serve publishes until the channel is closed or ctx ends.
 func (s *session) serve(ctx context.Context, calls <-chan *call) {
 	for {
 		select {
@@ -104,13 +104,13 @@ func (s *session) serve(ctx context.Context, calls <-chan *call) {
 	}
 }
 
-// write sends what it can of a call.
+// write sends the messages of a call, as far as possible.
 func (s *session) write(c *call) {
 	defer close(c.written)
 	c.session = s
 	if c.err = s.declare(c.to); c.err != nil {
 		if s.channel.IsClosed() || s.conn.IsClosed() {
-			c.err = nil // Nothing is sent, and it will be tried again.
+			c.err = nil // Nothing was sent, and the caller tries again.
 		}
 		return
 	}
@@ -146,7 +146,7 @@ func (s *session) makeRoom() bool {
 			}
 			select {
 			case <-confirm.Done():
-			case <-oldest.call.ctx.Done(): // Nobody waits for it any more.
+			case <-oldest.call.ctx.Done(): // Its caller does not wait any more.
 			case <-s.closed:
 				return false
 			}
@@ -161,7 +161,7 @@ func (s *session) makeRoom() bool {
 	return true
 }
 
-// declare declares the exchange once a channel, and the queue where asked to.
+// declare declares the exchange once for each channel, and the queue where needed.
 func (s *session) declare(to destination) error {
 	switch {
 	case to.exchange != "" && !s.declared[to.exchange]:
@@ -173,10 +173,10 @@ func (s *session) declare(to destination) error {
 			return explainDeclare(err, "exchange", to.exchange)
 		}
 		s.declared[to.exchange] = true
-	case to.declare, to.wait != nil && !s.declared[to.queue]:
+	case to.declare, to.delay != nil && !s.declared[to.queue]:
 		queue := s.cfg.queue(to.queue, false)
-		if to.wait != nil {
-			queue = s.cfg.waitingQueue(to.queue, *to.wait)
+		if to.delay != nil {
+			queue = s.cfg.delayQueue(to.queue, *to.delay)
 		}
 		err := declareOn(s.conn, func(ch *amqp.Channel) error {
 			var builder wamqp.DefaultTopologyBuilder

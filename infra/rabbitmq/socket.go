@@ -10,17 +10,16 @@ import (
 	"time"
 )
 
-// maxGathered is how many bytes a socket holds back at most while a write is
-// under way.
+// maxGathered is how many bytes a socket buffers at most while a write is in progress.
 const maxGathered = 256 << 10
 
-// socket is a network connection that gathers what is written while an earlier
-// write is under way and then sends all of it at once. The AMQP library makes a
-// system call for every message published and every acknowledgement; under load
-// most of them are saved, and a lone write still leaves at once.
+// socket is a network connection that buffers what is written while an earlier write is in
+// progress and then sends all of it at once. The AMQP library makes a system call for every
+// message published and every acknowledgement; under load most of them are saved, and a
+// single write is still sent at once.
 //
-// It also bounds a write: the library holds a lock meanwhile, and without a
-// bound a broker that no longer reads would hold it for good.
+// It also bounds the time of a write: the library holds a lock meanwhile, and a broker that
+// no longer reads would keep it locked forever.
 type socket struct {
 	net.Conn
 	reader  *bufio.Reader // The library's own buffer takes a system call for every 4 KiB.
@@ -30,15 +29,15 @@ type socket struct {
 	gathered []byte        // what is not sent yet
 	spare    []byte        // the other buffer
 	err      error         // why nothing can be sent any more
-	wake     chan struct{} // holds a token when something was gathered
-	space    chan struct{} // holds a token when the gathered bytes were taken
+	wake     chan struct{} // contains a token when something was gathered
+	space    chan struct{} // contains a token when the gathered bytes were taken
 	closed   chan struct{}
 	once     sync.Once
 	sender   sync.WaitGroup
 }
 
-// dialer returns a dial function for the AMQP library that tells the socket it
-// opened. Closing the socket ends its goroutine.
+// dialer returns a dial function for the AMQP library, which calls opened with the socket.
+// Closing the socket ends its goroutine.
 func dialer(ctx context.Context, timeout time.Duration, opened func(*socket)) func(network, addr string) (net.Conn, error) {
 	return func(network, addr string) (net.Conn, error) {
 		d := net.Dialer{Timeout: 10 * time.Second}
@@ -46,7 +45,7 @@ func dialer(ctx context.Context, timeout time.Duration, opened func(*socket)) fu
 		if err != nil {
 			return nil, err
 		}
-		// For the handshake; the library takes it away afterwards.
+		// For the handshake; the library removes it afterwards.
 		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 			_ = conn.Close()
 			return nil, err
@@ -65,7 +64,7 @@ func dialer(ctx context.Context, timeout time.Duration, opened func(*socket)) fu
 	}
 }
 
-// Read reads what has arrived.
+// Read reads from the connection.
 func (s *socket) Read(p []byte) (int, error) { return s.reader.Read(p) }
 
 // Write returns when p is gathered. An error in sending it is returned by the
@@ -110,7 +109,7 @@ func (s *socket) send() {
 		select {
 		case <-s.wake:
 		case <-s.closed:
-			s.flush() // The last words, such as connection.close-ok.
+			s.flush() // The last frames, such as connection.close-ok.
 			return
 		}
 		if !s.flush() {
@@ -140,7 +139,7 @@ func (s *socket) flush() bool {
 	if err != nil {
 		s.err = err
 		notify(s.space)
-		_ = s.Conn.Close() // The reader must learn of it, too.
+		_ = s.Conn.Close() // The reader must notice as well.
 		return false
 	}
 	return true
@@ -151,7 +150,7 @@ func (s *socket) flush() bool {
 func (s *socket) Close() error {
 	err := net.ErrClosed
 	s.once.Do(func() {
-		// Whatever the last flush waits for, it does not wait long.
+		// The last flush must not wait long.
 		close(s.closed)
 		timer := time.AfterFunc(time.Second, func() { _ = s.Conn.Close() })
 		s.sender.Wait()

@@ -15,24 +15,23 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// closeGrace is how long Close, or the end of Subscribe's context, waits for
-// handlers that are running.
+// closeGrace is how long Close, or the end of Subscribe's context, waits for running
+// handlers.
 const closeGrace = time.Second
 
-// checked checks what is wanted and fills in the defaults. Types are binding
-// keys: message types, or patterns of them.
+// checked validates a subscription and fills in the defaults.
 func checked(c router.Subscription) (router.Subscription, error) {
 	switch {
 	case c.Queue == "":
-		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q to RabbitMQ names no queue", c.Handler)
+		return c, events.Errorf(events.CodeConfig, "the RabbitMQ subscription of handler %q names no queue", c.Handler).WithField("Queue")
 	case c.Topic == "" && len(c.Types) > 0:
-		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q to RabbitMQ wants the types %q and names no topic", c.Handler, c.Types)
+		return c, events.Errorf(events.CodeConfig, "the RabbitMQ subscription of handler %q has the types %q and no topic", c.Handler, c.Types).WithField("Topic")
 	case c.Topic != "" && len(c.Types) == 0 || slices.ContainsFunc(c.Types, func(t string) bool { return t == "" || len(t) > maxShort }):
-		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q to RabbitMQ needs message types of 1 to %d bytes, not %q", c.Handler, maxShort, c.Types)
+		return c, events.Errorf(events.CodeConfig, "the RabbitMQ subscription of handler %q needs message types of 1 to %d bytes, not %q", c.Handler, maxShort, c.Types).WithField("Types")
 	case c.Concurrency < 0:
-		return c, events.Errorf(events.CodeConfig, "the concurrency of handler %q is negative: %d", c.Handler, c.Concurrency)
+		return c, events.Errorf(events.CodeConfig, "the concurrency of handler %q is negative: %d", c.Handler, c.Concurrency).WithField("Concurrency")
 	case c.Prefetch < 0 || c.Prefetch > 65535:
-		return c, events.Errorf(events.CodeConfig, "the prefetch of handler %q must be between 0 and 65535: %d", c.Handler, c.Prefetch)
+		return c, events.Errorf(events.CodeConfig, "the prefetch of handler %q must be between 0 and 65535: %d", c.Handler, c.Prefetch).WithField("Prefetch")
 	}
 	setDefault(&c.Concurrency, 16)
 	setDefault(&c.Prefetch, min(max(1024, 4*c.Concurrency), 65535))
@@ -42,13 +41,13 @@ func checked(c router.Subscription) (router.Subscription, error) {
 	return c, nil
 }
 
-// Subscriber consumes one queue. It is Watermill's subscriber, with a gentle end
-// and a pulse.
+// Subscriber is a [router.Subscriber] of one queue. Its methods are safe for concurrent
+// use.
 type Subscriber struct {
 	broker *Broker
 	cfg    router.Subscription
 
-	life context.Context // over once it is drained or closed
+	life context.Context // ends when it is drained or closed
 	end  context.CancelFunc
 
 	mu            sync.Mutex
@@ -61,10 +60,10 @@ func newSubscriber(b *Broker, cfg router.Subscription) *Subscriber {
 	return s
 }
 
-// Subscribe begins to consume and returns at once, also when the broker is away:
-// [Subscriber.Ready] tells when it consumes. The channel stays open, whatever
-// happens to connection or queue, until Drain or Close is called or ctx is over;
-// the latter is like Close. The topic must be the configured one.
+// Subscribe starts to consume and returns at once, even if the broker is unreachable:
+// [Subscriber.Ready] reports when it consumes. The channel stays open, whatever happens to
+// connection or queue, until Drain or Close is called or ctx ends, which is like Close. The
+// topic must be that of the subscription, else the error has the code CONFIG.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if err := s.check(topic); err != nil {
 		return nil, err
@@ -94,21 +93,10 @@ func (s *Subscriber) check(topic string) error {
 	return nil
 }
 
-// SubscribeInitialize is [Subscriber.Declare] as Watermill has it, bounded by the
-// publish timeout.
-func (s *Subscriber) SubscribeInitialize(topic string) error {
-	if err := s.check(topic); err != nil {
-		return err
-	}
-	ctx, cancel := s.broker.cfg.within(context.Background())
-	defer cancel()
-	return s.Declare(ctx)
-}
-
-// Declare declares exchange, queue, poison queue and bindings, so that nothing
-// published from then on is lost. It waits for the broker until ctx ends, but no
-// longer than the subscriber lives: once that is drained or closed, or the broker
-// is, it returns an error with the code SHUTTING_DOWN.
+// Declare declares exchange, queue, poison queue and bindings, so that the queue receives
+// everything published from then on. It waits for the broker until ctx ends; when the
+// subscriber is drained or closed, or the broker is closed, it returns an error with the
+// code SHUTTING_DOWN. Bindings of types that are no longer subscribed to remain.
 func (s *Subscriber) Declare(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -120,15 +108,15 @@ func (s *Subscriber) Declare(ctx context.Context) error {
 	return err
 }
 
-// declare tries until the broker has said yes or no, or ctx is over.
+// declare tries until the broker has accepted or refused, or ctx ends.
 func (s *Subscriber) declare(ctx context.Context) error {
 	for {
 		conn, err := s.broker.consume.await(ctx)
 		if err != nil {
 			return err
 		}
-		// The client waits for the broker's answer as long as the connection stands,
-		// which may be three silent heartbeats.
+		// The client waits for the broker's answer as long as the connection is open, which
+		// may be three heartbeats.
 		answer := make(chan error, 1)
 		go func() {
 			answer <- declareOn(conn, func(ch *amqp.Channel) error { return s.broker.declare(ch, s.cfg) })
@@ -136,7 +124,7 @@ func (s *Subscriber) declare(ctx context.Context) error {
 		select {
 		case err = <-answer:
 		case <-ctx.Done():
-			return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s has not answered whether it declares queue %s: %w",
+			return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s did not answer the declaration of queue %s: %w",
 				s.broker.cfg.address(), s.broker.cfg.qualify(s.cfg.Queue), ctx.Err()).MayRetry()
 		}
 		if err == nil || !conn.IsClosed() {
@@ -151,7 +139,7 @@ func (s *Subscriber) Ready() error {
 	subscriptions := slices.Collect(maps.Keys(s.subscriptions))
 	s.mu.Unlock()
 	if len(subscriptions) == 0 {
-		return events.Errorf(events.CodeUnavailable, "handler %q has not begun to consume queue %s, or has stopped", s.cfg.Handler, s.broker.cfg.qualify(s.cfg.Queue)).MayRetry()
+		return events.Errorf(events.CodeUnavailable, "handler %q has not started to consume queue %s, or has stopped", s.cfg.Handler, s.broker.cfg.qualify(s.cfg.Queue)).MayRetry()
 	}
 	for _, sub := range subscriptions {
 		if err := sub.ready(); err != nil {
@@ -161,10 +149,10 @@ func (s *Subscriber) Ready() error {
 	return nil
 }
 
-// Drain stops intake at once, waits until every message handed out is settled and
-// its acknowledgement has reached the broker, and ends the subscription. When ctx
-// is over it gives up what is left, which the broker delivers again, and returns
-// ctx's error.
+// Drain stops receiving at once, waits until every delivered message is settled and its
+// acknowledgement has reached the broker, and ends the subscription. When ctx ends it gives
+// up what is left, which the broker delivers again, and returns ctx's error. It may be
+// called again.
 func (s *Subscriber) Drain(ctx context.Context) error {
 	s.mu.Lock()
 	s.end()
@@ -180,8 +168,8 @@ func (s *Subscriber) Drain(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Close is Drain for those in a hurry: handlers that run get one second, and then
-// their messages are left to the broker.
+// Close is Drain with a deadline of one second. Messages whose handlers have not finished
+// by then are delivered again; that is not an error.
 func (s *Subscriber) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()

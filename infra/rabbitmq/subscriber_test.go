@@ -18,8 +18,8 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// A producer that knows nothing of us: no id, no type, headers of every kind.
-func TestForeignProducer(t *testing.T) {
+// A foreign producer: no id, no type, headers of every kind.
+func TestSubscriber_ForeignProducer(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	out := b.subscribe(b.subscriber())
@@ -39,7 +39,7 @@ func TestForeignProducer(t *testing.T) {
 	eventually(t, "the queue is empty", func() bool { return b.depth("q") == 0 })
 }
 
-func TestConsumeThroughCuts(t *testing.T) {
+func TestSubscriber_LostConnections(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	sub := b.subscriber(func(c *router.Subscription) {
@@ -115,9 +115,9 @@ func TestConsumeThroughCuts(t *testing.T) {
 	}
 }
 
-// A handler that still runs when the connection is lost acks with a tag that
-// means another message on the new channel.
-func TestAckAfterReconnect(t *testing.T) {
+// A handler that still runs when the connection is lost acks with a tag that is another
+// message's on the new channel.
+func TestSubscriber_AckAfterReconnect(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	sub := b.subscriber()
@@ -129,7 +129,7 @@ func TestAckAfterReconnect(t *testing.T) {
 	b.proxy.Cut()
 	again := []*message.Message{receive(t, out), receive(t, out)}
 	for _, msg := range old {
-		msg.Ack() // It is late, and must settle nothing.
+		msg.Ack() // It is too late, and must have no effect.
 	}
 	if got := again[0].Metadata.Get(rabbitmq.MetaRedelivered); got != "true" {
 		t.Errorf("the redelivered message has %s=%q", rabbitmq.MetaRedelivered, got)
@@ -150,7 +150,7 @@ func TestAckAfterReconnect(t *testing.T) {
 	eventually(t, "the queue is empty", func() bool { return b.depth("q") == 0 })
 }
 
-func TestQueueDeletedWhileConsuming(t *testing.T) {
+func TestSubscriber_QueueDeletedWhileConsuming(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	sub := b.subscriber()
@@ -171,7 +171,7 @@ func TestQueueDeletedWhileConsuming(t *testing.T) {
 	receive(t, out).Ack()
 }
 
-func TestSubscribeBeforeTheBrokerIsThere(t *testing.T) {
+func TestSubscriber_SubscribeBeforeBrokerIsReachable(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.subscriber()
@@ -195,9 +195,9 @@ func TestSubscribeBeforeTheBrokerIsThere(t *testing.T) {
 	}
 }
 
-// A queue that someone declared otherwise is an error that says what to do, and
-// once it is gone the subscription begins by itself.
-func TestQueueWithOtherArguments(t *testing.T) {
+// A queue that exists with other arguments is an error that says what to do; once it is
+// deleted, the subscription starts by itself.
+func TestSubscriber_QueueWithOtherArguments(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	if _, err := b.plain.QueueDeclare(b.ns+".q", true, false, false, false, nil); err != nil {
@@ -211,7 +211,7 @@ func TestQueueWithOtherArguments(t *testing.T) {
 	wantCode(t, err, events.CodeConfig)
 	var e *events.Error
 	if !strings.Contains(err.Error(), b.ns+".q") || !errors.As(err, &e) || e.Hint == "" {
-		t.Errorf("the error should name the queue and the way out: %v", err)
+		t.Errorf("the error should name the queue and say what to do: %v", err)
 	}
 	out := b.subscribe(sub)
 	eventually(t, "Ready says why", func() bool { return events.CodeOf(sub.Ready()) == events.CodeConfig })
@@ -225,9 +225,9 @@ func TestQueueWithOtherArguments(t *testing.T) {
 	receive(t, out).Ack()
 }
 
-// With Ordered, a second instance takes over only when the first is gone, and
-// everything stays in order.
-func TestOrderedAcrossInstances(t *testing.T) {
+// With Ordered, a second instance consumes only after the first has ended, and everything
+// stays in order.
+func TestSubscriber_OrderedAcrossInstances(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	ordered := func(c *router.Subscription) {
@@ -265,7 +265,7 @@ func TestOrderedAcrossInstances(t *testing.T) {
 	take(out2, 10)
 }
 
-func TestSubscriberConfig(t *testing.T) {
+func TestBroker_Subscriber_WrongSubscription(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	good := router.Subscription{Handler: "h", Topic: "t", Types: []string{"A"}, Queue: "q"}
@@ -292,7 +292,7 @@ func TestSubscriberConfig(t *testing.T) {
 	}
 }
 
-func TestSubscribeContext(t *testing.T) {
+func TestSubscriber_EndOfContextClosesChannel(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	sub := b.subscriber()
@@ -312,9 +312,9 @@ func TestSubscribeContext(t *testing.T) {
 	})
 }
 
-// A network that swallows everything is noticed by the heartbeat, and a drain
-// meanwhile keeps to its deadline.
-func TestStalledNetwork(t *testing.T) {
+// A network that drops everything is detected by the heartbeat, and a drain meanwhile
+// honours its deadline.
+func TestSubscriber_StalledNetwork(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *rabbitmq.Config) { c.Heartbeat = time.Second })
 	sub := b.subscriber()

@@ -16,7 +16,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
-// subscription is one consumer, over all the connections of its life.
+// subscription is one consumer, across reconnects.
 type subscription struct {
 	broker    *Broker
 	cfg       router.Subscription
@@ -24,13 +24,13 @@ type subscription struct {
 	log       *slog.Logger
 	marshaler Marshaler
 	out       chan *message.Message
-	lanes     *dispatcher.Dispatcher[delivery]
+	window    *dispatcher.Dispatcher[delivery]
 
-	intake   context.Context // over when no more is taken in
+	intake   context.Context // ends when no more is received
 	stop     context.CancelFunc
-	drained  chan struct{} // closed when everything taken in is settled
+	drained  chan struct{} // closed when everything received is settled
 	drainOne sync.Once
-	finished chan struct{} // closed when run has returned, and all is acknowledged
+	finished chan struct{} // closed when run has returned and all is acknowledged
 
 	mu  sync.Mutex
 	err error // why it is not consuming
@@ -53,10 +53,10 @@ func newSubscription(b *Broker, cfg router.Subscription) *subscription {
 	s.log = b.cfg.Logger.With(slog.String("handler", cfg.Handler), slog.String("queue", s.queue))
 	s.err = events.Errorf(events.CodeUnavailable, "queue %s is not consumed yet", s.queue).MayRetry()
 	s.intake, s.stop = context.WithCancel(context.Background())
-	s.lanes = dispatcher.New(dispatcher.Config[delivery]{
+	s.window = dispatcher.New(dispatcher.Config[delivery]{
 		Concurrency: cfg.Concurrency,
 		Window:      cfg.Prefetch,
-		Settle:      func(d delivery, handled bool) { d.acker.settle(d.tag, handled) },
+		Settle:      func(d delivery, acked bool) { d.acker.settle(d.tag, acked) },
 		Stale:       func(d delivery) bool { return d.acker.dead.Load() },
 	}, s.out)
 	return s
@@ -79,7 +79,7 @@ func (s *subscription) run() {
 			s.set(err)
 			if time.Since(loggedAt) >= 3*time.Second {
 				loggedAt = time.Now()
-				s.log.Warn("queue cannot be consumed, trying again", slog.Any("error", err))
+				s.log.Warn("cannot consume queue, trying again", slog.Any("error", err))
 			}
 			pause.Wait(s.intake)
 			continue
@@ -90,25 +90,25 @@ func (s *subscription) run() {
 		if s.intake.Err() != nil {
 			break
 		}
-		s.set(events.Errorf(events.CodeUnavailable, "the consumer of queue %s was lost and is being replaced", s.queue).MayRetry())
+		s.set(events.Errorf(events.CodeUnavailable, "the consumer of queue %s was lost and is being restarted", s.queue).MayRetry())
 		if time.Since(since) > s.broker.cfg.MaxBackoff {
 			pause.Reset()
 		}
-		if !conn.IsClosed() { // Otherwise, the connection makes its own pause.
-			s.log.Warn("RabbitMQ ended the consumer, as when its queue is deleted; declaring it again")
+		if !conn.IsClosed() { // Otherwise the link pauses.
+			s.log.Warn("RabbitMQ cancelled the consumer, as when its queue is deleted; declaring it again")
 			pause.Wait(s.intake)
 		}
 	}
 	<-s.drained
 }
 
-// open declares everything and begins to consume.
+// open declares everything and starts to consume.
 func (s *subscription) open(conn *amqp.Connection) (*amqp.Channel, <-chan amqp.Delivery, error) {
 	channel, err := conn.Channel()
 	if err != nil {
 		return nil, nil, s.unavailable(err)
 	}
-	deliveries, err := s.begin(channel)
+	deliveries, err := s.start(channel)
 	if err != nil {
 		_ = channel.Close() // The broker may have closed it already.
 		return nil, nil, err
@@ -116,7 +116,7 @@ func (s *subscription) open(conn *amqp.Connection) (*amqp.Channel, <-chan amqp.D
 	return channel, deliveries, nil
 }
 
-func (s *subscription) begin(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
+func (s *subscription) start(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
 	if err := s.broker.declare(channel, s.cfg); err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (s *subscription) begin(channel *amqp.Channel) (<-chan amqp.Delivery, error
 	return deliveries, nil
 }
 
-// tag names the consumer in the broker's lists. It is alone on its channel.
+// tag returns the consumer tag, which the broker shows. There is one consumer on a channel.
 func (s *subscription) tag() string {
 	tag := s.cfg.Handler
 	if tag == "" {
@@ -143,22 +143,22 @@ func (s *subscription) unavailable(err error) error {
 	return events.Errorf(events.CodeUnavailable, "queue %s cannot be consumed: %w", s.queue, err).MayRetry()
 }
 
-// consume takes deliveries in until intake ends or the consumer is lost. In the
-// first case it stays until what it took in is settled and acknowledged.
+// consume receives deliveries until intake ends or the consumer is lost. In the first case
+// it returns when what it received is settled and acknowledged.
 func (s *subscription) consume(channel *amqp.Channel, deliveries <-chan amqp.Delivery) {
 	acks := newAcker(channel.Ack, s.cfg.Prefetch)
 	acks.start()
-	if s.takeIn(acks, deliveries) {
-		acks.die()
-		_ = channel.Close() // If only the consumer was lost: what it held comes again.
+	if s.receive(acks, deliveries) {
+		acks.abandon()
+		_ = channel.Close() // If only the consumer was lost, its deliveries are requeued.
 		return
 	}
-	_ = channel.Cancel(s.tag(), true) // An error means that nothing more comes.
+	_ = channel.Cancel(s.tag(), true) // An error means that the channel is closed.
 	<-s.drained
-	// The broker answers the close when it has read every acknowledgement before it.
-	// What was never handed out goes back with it. A quorum queue counts that as a
-	// delivery, as it does after basic.nack, basic.reject and basic.recover (seen with
-	// 3.10); that is why the delivery limit is high.
+	// The broker answers channel.close when it has read every acknowledgement before it,
+	// and requeues what was never delivered. A quorum queue counts that as a delivery, as
+	// it does after basic.nack, basic.reject and basic.recover (seen with 3.10); that is
+	// why the delivery limit is high.
 	last := make(chan struct{})
 	go func() {
 		defer close(last)
@@ -167,12 +167,12 @@ func (s *subscription) consume(channel *amqp.Channel, deliveries <-chan amqp.Del
 	}()
 	select {
 	case <-last:
-	case <-time.After(2 * time.Second): // A broker that does not answer ends with its heartbeat.
+	case <-time.After(2 * time.Second): // The heartbeat detects a broker that does not answer.
 	}
 }
 
-// takeIn returns true if the consumer was lost, and false if intake has ended.
-func (s *subscription) takeIn(acks *acker, deliveries <-chan amqp.Delivery) (lost bool) {
+// receive returns true if the consumer was lost, and false if intake has ended.
+func (s *subscription) receive(acks *acker, deliveries <-chan amqp.Delivery) (lost bool) {
 	for {
 		select {
 		case d, ok := <-deliveries:
@@ -181,7 +181,7 @@ func (s *subscription) takeIn(acks *acker, deliveries <-chan amqp.Delivery) (los
 			}
 			acks.delivered(d.DeliveryTag)
 			msg, _ := s.marshaler.Unmarshal(d) // It never fails.
-			err := s.lanes.Push(s.intake, s.cfg.Key(msg), msg, delivery{acks, d.DeliveryTag})
+			err := s.window.Push(s.intake, s.cfg.Key(msg), msg, delivery{acks, d.DeliveryTag})
 			if err != nil {
 				return false
 			}
@@ -213,7 +213,7 @@ func (s *subscription) ready() error {
 // drain ends the subscription. It may be called again, and by several goroutines.
 func (s *subscription) drain(ctx context.Context) error {
 	s.stop()
-	err := s.lanes.Drain(ctx)
+	err := s.window.Drain(ctx)
 	s.drainOne.Do(func() {
 		close(s.out)
 		close(s.drained)
@@ -223,7 +223,7 @@ func (s *subscription) drain(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 	}
-	// What was handled may still have a moment to be acknowledged.
+	// What was acked gets a moment to be acknowledged to the broker.
 	select {
 	case <-s.finished:
 	case <-time.After(closeGrace):

@@ -14,8 +14,9 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// perTopic makes a subscriber for each topic, as the suite subscribes one object
-// to several. Messages of the suite have no type.
+// perTopic creates a subscriber for each topic, as the suite subscribes one object to
+// several. Messages of the suite have no type. SubscribeInitialize is the suite's way to
+// declare a topic before it publishes.
 type perTopic struct {
 	t      *testing.T
 	broker *rabbitmq.Broker
@@ -55,7 +56,7 @@ func (p *perTopic) SubscribeInitialize(topic string) error {
 	}
 	brokertest.CleanAMQP(p.t, p.url, []string{p.ns + "." + topic + p.group}, []string{p.ns + "." + topic})
 	// Some tests leave a subscriber open for a while, and it would declare the queue
-	// again. What is registered last is done first.
+	// again. Cleanups run in reverse order.
 	p.t.Cleanup(func() { _ = p.Close() })
 	return errors.Join(s.Declare(context.Background()), s.Close())
 }
@@ -73,8 +74,8 @@ func (p *perTopic) Close() error {
 	return errors.Join(errs...)
 }
 
-// TestWatermillSuite runs what Watermill asks of every transport: once with
-// strict order, once with many messages at a time.
+// TestWatermillSuite runs Watermill's suite for transports: once with strict order, once
+// with many messages at a time.
 func TestWatermillSuite(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string]bool{"ordered": true, "parallel": false} {

@@ -62,7 +62,7 @@ func tlsFront(t *testing.T, target string) (addr, authority string) {
 	return l.Addr().String(), authority
 }
 
-func TestTLS(t *testing.T) {
+func TestBroker_TLS(t *testing.T) {
 	t.Parallel()
 	uri, err := amqp.ParseURI(brokertest.AMQP(t))
 	if err != nil {
@@ -90,7 +90,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-func TestClassicQueues(t *testing.T) {
+func TestBroker_ClassicQueues(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, queueType(rabbitmq.Classic))
 	sub := b.subscriber()

@@ -11,8 +11,8 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// exchange is how every exchange is declared: of type topic, so that the type of
-// a message is its routing key, and durable.
+// exchange returns how every exchange is declared: durable and of type topic, so that the
+// type of a message is its routing key.
 func exchange(name string) amqp.ExchangeConfig {
 	return amqp.ExchangeConfig{
 		GenerateName: func(string) string { return name },
@@ -21,15 +21,15 @@ func exchange(name string) amqp.ExchangeConfig {
 	}
 }
 
-// queue is how a queue is declared. Its name, qualified, decides what it is for:
-// the queue of a handler, or the poison queue beside it.
+// queue returns how a queue is declared. Its qualified name says whether it is a handler's
+// queue or a poison queue.
 func (c Config) queue(name string, ordered bool) amqp.QueueConfig {
 	args := amqp091.Table{amqp091.QueueTypeArg: c.QueueType}
 	switch {
 	case events.IsPoisonQueue(name):
 		if c.QueueType == Quorum {
-			// Looking into a poison queue counts as a delivery, and RabbitMQ 4 drops a
-			// message after 20 of them unless told otherwise.
+			// Browsing a poison queue counts as a delivery, and RabbitMQ 4 drops a message
+			// after 20 of them by default.
 			args["x-delivery-limit"] = 1 << 30
 		}
 	default:
@@ -37,7 +37,7 @@ func (c Config) queue(name string, ordered bool) amqp.QueueConfig {
 		args["x-dead-letter-routing-key"] = events.PoisonQueue(name)
 		if c.QueueType == Quorum {
 			args["x-delivery-limit"] = c.DeliveryLimit
-			// Without these two the way into the poison queue may lose a message.
+			// Without these two, dead-lettering may lose a message.
 			args["x-dead-letter-strategy"] = "at-least-once"
 			args["x-overflow"] = "reject-publish"
 		}
@@ -52,9 +52,9 @@ func (c Config) queue(name string, ordered bool) amqp.QueueConfig {
 	}
 }
 
-// declare declares what a subscription needs. One at a time: a RabbitMQ that is
-// asked for the same new quorum queue twice at once, as for a poison queue by its
-// two users, ends the connection with an internal error.
+// declare declares what a subscription needs. One at a time: if the same new
+// quorum queue is declared twice concurrently, as a poison queue by its two subscribers,
+// RabbitMQ closes the connection with an internal error.
 func (b *Broker) declare(channel *amqp091.Channel, sub router.Subscription) error {
 	b.declaring.Lock()
 	defer b.declaring.Unlock()
@@ -72,21 +72,20 @@ func (b *Broker) declare(channel *amqp091.Channel, sub router.Subscription) erro
 	}, watermill.NopLogger{})
 }
 
-// topology declares a handler's exchange, queue, poison queue and bindings. It is
-// Watermill's seam for that, and leaves to Watermill's own builder what that can do.
-// Bindings of types that the handler no longer wants are left alone: another
-// instance may still be of the older version.
+// topology is watermill-amqp's TopologyBuilder for a handler's exchange, queue, poison
+// queue and bindings; it uses the default one where that suffices. Bindings of types that
+// the handler no longer subscribes to are not removed: another instance may still be of the
+// older version.
 type topology struct {
 	amqp.DefaultTopologyBuilder
 	types  []string
-	poison amqp.QueueConfig // zero: a poison queue has none of its own
+	poison amqp.QueueConfig // zero: the queue is a poison queue itself
 }
 
 var _ amqp.TopologyBuilder = (*topology)(nil)
 
-// BuildTopology declares the poison queue first, so that there is no moment at
-// which the other could lose a message for lack of it. Without the name of an
-// exchange the queue is bound to nothing.
+// BuildTopology declares the poison queue first, so that the other never dead-letters to a
+// queue that does not exist. Without the name of an exchange the queue is not bound.
 func (t *topology) BuildTopology(channel *amqp091.Channel, queue, exchange string, config amqp.Config, log watermill.LoggerAdapter) error {
 	if t.poison.GenerateName != nil {
 		poison := config
@@ -112,18 +111,18 @@ func (t *topology) BuildTopology(channel *amqp091.Channel, queue, exchange strin
 	return nil
 }
 
-// explainDeclare names what could not be declared and, if it exists with other
-// arguments, the way out.
+// explainDeclare returns an error that names what could not be declared and, if it exists
+// with other arguments, what to do.
 func explainDeclare(err error, kind, name string) error {
 	var a *amqp091.Error
 	switch {
 	case !errors.As(err, &a):
 	case a.Code == amqp091.AccessRefused:
-		return events.Errorf(events.CodeConfig, "RabbitMQ does not let this user declare %s %s: %w", kind, name, err).
+		return events.Errorf(events.CodeConfig, "RabbitMQ does not allow this user to declare %s %s: %w", kind, name, err).
 			WithHint("give the user the permission to configure, write and read %s", name)
 	case a.Code == amqp091.PreconditionFailed:
-		return events.Errorf(events.CodeConfig, "RabbitMQ has a %s %s with other arguments than this application declares: %w", kind, name, err).
-			WithHint("let it run empty and delete it (rabbitmqctl delete_queue, or the management page), or configure the application as it was declared")
+		return events.Errorf(events.CodeConfig, "RabbitMQ has the %s %s with other arguments than this application declares: %w", kind, name, err).
+			WithHint("consume the rest of it and delete it (rabbitmqctl delete_queue, or the management UI), or configure the application to match its arguments")
 	}
 	return events.Errorf(events.CodeUnavailable, "RabbitMQ did not declare %s %s: %w", kind, name, err).MayRetry()
 }

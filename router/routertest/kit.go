@@ -48,14 +48,14 @@ func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler
 func StartWith(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue, handlers ...router.Handler) *Kit {
 	t.Helper()
 	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}, kept: &PoisonStore{}, queues: map[string]string{}, idle: func() bool { return true }}
-	short := time.Millisecond
+	short, one := time.Millisecond, 1
 	tuning := map[string]router.Overrides{}
 	for _, h := range handlers {
 		if h.Kind() == router.KindProjection {
 			k.views = append(k.views, h.Name())
 			continue
 		}
-		tuning[h.Name()] = router.Overrides{Backoff: &short, MaxBackoff: &short}
+		tuning[h.Name()] = router.Overrides{Concurrency: &one, Backoff: &short, MaxBackoff: &short}
 	}
 	config := router.Config{
 		Catalogue: catalogue, Handlers: handlers, Overrides: tuning, Transport: k.transport,

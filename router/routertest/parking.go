@@ -6,10 +6,10 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// parkedKey is a key of a handler that waits for a message.
+// parkedKey is a key of a handler that has a blocker.
 type parkedKey struct {
 	blocker string
-	done    string // what was handled as the last blocker
+	handled string // the last blocker, if it was handled
 	parked  []parkedMessage
 }
 
@@ -18,14 +18,14 @@ type parkedMessage struct {
 	msg *message.Message
 }
 
-// unpark forgets a message that is the first of the parked ones.
+// unpark removes a message if it is the first of the parked ones.
 func (k *parkedKey) unpark(id string) {
 	if len(k.parked) > 0 && k.parked[0].id == id {
 		k.parked = k.parked[1:]
 	}
 }
 
-// KeyBlocker returns the id of the message that a key waits for, "" if none.
+// KeyBlocker returns the id of a key's blocker, "" if it has none.
 func (s *Store) KeyBlocker(_ context.Context, handler, key string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,7 +35,7 @@ func (s *Store) KeyBlocker(_ context.Context, handler, key string) (string, erro
 	return "", nil
 }
 
-// BlockKey makes a key wait for a message, unless it waits for one already.
+// BlockKey makes a message the blocker of its key, unless the key has one.
 func (s *Store) BlockKey(_ context.Context, handler, key, id string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +53,7 @@ func (s *Store) BlockKey(_ context.Context, handler, key, id string) (string, er
 	return k.blocker, nil
 }
 
-// ParkMessage keeps a message behind the one that its key waits for.
+// ParkMessage parks a message behind the blocker of its key.
 func (s *Store) ParkMessage(_ context.Context, handler, key, id string, msg *message.Message) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,7 +61,7 @@ func (s *Store) ParkMessage(_ context.Context, handler, key, id string, msg *mes
 	switch {
 	case k == nil:
 		return "", nil
-	case k.blocker == id, k.done == id:
+	case k.blocker == id, k.handled == id:
 		return k.blocker, nil
 	}
 	for _, p := range k.parked {
@@ -73,7 +73,7 @@ func (s *Store) ParkMessage(_ context.Context, handler, key, id string, msg *mes
 	return k.blocker, nil
 }
 
-// ReleaseKey lets a key wait for the first of its parked messages, or for none.
+// ReleaseKey makes the first parked message of a key its blocker, if there is one.
 func (s *Store) ReleaseKey(_ context.Context, handler, key, id string, handled bool) (string, *message.Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,9 +87,9 @@ func (s *Store) ReleaseKey(_ context.Context, handler, key, id string, handled b
 			delete(s.parked, [2]string{handler, key})
 			return "", nil, nil
 		}
-		k.blocker, k.done = k.parked[0].id, ""
+		k.blocker, k.handled = k.parked[0].id, ""
 		if handled {
-			k.done = id
+			k.handled = id
 		}
 	}
 	if len(k.parked) == 0 || k.parked[0].id != k.blocker {
@@ -98,7 +98,7 @@ func (s *Store) ReleaseKey(_ context.Context, handler, key, id string, handled b
 	return k.blocker, k.parked[0].msg.Copy(), nil
 }
 
-// UnparkMessage forgets a message that a key waits for.
+// UnparkMessage ends the parking of a blocker.
 func (s *Store) UnparkMessage(_ context.Context, handler, key, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +108,8 @@ func (s *Store) UnparkMessage(_ context.Context, handler, key, id string) error 
 	return nil
 }
 
-// CountParked counts the keys that wait, and the messages that are parked.
+// CountParked returns how many keys of a handler have a blocker, and how many messages are
+// parked.
 func (s *Store) CountParked(_ context.Context, handler string) (keys, messages int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

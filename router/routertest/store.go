@@ -1,36 +1,55 @@
 package routertest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
-// Store keeps in memory what Redis keeps in production: log, checkpoints and
-// inbox; see [Projections] for the rows. Its zero value is ready. It has one partition.
+// readDefault is how many events one Read returns if no limit is given.
+const readDefault = 1000
+
+// aggregateKey names an aggregate: its type and its id.
+type aggregateKey struct{ aggregate, id string }
+
+// outcomeKey names a command on an aggregate.
+type outcomeKey struct {
+	aggregateKey
+	command string
+}
+
+// Store keeps in memory what Redis keeps in production: log, checkpoints, inbox and
+// leases; see [Projections] for the rows. The zero value is an empty store with one
+// partition. It is safe for concurrent use.
 type Store struct {
 	Projections
 
-	mu        sync.Mutex
-	log       []events.Recorded
-	news      chan struct{}
-	versions  map[string]uint64
-	outcomes  map[string]events.Outcome
-	snapshots map[string]events.Snapshot
-	marks     map[string]events.Cursor
-	seen      map[string]bool
-	parked    map[[2]string]*parkedKey
+	mu          sync.Mutex
+	log         []events.Recorded
+	appended    chan struct{} // closed by the next append; nil while nobody waits for it
+	versions    map[aggregateKey]uint64
+	outcomes    map[outcomeKey]events.Outcome
+	snapshots   map[aggregateKey]events.Snapshot
+	checkpoints map[string]events.Cursor
+	seen        map[[2]string]bool       // handler and message id
+	parked      map[[2]string]*parkedKey // handler and key
+	roles       map[string]chan struct{} // each holds a token while its role is taken
 }
 
-// Load returns the history of an aggregate.
+// Load returns the history of an aggregate. A snapshot of another schema, one ahead of
+// the log and one that is not JSON are ignored.
 func (s *Store) Load(_ context.Context, aggregate, id, schema string) (events.History, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var h events.History
-	if snap, ok := s.snapshots[aggregate+"/"+id]; ok && snap.Schema == schema {
+	key := aggregateKey{aggregate, id}
+	if snap := s.snapshots[key]; snap.Schema == schema && snap.Version <= s.versions[key] && json.Valid(snap.State) {
 		h.Snapshot = snap
 	}
 	for _, e := range s.log {
@@ -41,49 +60,68 @@ func (s *Store) Load(_ context.Context, aggregate, id, schema string) (events.Hi
 	return h, nil
 }
 
-// Append stores events and outcome.
+// Append stores events and outcome in one write. A request that would leave a gap in
+// the versions, or whose outcome could not be found again, is an error with the code
+// INTERNAL.
 func (s *Store) Append(_ context.Context, a events.AppendRequest) (events.Outcome, error) {
+	if err := validateAppend(a); err != nil {
+		return events.Outcome{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := a.Aggregate + "/" + a.AggregateID
-	if done, ok := s.outcomes[key+"/"+a.Outcome.CommandID]; ok {
-		done.Repeated = true
-		return done, nil
+	key := aggregateKey{a.Aggregate, a.AggregateID}
+	if stored, ok := s.outcomes[outcomeKey{key, a.Outcome.CommandID}]; ok {
+		stored.Repeated = true
+		return stored, nil
 	}
-	if at := s.versions[key]; len(a.Events) > 0 && at != a.ExpectedVersion {
-		return events.Outcome{}, events.Errorf(events.CodeConflict, "%s %s is at version %d, not %d", a.Aggregate, a.AggregateID, at, a.ExpectedVersion).MayRetry()
+	if version := s.versions[key]; len(a.Events) > 0 && version != a.ExpectedVersion {
+		return events.Outcome{}, events.Errorf(events.CodeConflict, "%s %s is at version %d, not %d", a.Aggregate, a.AggregateID, version, a.ExpectedVersion).MayRetry()
 	}
 	for _, e := range a.Events {
+		e.Data = bytes.Clone(e.Data)
 		s.log = append(s.log, events.Recorded{Envelope: e, Position: uint64(len(s.log)) + 1})
 	}
 	if s.versions == nil {
-		s.versions, s.outcomes = map[string]uint64{}, map[string]events.Outcome{}
+		s.versions, s.outcomes = map[aggregateKey]uint64{}, map[outcomeKey]events.Outcome{}
 	}
 	s.versions[key] += uint64(len(a.Events))
-	s.outcomes[key+"/"+a.Outcome.CommandID] = a.Outcome
-	if s.news != nil && len(a.Events) > 0 {
-		close(s.news)
-		s.news = nil
+	s.outcomes[outcomeKey{key, a.Outcome.CommandID}] = a.Outcome
+	if s.appended != nil && len(a.Events) > 0 {
+		close(s.appended)
+		s.appended = nil
 	}
 	return a.Outcome, nil
 }
 
-// Outcome returns the stored outcome of a command.
+func validateAppend(a events.AppendRequest) error {
+	if a.Outcome.CommandID == "" {
+		return events.Errorf(events.CodeInternal, "an append to %s %s has no command id", a.Aggregate, a.AggregateID)
+	}
+	for i, e := range a.Events {
+		if want := a.ExpectedVersion + uint64(i) + 1; e.Version != want || e.ID == "" || e.Type == "" {
+			return events.Errorf(events.CodeInternal, "event %d of command %s must have an id, a type and the version %d: %+v", i, a.Outcome.CommandID, want, e.Header)
+		}
+	}
+	return nil
+}
+
+// Outcome returns the stored outcome of a command, and whether there is one.
 func (s *Store) Outcome(_ context.Context, aggregate, id, commandID string) (events.Outcome, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, ok := s.outcomes[aggregate+"/"+id+"/"+commandID]
+	o, ok := s.outcomes[outcomeKey{aggregateKey{aggregate, id}, commandID}]
 	return o, ok, nil
 }
 
-// SaveSnapshot keeps a state.
+// SaveSnapshot keeps a state; one that is older than the stored is dropped.
 func (s *Store) SaveSnapshot(_ context.Context, aggregate, id string, snap events.Snapshot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.snapshots == nil {
-		s.snapshots = map[string]events.Snapshot{}
+		s.snapshots = map[aggregateKey]events.Snapshot{}
 	}
-	if key := aggregate + "/" + id; s.snapshots[key].Version < snap.Version {
+	if key := (aggregateKey{aggregate, id}); s.snapshots[key].Version <= snap.Version {
+		snap.State = bytes.Clone(snap.State)
 		s.snapshots[key] = snap
 	}
 	return nil
@@ -92,23 +130,27 @@ func (s *Store) SaveSnapshot(_ context.Context, aggregate, id string, snap event
 // Partitions is 1.
 func (s *Store) Partitions() int { return 1 }
 
-// Read returns events after a cursor, waiting up to wait for the first.
+// Read returns events after a cursor, at most limit (0: 1,000). If there are none it
+// waits up to wait for one.
 func (s *Store) Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error) {
+	if limit <= 0 {
+		limit = readDefault
+	}
 	timeout := time.After(wait)
 	for {
 		s.mu.Lock()
 		from := min(int(after.At(0)), len(s.log)) //nolint:gosec // Positions come from this log.
 		out := slices.Clone(s.log[from:min(len(s.log), from+limit)])
-		if s.news == nil {
-			s.news = make(chan struct{})
+		if s.appended == nil {
+			s.appended = make(chan struct{})
 		}
-		news := s.news
+		appended := s.appended
 		s.mu.Unlock()
 		if len(out) > 0 {
 			return out, nil
 		}
 		select {
-		case <-news:
+		case <-appended:
 		case <-timeout:
 			return nil, nil
 		case <-ctx.Done():
@@ -128,27 +170,27 @@ func (s *Store) End(context.Context) (events.Cursor, error) {
 func (s *Store) Checkpoint(_ context.Context, role string) (events.Cursor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.marks[role].Clone(1), nil
+	return s.checkpoints[role].Clone(1), nil
 }
 
 // SaveCheckpoint moves a role's checkpoint forward.
 func (s *Store) SaveCheckpoint(_ context.Context, role string, c events.Cursor) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.marks == nil {
-		s.marks = map[string]events.Cursor{}
+	if s.checkpoints == nil {
+		s.checkpoints = map[string]events.Cursor{}
 	}
-	if c.At(0) > s.marks[role].At(0) {
-		s.marks[role] = c.Clone(1)
+	if c.At(0) > s.checkpoints[role].At(0) {
+		s.checkpoints[role] = c.Clone(1)
 	}
 	return nil
 }
 
-// Seen tells whether the handler has handled the message before.
+// Seen reports whether the handler has handled the message before.
 func (s *Store) Seen(_ context.Context, handler, id string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.seen[handler+"/"+id], nil
+	return s.seen[[2]string{handler, id}], nil
 }
 
 // Record remembers that the handler has handled the message.
@@ -156,13 +198,46 @@ func (s *Store) Record(_ context.Context, handler, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.seen == nil {
-		s.seen = map[string]bool{}
+		s.seen = map[[2]string]bool{}
 	}
-	s.seen[handler+"/"+id] = true
+	s.seen[[2]string{handler, id}] = true
 	return nil
 }
 
-// Lead runs f at once: in one process there is nobody to elect against.
-func (s *Store) Lead(ctx context.Context, _ string, f func(context.Context) error) error {
-	return f(ctx)
+// Lead runs f while no other call of Lead on this store holds the role, again when it
+// has returned nil, until ctx ends (Lead then returns nil) or f returns an error. What f
+// returns after the end of ctx is ignored.
+func (s *Store) Lead(ctx context.Context, role string, f func(context.Context) error) error {
+	taken := s.role(role)
+	for {
+		select {
+		case taken <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		var err error
+		if ctx.Err() == nil {
+			err = f(ctx)
+		}
+		<-taken
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		// An f that returns at once must not spin.
+		if !backoff.Wait(ctx, time.Millisecond) {
+			return nil
+		}
+	}
+}
+
+func (s *Store) role(name string) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.roles == nil {
+		s.roles = map[string]chan struct{}{}
+	}
+	if s.roles[name] == nil {
+		s.roles[name] = make(chan struct{}, 1)
+	}
+	return s.roles[name]
 }

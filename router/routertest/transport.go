@@ -1,9 +1,11 @@
 package routertest
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -12,9 +14,16 @@ import (
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// Transport carries messages in memory, with the routing of a topic exchange. Its
-// zero value is ready. Each queue hands out one message at a time, in order; a
-// message that is not acknowledged is handed out again.
+// Defaults of a subscription, as the transports of the brokers have them.
+const (
+	defaultConcurrency = 16
+	defaultPrefetch    = 1024
+)
+
+// Transport carries messages in memory, with the routing of a topic exchange. The zero
+// value is ready. It keeps the promises of [router.Transport], and so delivers messages
+// of different keys at the same time; of one key it delivers one at a time, in order,
+// across all subscribers of a queue.
 type Transport struct {
 	mu        sync.Mutex
 	queues    map[string]*queue
@@ -22,26 +31,38 @@ type Transport struct {
 	delayed   int // messages that wait for their time
 }
 
+var _ router.Transport = (*Transport)(nil)
+
 // Publisher publishes to topics.
-func (t *Transport) Publisher() message.Publisher { return publisher{t.publish} }
+func (t *Transport) Publisher() message.Publisher { return &publisher{publish: t.publish} }
 
 // QueuePublisher publishes straight into queues.
-func (t *Transport) QueuePublisher() message.Publisher { return publisher{t.deposit} }
+func (t *Transport) QueuePublisher() message.Publisher { return &publisher{publish: t.deposit} }
 
-// HasQueue reports whether a queue was ever declared or published into.
+// HasQueue reports whether a subscriber has ever declared a queue.
 func (t *Transport) HasQueue(_ context.Context, name string) (bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.queues[name] != nil, nil
+	q := t.queues[name]
+	return q != nil && q.declared, nil
 }
 
-// Subscriber prepares consuming, and declares the queue.
+// Subscriber prepares to consume a queue.
 func (t *Transport) Subscriber(s router.Subscription) (router.Subscriber, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	q := t.queue(s.Queue)
-	q.topic, q.types = s.Topic, s.Types
-	return &subscriber{queue: q, done: make(chan struct{})}, nil
+	switch {
+	case s.Queue == "":
+		return nil, events.Errorf(events.CodeConfig, "the subscription of handler %q names no queue", s.Handler)
+	case s.Topic == "" && len(s.Types) > 0:
+		return nil, events.Errorf(events.CodeConfig, "the subscription of handler %q has the types %q and no topic", s.Handler, s.Types)
+	case s.Concurrency < 0 || s.Prefetch < 0:
+		return nil, events.Errorf(events.CodeConfig, "concurrency and prefetch of handler %q must not be negative: %d and %d", s.Handler, s.Concurrency, s.Prefetch)
+	}
+	s.Concurrency = cmp.Or(s.Concurrency, defaultConcurrency)
+	s.Prefetch = cmp.Or(s.Prefetch, max(defaultPrefetch, 4*s.Concurrency))
+	if s.Key == nil {
+		s.Key = func(m *message.Message) string { return m.Metadata[events.MetaAggregateID] }
+	}
+	return &subscriber{transport: t, cfg: s}, nil
 }
 
 // queue returns a queue, made if need be. The caller holds the lock.
@@ -50,9 +71,18 @@ func (t *Transport) queue(name string) *queue {
 		t.queues = map[string]*queue{}
 	}
 	if t.queues[name] == nil {
-		t.queues[name] = &queue{news: make(chan struct{}, 1)}
+		t.queues[name] = &queue{changed: make(chan struct{})}
 	}
 	return t.queues[name]
+}
+
+// declare makes a queue and binds it.
+func (t *Transport) declare(s router.Subscription) *queue {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	q := t.queue(s.Queue)
+	q.declared, q.topic, q.types = true, s.Topic, s.Types
+	return q
 }
 
 func (t *Transport) publish(topic string, msgs ...*message.Message) error {
@@ -62,15 +92,15 @@ func (t *Transport) publish(topic string, msgs ...*message.Message) error {
 		t.published = map[string][]*message.Message{}
 	}
 	for _, m := range msgs {
-		taken := false
+		routed := false
 		for _, q := range t.queues {
-			if q.topic == topic && (len(q.types) == 0 || slices.Contains(q.types, m.Metadata[events.MetaType])) {
-				taken = true
-				q.add(m.Copy())
+			if q.takes(topic, m.Metadata[events.MetaType]) {
+				routed = true
+				q.add(m)
 			}
 		}
-		if !taken && events.IsCommandTopic(topic) {
-			return events.Errorf(events.CodeUnhandled, "nobody handles the command %s on %s", m.Metadata[events.MetaType], topic)
+		if !routed && events.IsCommandTopic(topic) {
+			return events.Errorf(events.CodeUnhandled, "no handler is bound to the command %s on %s", m.Metadata[events.MetaType], topic)
 		}
 		t.published[topic] = append(t.published[topic], m.Copy())
 	}
@@ -81,33 +111,36 @@ func (t *Transport) deposit(name string, msgs ...*message.Message) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, m := range msgs {
-		t.queue(name).add(m.Copy())
+		t.queue(name).add(m)
 	}
 	return nil
 }
 
-// Delay puts messages into a queue when their time has come.
-func (t *Transport) Delay(_ context.Context, name string, d time.Duration, msgs ...*message.Message) error {
-	waiting := make([]*message.Message, len(msgs))
+// Delay puts messages into a queue after d.
+func (t *Transport) Delay(ctx context.Context, name string, d time.Duration, msgs ...*message.Message) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	copies := make([]*message.Message, len(msgs))
 	for i, m := range msgs {
-		waiting[i] = m.Copy()
+		copies[i] = m.Copy()
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.delayed += len(waiting)
+	t.delayed += len(copies)
 	time.AfterFunc(d, func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.delayed -= len(waiting)
-		for _, m := range waiting {
+		t.delayed -= len(copies)
+		for _, m := range copies {
 			t.queue(name).add(m)
 		}
 	})
 	return nil
 }
 
-// idle tells whether nothing waits for its time, and no queue that is consumed has
-// anything left.
+// idle reports whether no message is delayed, and every queue that is consumed is
+// empty.
 func (t *Transport) idle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,181 +155,25 @@ func (t *Transport) idle() bool {
 	return true
 }
 
+// publisher is one user's handle on the transport.
 type publisher struct {
 	publish func(string, ...*message.Message) error
+	closed  atomic.Bool
 }
 
-func (p publisher) Publish(topic string, msgs ...*message.Message) error {
+// Publish publishes all messages, or none if the context of one of them has ended.
+func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
+	if p.closed.Load() {
+		return events.Errorf(events.CodeShuttingDown, "the publisher is closed")
+	}
+	if i := slices.IndexFunc(msgs, func(m *message.Message) bool { return m.Context().Err() != nil }); i >= 0 {
+		return msgs[i].Context().Err()
+	}
 	return p.publish(topic, msgs...)
 }
 
-func (publisher) Close() error { return nil }
-
-// queue holds messages until they are acknowledged.
-type queue struct {
-	topic string
-	types []string
-	news  chan struct{}
-
-	mu        sync.Mutex
-	messages  []*message.Message
-	consumers int
-}
-
-func (q *queue) add(m *message.Message) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.messages = append(q.messages, m)
-	select {
-	case q.news <- struct{}{}:
-	default:
-	}
-}
-
-func (q *queue) head() *message.Message {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.messages) == 0 {
-		return nil
-	}
-	return q.messages[0]
-}
-
-// replace puts a message back at the head, with the metadata that it has now.
-func (q *queue) replace(m *message.Message) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.messages[0] = m
-}
-
-func (q *queue) drop() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.messages = q.messages[1:]
-}
-
-func (q *queue) size() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.messages)
-}
-
-func (q *queue) consumed() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.consumers > 0
-}
-
-// subscriber hands out one queue's messages.
-type subscriber struct {
-	queue *queue
-	once  sync.Once
-	done  chan struct{}
-	wg    sync.WaitGroup
-}
-
-// Declare has nothing to do: the queue stands already.
-func (s *subscriber) Declare(context.Context) error { return nil }
-
-// Subscribe starts handing out messages.
-func (s *subscriber) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
-	out := make(chan *message.Message)
-	s.queue.mu.Lock()
-	s.queue.consumers++
-	s.queue.mu.Unlock()
-	s.wg.Go(func() {
-		defer close(out)
-		defer func() {
-			s.queue.mu.Lock()
-			s.queue.consumers--
-			s.queue.mu.Unlock()
-		}()
-		for s.next(ctx, out) {
-		}
-	})
-	return out, nil
-}
-
-// next hands out the queue's head until it is acknowledged. It returns false
-// when the subscription has ended.
-func (s *subscriber) next(ctx context.Context, out chan<- *message.Message) bool {
-	stopped := func() bool {
-		select {
-		case <-s.done:
-			return true
-		default:
-			return ctx.Err() != nil
-		}
-	}
-	if stopped() {
-		return false
-	}
-	head := s.queue.head()
-	if head == nil {
-		select {
-		case <-s.queue.news:
-		case <-s.done:
-			return false
-		case <-ctx.Done():
-			return false
-		}
-		return true
-	}
-	m := head.Copy()
-	m.SetContext(context.WithoutCancel(ctx))
-	select {
-	case out <- m:
-	case <-s.done:
-		return false
-	case <-ctx.Done():
-		return false
-	}
-	select {
-	case <-m.Acked():
-		s.queue.drop()
-		return true
-	case <-m.Nacked():
-	}
-	pause, err := time.ParseDuration(m.Metadata[events.MetaPause])
-	if err != nil {
-		pause = time.Millisecond // A message given back comes again soon, but not in a hot loop.
-	}
-	delete(m.Metadata, events.MetaPause)
-	s.queue.replace(m.Copy())
-	select {
-	case <-time.After(pause):
-	case <-s.done:
-	case <-ctx.Done():
-	}
-	return true
-}
-
-// Drain ends intake and waits for the message in hand.
-func (s *subscriber) Drain(ctx context.Context) error {
-	_ = s.Close()
-	finished := make(chan struct{})
-	go func() {
-		s.wg.Wait()
-		close(finished)
-	}()
-	select {
-	case <-finished:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// Ready is nil once somebody has subscribed.
-func (s *subscriber) Ready() error {
-	if !s.queue.consumed() {
-		return events.Errorf(events.CodeUnavailable, "nobody has subscribed yet")
-	}
-	return nil
-}
-
-// Close ends the subscription.
-func (s *subscriber) Close() error {
-	s.once.Do(func() { close(s.done) })
+// Close makes this publisher refuse to publish.
+func (p *publisher) Close() error {
+	p.closed.Store(true)
 	return nil
 }

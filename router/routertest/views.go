@@ -1,6 +1,7 @@
 package routertest
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -9,7 +10,8 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// Projections keep the rows of projections in memory. The zero value is ready.
+// Projections keep the rows of projections in memory. The zero value is empty and
+// ready. It is safe for concurrent use.
 type Projections struct {
 	mu      sync.Mutex
 	rows    map[string]map[string][]byte
@@ -17,64 +19,73 @@ type Projections struct {
 }
 
 // ProjectionCursor returns how far a projection has read the log.
-func (v *Projections) ProjectionCursor(_ context.Context, projection string) (events.Cursor, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.cursors[projection].Clone(1), nil
+func (p *Projections) ProjectionCursor(_ context.Context, projection string) (events.Cursor, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cursors[projection].Clone(1), nil
 }
 
-// Rows returns rows by their keys; nil for a missing one.
-func (v *Projections) Rows(_ context.Context, projection string, keys []string) ([][]byte, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+// Rows returns the rows of the given keys, in their order; nil for a missing one.
+func (p *Projections) Rows(_ context.Context, projection string, keys []string) ([][]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	out := make([][]byte, len(keys))
 	for i, k := range keys {
-		out[i] = v.rows[projection][k]
+		out[i] = bytes.Clone(p.rows[projection][k])
 	}
 	return out, nil
 }
 
-// Commit writes one step of a projection, if nobody else has.
-func (v *Projections) Commit(_ context.Context, c events.ProjectionCommit) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if at := v.cursors[c.Projection]; at.At(0) != c.From.At(0) {
-		return events.Errorf(events.CodeCursorMoved, "the projection %s is at %d, not at %d", c.Projection, at.At(0), c.From.At(0))
+// Commit writes one step of a projection. If the stored cursor is not the one the step
+// started from, in any partition, the error has the code CURSOR_MOVED and nothing is
+// written.
+func (p *Projections) Commit(_ context.Context, c events.ProjectionCommit) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.cursors[c.Projection]
+	for partition := range max(len(at), len(c.From)) {
+		if at.At(partition) != c.From.At(partition) {
+			return events.Errorf(events.CodeCursorMoved, "the projection %s is at %v, not at %v", c.Projection, at, c.From).MayRetry()
+		}
 	}
-	if v.rows == nil {
-		v.rows, v.cursors = map[string]map[string][]byte{}, map[string]events.Cursor{}
+	if p.rows == nil {
+		p.rows, p.cursors = map[string]map[string][]byte{}, map[string]events.Cursor{}
 	}
-	if v.rows[c.Projection] == nil {
-		v.rows[c.Projection] = map[string][]byte{}
+	if p.rows[c.Projection] == nil {
+		p.rows[c.Projection] = map[string][]byte{}
 	}
 	for _, r := range c.Put {
-		v.rows[c.Projection][r.Key] = r.Data
+		p.rows[c.Projection][r.Key] = append([]byte{}, r.Data...) // An empty row is not a missing one.
 	}
 	for _, k := range c.Delete {
-		delete(v.rows[c.Projection], k)
+		delete(p.rows[c.Projection], k)
 	}
-	v.cursors[c.Projection] = c.To.Clone(1)
+	p.cursors[c.Projection] = c.To.Clone(1)
 	return nil
 }
 
-// Drop forgets a projection's rows and cursor, so that it is built again.
-func (v *Projections) Drop(projection string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	delete(v.rows, projection)
-	delete(v.cursors, projection)
+// Drop removes a projection's rows and cursor, so that it is built again.
+func (p *Projections) Drop(projection string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.rows, projection)
+	delete(p.cursors, projection)
 }
 
-// List returns up to limit rows whose keys come after the given one.
-func (v *Projections) List(_ context.Context, projection, after string, limit int) ([]events.Row, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+// List returns up to limit rows (0: all) whose keys come after the given one, sorted by
+// the bytes of their keys.
+func (p *Projections) List(_ context.Context, projection, after string, limit int) ([]events.Row, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var out []events.Row
-	for k, data := range v.rows[projection] {
+	for k, data := range p.rows[projection] {
 		if k > after {
-			out = append(out, events.Row{Key: k, Data: data})
+			out = append(out, events.Row{Key: k, Data: bytes.Clone(data)})
 		}
 	}
 	slices.SortFunc(out, func(a, b events.Row) int { return strings.Compare(a.Key, b.Key) })
-	return out[:min(limit, len(out))], nil
+	if limit > 0 && limit < len(out) {
+		out = out[:limit]
+	}
+	return out, nil
 }

@@ -34,6 +34,9 @@ func (t *Transport) Subscriber(cfg router.Subscription) (router.Subscriber, erro
 	if cfg.Queue == "" {
 		return nil, events.Errorf(events.CodeConfig, "the handler %q has no queue", cfg.Handler)
 	}
+	if cfg.Topic == "" && len(cfg.Types) > 0 {
+		return nil, events.Errorf(events.CodeConfig, "the handler %q has the types %q and no topic", cfg.Handler, cfg.Types)
+	}
 	if cfg.Concurrency < 0 || cfg.Prefetch < 0 {
 		return nil, events.Errorf(events.CodeConfig, "the handler %q has the concurrency %d and the prefetch %d; neither can be negative", cfg.Handler, cfg.Concurrency, cfg.Prefetch)
 	}
@@ -155,10 +158,8 @@ func (s *Subscriber) Ready() error {
 		return events.Errorf(events.CodeUnavailable, "the queue %s is not subscribed to yet", s.cfg.Queue)
 	}
 	for _, sub := range s.open {
-		select {
-		case <-sub.ended:
+		if sub.intake.Err() != nil {
 			return events.Errorf(events.CodeShuttingDown, "the subscription to %s has ended", s.cfg.Queue)
-		default:
 		}
 		if err := sub.lastError(); err != nil {
 			return err

@@ -1,0 +1,353 @@
+package porttest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
+)
+
+func testDelivery(s suite[router.Transport]) {
+	s.run("messages of one key come one at a time, other keys in parallel", func(t *testing.T, tr router.Transport) {
+		sub := eventSubscription()
+		sub.Concurrency = 4
+		c := consume(t, tr, sub)
+		must(t, tr.Publisher().Publish(eventTopic, note("a1", placed, "a"), note("a2", placed, "a"), note("b1", placed, "b"), note("c1", placed, "c"), note("d1", placed, "d")))
+		held := map[string]*message.Message{}
+		for range 4 { // None of them is acknowledged meanwhile.
+			msg := c.next()
+			held[msg.UUID] = msg
+		}
+		for _, id := range []string{"a1", "b1", "c1", "d1"} {
+			if held[id] == nil {
+				t.Fatalf("%s is not among those that are handled at once: %v", id, held)
+			}
+		}
+		c.ack(held["b1"]) // There is room for a2 now, and it must wait for a1.
+		c.nothing("a1 is not acknowledged yet")
+		c.ack(held["a1"])
+		c.want("a2")
+		c.ack(held["c1"])
+		c.ack(held["d1"])
+		c.drain()
+	})
+	s.run("messages without key are not ordered", func(t *testing.T, tr router.Transport) {
+		sub := eventSubscription()
+		sub.Concurrency = 2
+		c := consume(t, tr, sub)
+		must(t, tr.Publisher().Publish(eventTopic, note("1", placed, ""), note("2", placed, "")))
+		first, second := c.next(), c.next()
+		c.ack(second)
+		c.ack(first)
+	})
+	s.run("the subscription says what the key of a message is", func(t *testing.T, tr router.Transport) {
+		sub := eventSubscription()
+		sub.Key = func(m *message.Message) string { return m.Metadata["tenant"] }
+		c := consume(t, tr, sub)
+		one, two := note("1", placed, "a"), note("2", placed, "b")
+		one.Metadata["tenant"], two.Metadata["tenant"] = "t", "t"
+		must(t, tr.Publisher().Publish(eventTopic, one, two))
+		first := c.next()
+		c.nothing("both messages have the key t")
+		c.ack(first)
+		c.want("2")
+	})
+	s.run("no more than Concurrency messages are delivered at once", func(t *testing.T, tr router.Transport) {
+		sub := eventSubscription()
+		sub.Concurrency = 2
+		wantAtOnce(t, tr, sub, 2)
+	})
+	s.run("no more than Prefetch messages are delivered and not acknowledged", func(t *testing.T, tr router.Transport) {
+		sub := eventSubscription()
+		sub.Prefetch = 3
+		wantAtOnce(t, tr, sub, 3)
+	})
+	s.run("a delivered message has a context that outlives the subscription's", func(t *testing.T, tr router.Transport) {
+		sub := subscriber(t, tr, eventSubscription())
+		ctx, cancel := context.WithCancel(t.Context())
+		out, err := sub.Subscribe(ctx, eventTopic)
+		must(t, err)
+		c := consumer{sub, t, out}
+		eventually(t, "the subscription is ready", func() bool { return c.Ready() == nil })
+		must(t, tr.Publisher().Publish(eventTopic, note("1", placed, "k")))
+		msg := c.next()
+		cancel() // Nothing more is delivered, and what is delivered may finish.
+		must(t, msg.Context().Err())
+		c.ack(msg)
+		c.closed()
+	})
+	s.run("each key keeps its order through failures", keepsOrder)
+}
+
+// wantAtOnce checks that n messages of different keys are delivered, and another one
+// only when one of them is acknowledged.
+func wantAtOnce(t *testing.T, tr router.Transport, sub router.Subscription, n int) {
+	t.Helper()
+	c := consume(t, tr, sub)
+	var msgs []*message.Message
+	for i := range n + 2 {
+		msgs = append(msgs, note(fmt.Sprint(i), placed, fmt.Sprint(i)))
+	}
+	must(t, tr.Publisher().Publish(eventTopic, msgs...))
+	held := make(chan *message.Message, n+2)
+	for range n {
+		held <- c.next()
+	}
+	for range 2 {
+		c.nothing(fmt.Sprint(n, " messages are delivered already"))
+		c.ack(<-held)
+		held <- c.next()
+	}
+	close(held)
+	for msg := range held {
+		c.ack(msg)
+	}
+	c.drain()
+}
+
+// keepsOrder lets handlers of random duration fail now and then.
+func keepsOrder(t *testing.T, tr router.Transport) {
+	const keys, each, workers = 20, 25, 16
+	sub := eventSubscription()
+	sub.Concurrency = workers
+	c := consume(t, tr, sub)
+	var msgs []*message.Message
+	var want []string
+	for n := range each {
+		want = append(want, fmt.Sprint(n))
+		for k := range keys {
+			msgs = append(msgs, note(fmt.Sprint(n), placed, fmt.Sprint(k)))
+		}
+	}
+	must(t, tr.Publisher().Publish(eventTopic, msgs...))
+	var mu sync.Mutex
+	got, failed, busy := map[string][]string{}, map[string]bool{}, map[string]bool{}
+	all := make(chan struct{}, len(msgs))
+	var handlers sync.WaitGroup
+	for range workers {
+		handlers.Go(func() {
+			for msg := range c.out {
+				k := msg.Metadata[events.MetaAggregateID]
+				mu.Lock()
+				if busy[k] {
+					t.Errorf("two messages of key %s at once", k)
+				}
+				busy[k] = true
+				mu.Unlock()
+				for range rand.IntN(100) { //nolint:gosec // It needs no secret.
+					runtime.Gosched()
+				}
+				mu.Lock()
+				busy[k] = false
+				if at := k + "/" + msg.UUID; rand.IntN(50) == 0 && !failed[at] { //nolint:gosec // It needs no secret.
+					failed[at] = true
+					mu.Unlock()
+					msg.Nack()
+					continue
+				}
+				got[k] = append(got[k], msg.UUID)
+				mu.Unlock()
+				msg.Ack()
+				all <- struct{}{}
+			}
+		})
+	}
+	for range msgs {
+		wait(t, all)
+	}
+	must(t, c.Drain(t.Context()))
+	handlers.Wait()
+	for k := range keys {
+		if diff := cmp.Diff(want, got[fmt.Sprint(k)]); diff != "" {
+			t.Errorf("key %d (-want +got):\n%s", k, diff)
+		}
+	}
+}
+
+func testNack(s suite[router.Transport]) {
+	s.run("a nacked message comes again with the metadata it has then", func(t *testing.T, tr router.Transport) {
+		c := consume(t, tr, eventSubscription())
+		sent := strange("1")
+		must(t, tr.Publisher().Publish(eventTopic, sent, note("2", placed, "k")))
+		msg := c.next()
+		msg.Metadata[events.MetaAttempts] = "1"
+		msg.Metadata["empty"] = "not any more"
+		msg.Nack()
+		sent.Metadata[events.MetaAttempts], sent.Metadata["empty"] = "1", "not any more"
+		c.ack(wantWhole(t, sent, c.next()))
+		c.want("2")
+		c.drain()
+	})
+	s.run("a nacked message comes again after the pause it asks for", func(t *testing.T, tr router.Transport) {
+		c := consume(t, tr, eventSubscription())
+		const pause = 50 * time.Millisecond
+		must(t, tr.Publisher().Publish(eventTopic, note("1", placed, "k"), note("2", placed, "k")))
+		msg, began := c.next(), time.Now()
+		msg.Metadata[events.MetaPause] = pause.String()
+		msg.Nack()
+		again := c.next()
+		if spent := time.Since(began); again.UUID != "1" || spent < pause {
+			t.Errorf("%s came after %s; want 1 after %s", again.UUID, spent, pause)
+		}
+		if left, ok := again.Metadata[events.MetaPause]; ok {
+			t.Errorf("the pause %s is left in the metadata", left)
+		}
+		if err := again.Context().Err(); err != nil {
+			t.Errorf("the context of the second delivery: %v", err)
+		}
+		c.ack(again)
+		c.want("2")
+	})
+	s.run("a message that waits for its next attempt holds up its key alone", func(t *testing.T, tr router.Transport) {
+		sub := eventSubscription()
+		sub.Concurrency = 1 // It holds no place either.
+		c := consume(t, tr, sub)
+		must(t, tr.Publisher().Publish(eventTopic, note("a1", placed, "a"), note("a2", placed, "a")))
+		msg := c.next()
+		msg.Metadata[events.MetaPause] = time.Hour.String()
+		msg.Nack()
+		for i := range 5 {
+			id := fmt.Sprint("b", i)
+			must(t, tr.Publisher().Publish(eventTopic, note(id, placed, "b")))
+			c.want(id)
+		}
+		c.nothing("a1 waits for an hour")
+		// Another instance gets it at once: the pause is the subscriber's own.
+		c.drain()
+		consume(t, tr, sub).want("a1", "a2")
+	})
+}
+
+func testInstances(s suite[router.Transport]) {
+	s.run("instances share a queue", func(t *testing.T, tr router.Transport) {
+		const n = 300
+		got := make(chan string, 2*n)
+		var msgs []*message.Message
+		for i := range n {
+			msgs = append(msgs, note(fmt.Sprint(i), placed, ""))
+		}
+		for range 3 {
+			c := consume(t, tr, eventSubscription())
+			go func() { // It ends with the subscription.
+				for msg := range c.out {
+					got <- msg.UUID
+					msg.Ack()
+				}
+			}()
+		}
+		must(t, tr.Publisher().Publish(eventTopic, msgs...))
+		times := map[string]int{}
+		for range n {
+			times[waitFor(t, got)]++
+		}
+		if len(times) != n {
+			t.Errorf("%d different messages came; want each of %d once", len(times), n)
+		}
+	})
+	s.run("of ordered instances one consumes at a time", consumesInTurn)
+}
+
+// consumesInTurn lets a second instance follow the first.
+func consumesInTurn(t *testing.T, tr router.Transport) {
+	sub := eventSubscription()
+	sub.Ordered = true
+	type delivery struct {
+		by  int
+		msg *message.Message
+	}
+	all := make(chan delivery)
+	instances := []consumer{consume(t, tr, sub), consume(t, tr, sub)}
+	for i, c := range instances {
+		go func() {
+			for msg := range c.out {
+				select {
+				case all <- delivery{i, msg}:
+				case <-t.Context().Done():
+					return
+				}
+			}
+		}()
+	}
+	receive := func(want string) int {
+		t.Helper()
+		d := waitFor(t, all)
+		if d.msg.UUID != want {
+			t.Errorf("got %s; want %s", d.msg.UUID, want)
+		}
+		d.msg.Ack()
+		return d.by
+	}
+	must(t, tr.Publisher().Publish(eventTopic, note("1", placed, "k"), note("2", placed, "k"), note("3", placed, "k")))
+	leader := receive("1")
+	if receive("2") != leader || receive("3") != leader {
+		t.Error("two instances consume at the same time")
+	}
+	must(t, instances[leader].Drain(t.Context()))
+	must(t, tr.Publisher().Publish(eventTopic, note("4", placed, "k"), note("5", placed, "k")))
+	if receive("4") == leader || receive("5") == leader {
+		t.Error("an instance consumes after its drain")
+	}
+}
+
+func testDrain(s suite[router.Transport]) {
+	s.run("a drain waits for what is delivered", func(t *testing.T, tr router.Transport) {
+		sub := eventSubscription()
+		sub.Concurrency = 2
+		c := consume(t, tr, sub)
+		must(t, tr.Publisher().Publish(eventTopic, note("1", placed, "k"), note("2", placed, "k")))
+		msg := c.next()
+		drained := make(chan error, 1)
+		go func() { drained <- c.Drain(t.Context()) }()
+		eventually(t, "a subscriber that drains is not ready", func() bool { return c.Ready() != nil })
+		must(t, msg.Context().Err())
+		select {
+		case err := <-drained:
+			t.Errorf("the drain ended with a message that is not settled: %v", err)
+		case <-time.After(glance):
+		}
+		c.ack(msg)
+		must(t, waitFor(t, drained))
+		c.closed()
+		must(t, c.Drain(t.Context()))
+		if _, err := c.Subscribe(t.Context(), eventTopic); events.CodeOf(err) != events.CodeShuttingDown {
+			t.Errorf("a subscription after the drain: %v", err)
+		}
+		// What was acknowledged does not come again, and the rest does.
+		next := consume(t, tr, sub)
+		next.want("2")
+		next.nothing("everything is acknowledged")
+	})
+	s.run("a drain that gives up leaves the rest to another instance", func(t *testing.T, tr router.Transport) {
+		sub := eventSubscription()
+		sub.Concurrency = 2
+		c := consume(t, tr, sub)
+		must(t, tr.Publisher().Publish(eventTopic, note("a1", placed, "a"), note("b1", placed, "b"), note("a2", placed, "a")))
+		held := map[string]*message.Message{}
+		for range 2 {
+			msg := c.next()
+			held[msg.UUID] = msg
+		}
+		c.ack(held["b1"])
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(glance, cancel)
+		if err := c.Drain(ctx); err == nil {
+			t.Error("a drain that gives up is not an error")
+		}
+		c.closed()
+		wait(t, held["a1"].Context().Done())
+		held["a1"].Ack() // It is too late, and must not count.
+		consume(t, tr, sub).want("a1", "a2")
+	})
+	s.run("a drain of a subscriber that never subscribed ends at once", func(t *testing.T, tr router.Transport) {
+		must(t, subscriber(t, tr, eventSubscription()).Drain(t.Context()))
+	})
+}
