@@ -97,7 +97,7 @@ func FuzzMarshaler(f *testing.F) {
 }
 
 // Whatever a producer puts into a header, reading it neither fails nor yields
-// text that is no JSON where JSON was promised.
+// text that is not JSON where JSON is required.
 func FuzzForeignHeader(f *testing.F) {
 	f.Add("k", "v", int64(1), 1.5, int64(0), []byte("b"))
 	f.Add("", "\xff", int64(math.MinInt64), math.NaN(), int64(math.MaxInt64), []byte{0xff})
@@ -112,7 +112,7 @@ func FuzzForeignHeader(f *testing.F) {
 		}
 		for _, k := range []string{"table", "array"} {
 			if v := msg.Metadata[k]; k != key && (!json.Valid([]byte(v)) || !utf8.ValidString(v)) {
-				t.Errorf("%s is no JSON: %q", k, v)
+				t.Errorf("%s is not JSON: %q", k, v)
 			}
 		}
 	})

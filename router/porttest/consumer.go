@@ -126,7 +126,7 @@ func (c consumer) nothing(why string) {
 	select {
 	case msg, open := <-c.out:
 		if open {
-			c.t.Errorf("%s was delivered: %s", msg.UUID, why)
+			c.t.Fatalf("%s was delivered: %s", msg.UUID, why)
 		}
 	case <-time.After(glance):
 	}

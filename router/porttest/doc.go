@@ -1,9 +1,9 @@
-// Package porttest holds one contract suite for each port of package router. Whoever
-// implements a port, in this module or another, runs its suite, and so learns whether
-// the router can rely on the implementation.
+// Package porttest has a contract suite for each port of package router. An
+// implementation of a port, in this module or another, passes its suite if the router can
+// rely on it.
 //
-// A suite takes a function that returns a fresh, empty implementation; it is called once
-// for each subtest and must release what it has made with [testing.T.Cleanup]:
+// A suite takes a function that returns a fresh, empty implementation. It is called once
+// for each subtest, and releases what it has created with [testing.T.Cleanup]:
 //
 //	func TestLog(t *testing.T) {
 //		porttest.TestLog(t, func(t *testing.T) router.Log {
@@ -16,31 +16,40 @@
 //		})
 //	}
 //
-// Subtests run in parallel, so the function must not hand out the same database, or
-// namespace of a broker, twice. One fault can be looked at alone:
+// Subtests run in parallel, so the function must return a different database, or
+// namespace of a broker, each time. [TransportNames] returns the names to remove from a
+// broker afterwards. A single case is selected by its name:
 //
 //	go test -run 'TestLog/conflicting_version'
 //
-// # What a suite asks
+// # What a suite requires
 //
-// A suite asks for what the comments of the port promise and what every implementation
-// must agree on, and nothing else: how long something may take, what happens when a
-// server is away, and what an implementation offers beyond the port belong into tests of
-// its own. What is probable and must not be relied on is not asked for either:
+// A suite requires what the comments of the port promise and all implementations agree on.
+// Performance, the behaviour when a server is unreachable, and features beyond the port
+// need tests of their own. The following differs between implementations, so it is not
+// required, and users of a port must not rely on it:
 //
-//   - Whether a queue gets what was published to its topic before it was declared. A log
-//     in the broker may replay it; an exchange has dropped it.
-//   - Whether a queue is made by publishing straight into it. What is published must be
-//     there for the subscriber that declares the queue later, and [router.Transport]'s
-//     HasQueue is false until then.
-//   - Metadata that a transport adds, such as a redelivery flag, and a timestamp's
-//     fractions of a second, which AMQP cannot carry. The message's body has both.
-//   - Concurrency across two instances that share a queue: one of them may get all.
+//   - Whether a queue receives messages that were published to its topic before it was
+//     declared. A stream replays them; an exchange has dropped them.
+//   - Whether publishing into a queue creates it. The messages must be there for the
+//     subscriber that declares the queue later, and HasQueue is false until then.
+//   - What a subscription with a topic and no types receives: everything, or it is refused.
+//   - Metadata that a transport adds, such as a redelivery flag, and the fractions of a
+//     second of the metadata "timestamp", which AMQP cannot carry. The body has them.
+//   - How messages are distributed among the instances that share a queue: one of them may
+//     receive all, and one may prefetch more than it delivers.
 //
-// Suites never depend on the speed of a machine. What merely must not hang is waited for
-// for two minutes; a pause is only checked for not being shorter than asked; and what must
-// not happen is looked for during 20 ms, which may miss a fault and never reports a wrong one.
+// # Time
 //
-// Two suites contain property tests: whatever sequence of appends, repetitions, conflicts
-// and snapshots is drawn, a log equals a model of it, and so do the rows of a projection.
+// No suite depends on the speed of the machine. Whatever must happen is waited for up to
+// two minutes; a pause must not be shorter than requested, and may be longer; and what must
+// not happen is watched for during 20 ms, which may miss a fault, but never reports a false
+// one.
+//
+// # Property tests
+//
+// The suites for [router.Log], [router.LogReader] and [router.ProjectionStore] compare the
+// implementation with a model, after random sequences of appends, repeated commands,
+// conflicts, snapshots and commits: versions are 1..n, positions have no gaps, a command
+// keeps its outcome, and rows change only from the stored cursor.
 package porttest

@@ -79,7 +79,7 @@ func handsOver(t *testing.T, e router.Elector) {
 	go func() { ended <- e.Lead(second, "r", leadUntilTheEnd(began)) }()
 	select {
 	case <-began:
-		t.Error("two instances lead at the same time")
+		t.Fatal("two instances lead at the same time")
 	case <-time.After(glance):
 	}
 	stopFirst()

@@ -114,7 +114,7 @@ func listsInPages(t *testing.T, store router.ProjectionStore) {
 		}
 	}
 	var got []events.Row
-	for after := ""; ; after = got[len(got)-1].Key {
+	for after := ""; len(got) <= n; after = got[len(got)-1].Key {
 		page := get[[]events.Row](t)(store.List(ctx, "p", after, 500))
 		if len(page) == 0 {
 			break

@@ -23,9 +23,9 @@ const (
 	shipped      = "ORDER_SHIPPED"
 )
 
-// TransportNames returns the queues and topics that [TestTransport] uses, for whoever
-// has to remove them from a broker afterwards. A transport may have made more beside a
-// queue, whose names it knows.
+// TransportNames returns the queues and topics that [TestTransport] uses, to be removed
+// from a broker afterwards. A transport may create further ones for a queue, such as its
+// poison queue, which are not among them.
 func TransportNames() (queues, topics []string) {
 	return []string{queueName, otherQueue}, []string{eventTopic, commandTopic}
 }
