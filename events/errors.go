@@ -55,7 +55,7 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 }
 
 // WithField returns a copy of e that names the field at fault. A driver names the field
-// of its Config; whoever knows the setting behind it adds that.
+// of its Config; the application adds the name of the setting behind it.
 func (e *Error) WithField(name string) *Error {
 	c := *e
 	c.Field = name

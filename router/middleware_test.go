@@ -104,7 +104,7 @@ func TestConfig_Middleware_Results(t *testing.T) {
 		fails      error
 		reason     string // of the poison message; empty if there is none
 	}{
-		{"an error that it deals with is no failure", func(next message.HandlerFunc) message.HandlerFunc {
+		{"an error that it handles is not a failure", func(next message.HandlerFunc) message.HandlerFunc {
 			return func(msg *message.Message) ([]*message.Message, error) {
 				_, _ = next(msg)
 				return nil, nil
@@ -145,7 +145,7 @@ func TestConfig_Middleware_Results(t *testing.T) {
 }
 
 // What only the framework knows of a call is not lost on the way through middleware: a
-// repeated command counts as a duplicate, and a store that fails is no failed attempt.
+// repeated command counts as a duplicate, and a store that fails is not a failed attempt.
 func TestConfig_Middleware_KeepsOutcomes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		registry := prometheus.NewRegistry()

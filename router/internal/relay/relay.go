@@ -138,5 +138,5 @@ func (p *batchPublisher) reset() {
 	p.topics = p.topics[:0]
 }
 
-// Close does nothing: the real publisher belongs to whoever opened it.
+// Close does nothing: the real publisher belongs to its owner.
 func (p *batchPublisher) Close() error { return nil }
