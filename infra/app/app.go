@@ -38,6 +38,7 @@ type App struct {
 	proxy    *startupProxy
 	lifetime *lifetime
 	started  atomic.Bool
+	ended    chan struct{} // closed when the run has ended
 
 	mu   sync.Mutex
 	addr string
@@ -78,7 +79,7 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	} else if v.String("amqp_url") != "" {
 		brokers = append(brokers, "rabbitmq")
 	}
-	a := &App{Definition: d, values: v, options: o, proxy: newStartupProxy(brokers...), lifetime: &lifetime{}}
+	a := &App{Definition: d, values: v, options: o, proxy: newStartupProxy(brokers...), lifetime: &lifetime{}, ended: make(chan struct{})}
 	a.logger = telemetry.NewLogger(o.Log, telemetry.IsTerminal(o.Log), v.String("log_level"), v.String("log_format"))
 	var err error
 	if a.infos, err = d.Describe(v); err != nil {
@@ -98,6 +99,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if a.started.Swap(true) {
 		return events.Errorf(events.CodeInternal, "the application %s has been run already", a.Name)
 	}
+	defer close(a.ended)
 	routes := map[string]http.Handler{}
 	if a.options.Dev {
 		stop, err := a.startDev(routes)
@@ -155,6 +157,9 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	a.proxy.setConnected(commands, store)
 	handlers, err := a.handlers(a.services())
 	if err != nil {
+		return err
+	}
+	if err := a.checkDescribed(handlers); err != nil {
 		return err
 	}
 	log, projections := router.Log(store), router.ProjectionStore(store)
@@ -224,6 +229,8 @@ func (a *App) awaitRunning(ctx context.Context) error {
 	select {
 	case <-a.proxy.running:
 		return nil
+	case <-a.ended:
+		return events.Errorf(events.CodeShuttingDown, "the application %s has ended before every handler was consuming", a.Name)
 	case <-ctx.Done():
 		return events.Errorf(events.CodeUnavailable, "the service did not start in time: %w", ctx.Err()).MayRetry()
 	}

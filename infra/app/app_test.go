@@ -345,6 +345,43 @@ func TestApp_Execute_BeforeStart(t *testing.T) {
 	}
 }
 
+// TestApp_Execute_AfterFailedStart does not wait for a service that will never start.
+func TestApp_Execute_AfterFailedStart(t *testing.T) {
+	t.Parallel()
+	a := minimal(nil)
+	a.Routes = func(s app.Services) map[string]http.Handler {
+		s.Fail(events.Errorf(events.CodeConfig, "nope"))
+		return nil
+	}
+	running, stop := start(t, a, app.Options{})
+	if _, err := running.Execute(within(t), sample.Create{}, events.SendOptions{}); events.CodeOf(err) != events.CodeShuttingDown {
+		t.Errorf("got %v", err)
+	}
+	if err := stop(); events.CodeOf(err) != events.CodeConfig {
+		t.Errorf("the run ended with %v", err)
+	}
+}
+
+// TestApp_Run_OtherHandlers refuses handlers that were not described.
+func TestApp_Run_OtherHandlers(t *testing.T) {
+	t.Parallel()
+	react := func(context.Context, router.Event[sample.Created]) error { return nil }
+	calls := 0
+	a := minimal(func(app.Services) []router.Handler {
+		if calls++; calls == 1 {
+			return nil
+		}
+		return []router.Handler{router.On("late", react)}
+	})
+	running, err := app.New(a, settings.Source{Flags: map[string]string{"http_addr": "127.0.0.1:0", "dev_redis_addr": "127.0.0.1:0"}}, app.Options{Dev: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := running.Run(within(t)); events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "late (reaction)") {
+		t.Errorf("the run ended with %v", err)
+	}
+}
+
 // TestApp_Run_FaultyRoutes has a run end with what is wrong with the routes.
 func TestApp_Run_FaultyRoutes(t *testing.T) {
 	t.Parallel()

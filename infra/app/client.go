@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router"
@@ -17,7 +18,7 @@ func (d *Definition) ConnectServices(ctx context.Context, v settings.Values) (s 
 	}
 	commands, err := d.NewCommands(drivers, v, nil)
 	if err != nil {
-		return Services{}, nil, err
+		return Services{}, nil, errors.Join(err, drivers.Close())
 	}
 	p := newStartupProxy()
 	p.setConnected(commands, drivers.Store)
