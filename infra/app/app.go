@@ -177,6 +177,8 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 		return err
 	}
 	a.proxy.setRouter(r.Ready)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	announced := make(chan struct{})
 	go func() {
 		defer close(announced)
@@ -188,6 +190,7 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 		}
 	}()
 	err = r.Run(ctx)
+	stop() // Run may have ended by itself.
 	<-announced
 	return err
 }
