@@ -177,6 +177,29 @@ func TestServices_Startup(t *testing.T) {
 	}
 }
 
+// TestDefinition_ConnectServices has what was opened with the services closed with them.
+func TestDefinition_ConnectServices(t *testing.T) {
+	t.Parallel()
+	server, err := embedded.Start(embedded.Config{Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	d, err := app.Define(minimal(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, closeAll, err := d.ConnectServices(within(t), d.Settings.Defaults().With(map[string]string{"redis_url": server.URL()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := 0
+	s.OnStop(func() error { stopped++; return nil })
+	if err := closeAll(); err != nil || stopped != 1 {
+		t.Errorf("closed with %v, and %d functions called", err, stopped)
+	}
+}
+
 // TestServices_Described has everything answer UNAVAILABLE where handlers are only
 // described.
 func TestServices_Described(t *testing.T) {
