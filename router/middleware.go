@@ -40,6 +40,8 @@ func (c *consumer) middleware(next stage) stage {
 		defer d.msg.SetContext(outside)
 		out, err := handle(d.msg)
 		switch {
+		case called.action == actionAbort:
+			return called // Not the handler's error, and so not the middleware's to deal with.
 		case err == nil && len(out) > 0:
 			return fail(events.Permanent(events.Errorf(events.CodeInternal,
 				"a middleware returned %d messages; events are published from the log alone, and commands are sent with Commands", len(out))))
@@ -47,8 +49,6 @@ func (c *consumer) middleware(next stage) stage {
 			return called
 		case err == nil:
 			return ack(outcomeHandled) // The middleware has dealt with the error.
-		case called.action == actionAbort:
-			return abort(err)
 		}
 		return fail(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/go-cmp/cmp"
@@ -185,6 +186,29 @@ func TestConfig_Middleware_KeepsOutcomes(t *testing.T) {
 		}
 		if len(d.entries) != 6 { // Four calls, two of which failed.
 			t.Errorf("the middleware saw %q", d.entries)
+		}
+	})
+}
+
+// Middleware that deals with every error does not lose a command while the store fails.
+func TestConfig_Middleware_SwallowsNoStoreError(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var faults routertest.Faults
+		kit := routertest.StartWith(t, func(c *router.Config) {
+			faults.Inject(c)
+			c.Middleware = []message.HandlerMiddleware{func(next message.HandlerFunc) message.HandlerFunc {
+				return func(msg *message.Message) ([]*message.Message, error) {
+					_, _ = next(msg)
+					return nil, nil
+				}
+			}}
+		}, catalogue(t), router.Decide("create", register))
+		faults.On("Append").Times(2).Fail()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		outcome, err := kit.Commands().Execute(ctx, sample.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}, events.SendOptions{})
+		if err != nil || outcome.Status != events.StatusAccepted {
+			t.Errorf("the outcome is %+v, %v", outcome, err)
 		}
 	})
 }

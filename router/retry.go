@@ -77,10 +77,13 @@ func (c *consumer) postpone(d *delivery, pause time.Duration, o outcome) result 
 // Trying again cannot help, and it says nothing about the handler.
 func (c *consumer) readable(next stage) stage {
 	return func(ctx context.Context, d *delivery) result {
-		if d.undecodable != nil {
-			return giveUp(d.undecodable)
+		switch {
+		case d.undecodable == nil:
+			return next(ctx, d)
+		case ctx.Err() != nil: // It is delivered again, and must not be in the poison queue by then.
+			return abort(d.undecodable)
 		}
-		return next(ctx, d)
+		return giveUp(d.undecodable)
 	}
 }
 

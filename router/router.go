@@ -36,7 +36,8 @@ type Config struct {
 	// sent with it continue the correlation of the message.
 	//
 	// An error from the handler passes through it: if it returns nil instead, the message
-	// counts as handled. It must not ack or nack the message, and must not return messages.
+	// counts as handled, unless the store failed, which is not the handler's error. It must
+	// not ack or nack the message, and must not return messages.
 	Middleware []message.HandlerMiddleware
 
 	// Transport carries commands and events between processes.

@@ -72,7 +72,7 @@ func (r *Router) Run(ctx context.Context) error {
 			// Watermill's router stops by itself only if it could not start.
 			stopBackground()
 			roles.Wait()
-			return fmt.Errorf("Watermill's router stopped by itself: %w", err)
+			return errors.Join(fmt.Errorf("Watermill's router stopped by itself: %w", err), r.closeAll())
 		}
 	}
 	close(r.stopping)

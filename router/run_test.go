@@ -2,8 +2,12 @@ package router_test
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
@@ -42,6 +46,58 @@ func TestRouter_Run_QueueThatCannotBeDeclared(t *testing.T) {
 	kit.Record(created(ada))
 	if n := len(kit.Handled("h")); n != 1 {
 		t.Errorf("the other handler has handled %d events", n)
+	}
+}
+
+// countingTransport counts the subscribers that were closed, and has one that cannot
+// subscribe.
+type countingTransport struct {
+	router.Transport
+	closed *atomic.Int32
+}
+
+func (c countingTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
+	sub, err := c.Transport.Subscriber(s)
+	return countingSubscriber{sub, s.Queue, c.closed}, err
+}
+
+type countingSubscriber struct {
+	router.Subscriber
+	queue  string
+	closed *atomic.Int32
+}
+
+func (c countingSubscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	if c.queue == "odd" {
+		return nil, errBad
+	}
+	return c.Subscriber.Subscribe(ctx, topic)
+}
+
+func (c countingSubscriber) Close() error {
+	c.closed.Add(1)
+	return c.Subscriber.Close()
+}
+
+// A start that fails leaves no subscription behind, whose acknowledgements would be cut off
+// when the connections are closed.
+func TestRouter_Run_FailedStart(t *testing.T) {
+	t.Parallel()
+	var closed atomic.Int32
+	store := &routertest.Store{}
+	r, err := router.New(router.Config{
+		Catalogue: catalogue(t), Handlers: []router.Handler{router.On("h", react), router.On("odd", react)},
+		Transport: countingTransport{&routertest.Transport{}, &closed},
+		Log:       store, Reader: store, Checkpoints: store, Projections: store, Elector: store,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(t.Context()); !errors.Is(err, errBad) {
+		t.Errorf("the run ended with %v", err)
+	}
+	if n := closed.Load(); n != 2 {
+		t.Errorf("%d subscribers were closed, want both", n)
 	}
 }
 

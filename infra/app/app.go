@@ -28,7 +28,7 @@ import (
 // App is an application that can be run. Make it with [New]. It is safe for concurrent
 // use.
 type App struct {
-	*Definition
+	def      *Definition
 	values   settings.Values
 	options  Options
 	infos    []router.HandlerInfo
@@ -38,6 +38,7 @@ type App struct {
 	proxy    *startupProxy
 	lifetime *lifetime
 	started  atomic.Bool
+	ended    chan struct{} // closed when the run has ended
 
 	mu   sync.Mutex
 	addr string
@@ -78,7 +79,7 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	} else if v.String("amqp_url") != "" {
 		brokers = append(brokers, "rabbitmq")
 	}
-	a := &App{Definition: d, values: v, options: o, proxy: newStartupProxy(brokers...), lifetime: &lifetime{}}
+	a := &App{def: d, values: v, options: o, proxy: newStartupProxy(brokers...), lifetime: &lifetime{}, ended: make(chan struct{})}
 	a.logger = telemetry.NewLogger(o.Log, telemetry.IsTerminal(o.Log), v.String("log_level"), v.String("log_format"))
 	var err error
 	if a.infos, err = d.Describe(v); err != nil {
@@ -96,8 +97,9 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 // waited for. An application runs once.
 func (a *App) Run(ctx context.Context) (err error) {
 	if a.started.Swap(true) {
-		return events.Errorf(events.CodeInternal, "the application %s has been run already", a.Name)
+		return events.Errorf(events.CodeInternal, "the application %s has been run already", a.def.Name)
 	}
+	defer close(a.ended)
 	routes := map[string]http.Handler{}
 	if a.options.Dev {
 		stop, err := a.startDev(routes)
@@ -109,19 +111,19 @@ func (a *App) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.lifetime.end()) }()
 	listener, err := httpapi.Listen(a.values.String("http_addr"))
 	if err != nil {
-		return a.Settings.Explain(err, map[string]string{"Addr": "http_addr"})
+		return a.def.Settings.Explain(err, map[string]string{"Addr": "http_addr"})
 	}
 	a.mu.Lock()
 	a.addr = listener.Addr().String()
 	a.mu.Unlock()
 	a.logStart(ctx)
-	if a.Routes != nil {
-		if err := a.withServices(a.services(), func() { maps.Copy(routes, a.Routes(a.services())) }); err != nil {
+	if a.def.Routes != nil {
+		if err := a.def.withServices(a.services(), func() { maps.Copy(routes, a.def.Routes(a.services())) }); err != nil {
 			return errors.Join(err, listener.Close())
 		}
 	}
 	api, err := httpapi.New(httpapi.Config{
-		Catalogue: a.Catalogue, Commands: a.proxy, Projections: a.proxy, Names: a.Projections(),
+		Catalogue: a.def.Catalogue, Commands: a.proxy, Projections: a.proxy, Names: a.def.Projections(),
 		Ready: a.proxy.Ready, Paused: a.paused(), Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
 		Extra: routes, MaxBody: int64(a.values.Int("max_message_bytes")), Logger: a.logger,
 	})
@@ -136,7 +138,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 
 // runHandlers connects to the brokers and runs the handlers on them.
 func (a *App) runHandlers(ctx context.Context) (err error) {
-	drivers, err := a.Connect(ctx, a.values, Connection{
+	drivers, err := a.def.Connect(ctx, a.values, Connection{
 		Server: true, Transport: true, Logger: a.logger, Registry: a.registry, OnConnecting: a.proxy.setBroker,
 	})
 	if err != nil && ctx.Err() != nil {
@@ -147,14 +149,17 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, drivers.Close()) }()
 	store, transport := drivers.Store, drivers.Transport
-	commands, err := a.NewCommands(drivers, a.values, a.metrics)
+	commands, err := a.def.NewCommands(drivers, a.values, a.metrics)
 	if err != nil {
 		return err
 	}
 	// What handlers do with their services works from now on.
 	a.proxy.setConnected(commands, store)
-	handlers, err := a.handlers(a.services())
+	handlers, err := a.def.handlers(a.services())
 	if err != nil {
+		return err
+	}
+	if err := a.def.checkDescribed(handlers); err != nil {
 		return err
 	}
 	log, projections := router.Log(store), router.ProjectionStore(store)
@@ -162,16 +167,18 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 		log, projections = reportingLog{log, a.options.Report}, reportingProjections{projections, a.options.Report}
 	}
 	r, err := router.New(router.Config{
-		Catalogue: a.Catalogue, Handlers: handlers, Overrides: a.values.Handlers, HandlerNames: a.options.Only,
+		Catalogue: a.def.Catalogue, Handlers: handlers, Overrides: a.values.Handlers, HandlerNames: a.options.Only,
 		Transport: transport, Log: log, Reader: store, Checkpoints: store, Projections: projections, Inbox: store, Parking: store, Elector: store, Poison: store,
 		Logger: a.logger, WatermillLogger: telemetry.WatermillLogger(a.logger), Metrics: a.metrics,
 		DrainTimeout: a.drainTimeout(), MaxBytes: a.values.Int("max_message_bytes"),
-		Middleware: a.Middleware,
+		Middleware: a.def.Middleware,
 	})
 	if err != nil {
 		return err
 	}
 	a.proxy.setRouter(r.Ready)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	announced := make(chan struct{})
 	go func() {
 		defer close(announced)
@@ -183,6 +190,7 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 		}
 	}()
 	err = r.Run(ctx)
+	stop() // Run may have ended by itself.
 	<-announced
 	return err
 }
@@ -224,6 +232,8 @@ func (a *App) awaitRunning(ctx context.Context) error {
 	select {
 	case <-a.proxy.running:
 		return nil
+	case <-a.ended:
+		return events.Errorf(events.CodeShuttingDown, "the application %s has ended before every handler was consuming", a.def.Name)
 	case <-ctx.Done():
 		return events.Errorf(events.CodeUnavailable, "the service did not start in time: %w", ctx.Err()).MayRetry()
 	}
@@ -231,7 +241,7 @@ func (a *App) awaitRunning(ctx context.Context) error {
 
 // services returns what this run gives to handlers and routes.
 func (a *App) services() Services {
-	return a.Definition.services(a.proxy, a.values, a.logger, a.lifetime)
+	return a.def.services(a.proxy, a.values, a.logger, a.lifetime)
 }
 
 // services returns what handlers get that work with the given proxy.
@@ -247,10 +257,10 @@ func (a *App) logStart(ctx context.Context) {
 	a.logger.InfoContext(ctx, "starting", "redis", telemetry.RedactURL(RedisURL(a.values)), "amqp", telemetry.RedactURL(a.values.String("amqp_url")),
 		"namespace", a.values.String("namespace"), "http", a.Addr(), "only", a.options.Only, "version", telemetry.ThisBuild().Version)
 	if a.values.String("redis_url") == "" {
-		a.logger.WarnContext(ctx, a.Settings.Env("redis_url")+" is not set: the Redis of a local "+a.Name+" dev is used, which keeps nothing", "addr", a.values.String("dev_redis_addr"))
+		a.logger.WarnContext(ctx, a.def.Settings.Env("redis_url")+" is not set: the Redis of a local "+a.def.Name+" dev is used, which keeps nothing", "addr", a.values.String("dev_redis_addr"))
 	}
 	if a.values.String("amqp_url") == "" {
-		a.logger.InfoContext(ctx, a.Settings.Env("amqp_url")+" is not set: commands and reactions travel over Redis Streams")
+		a.logger.InfoContext(ctx, a.def.Settings.Env("amqp_url")+" is not set: commands and reactions travel over Redis Streams")
 	}
 }
 

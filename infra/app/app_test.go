@@ -12,10 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
+	"github.com/pitwheel/pitwheel/infra/embedded"
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
@@ -172,6 +174,29 @@ func TestServices_Startup(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDefinition_ConnectServices has what was opened with the services closed with them.
+func TestDefinition_ConnectServices(t *testing.T) {
+	t.Parallel()
+	server, err := embedded.Start(embedded.Config{Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	d, err := app.Define(minimal(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, closeAll, err := d.ConnectServices(within(t), d.Settings.Defaults().With(map[string]string{"redis_url": server.URL()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := 0
+	s.OnStop(func() error { stopped++; return nil })
+	if err := closeAll(); err != nil || stopped != 1 {
+		t.Errorf("closed with %v, and %d functions called", err, stopped)
 	}
 }
 
@@ -342,6 +367,66 @@ func TestApp_Execute_BeforeStart(t *testing.T) {
 	cancel()
 	if _, err := a.Execute(ctx, sample.Create{}, events.SendOptions{}); events.CodeOf(err) != events.CodeUnavailable {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestApp_Execute_AfterFailedStart does not wait for a service that will never start.
+func TestApp_Execute_AfterFailedStart(t *testing.T) {
+	t.Parallel()
+	a := minimal(nil)
+	a.Routes = func(s app.Services) map[string]http.Handler {
+		s.Fail(events.Errorf(events.CodeConfig, "nope"))
+		return nil
+	}
+	running, stop := start(t, a, app.Options{})
+	if _, err := running.Execute(within(t), sample.Create{}, events.SendOptions{}); events.CodeOf(err) != events.CodeShuttingDown {
+		t.Errorf("got %v", err)
+	}
+	if err := stop(); events.CodeOf(err) != events.CodeConfig {
+		t.Errorf("the run ended with %v", err)
+	}
+}
+
+// TestApp_Run_OtherHandlers refuses handlers that were not described.
+func TestApp_Run_OtherHandlers(t *testing.T) {
+	t.Parallel()
+	react := func(context.Context, router.Event[sample.Created]) error { return nil }
+	calls := 0
+	a := minimal(func(app.Services) []router.Handler {
+		if calls++; calls == 1 {
+			return nil
+		}
+		return []router.Handler{router.On("late", react)}
+	})
+	running, err := app.New(a, settings.Source{Flags: map[string]string{"http_addr": "127.0.0.1:0", "dev_redis_addr": "127.0.0.1:0"}}, app.Options{Dev: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := running.Run(within(t)); events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "late (reaction)") {
+		t.Errorf("the run ended with %v", err)
+	}
+}
+
+// TestApp_Run_QueueThatIsNotAStream has a run end with why the router could not start.
+func TestApp_Run_QueueThatIsNotAStream(t *testing.T) {
+	t.Parallel()
+	server, err := embedded.Start(embedded.Config{Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	t.Cleanup(func() { _ = client.Close() })
+	if err := client.Set(t.Context(), "create-user", "not a stream", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	running, err := app.New(minimal(nil), settings.Source{Flags: map[string]string{"http_addr": "127.0.0.1:0", "redis_url": server.URL()}}, app.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := within(t)
+	if err := running.Run(ctx); err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "WRONGTYPE") {
+		t.Errorf("the run ended with %v", err)
 	}
 }
 

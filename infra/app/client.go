@@ -2,14 +2,15 @@ package app
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router"
 )
 
 // ConnectServices connects to the brokers of a running service as a client, and returns
-// services that work with them. Close ends the connections. Errors are those of
-// [Definition.Connect].
+// services that work with them. closeAll calls what was registered with [Services.OnStop]
+// and ends the connections. Errors are those of [Definition.Connect].
 func (d *Definition) ConnectServices(ctx context.Context, v settings.Values) (s Services, closeAll func() error, err error) {
 	drivers, err := d.Connect(ctx, v, Connection{Transport: true})
 	if err != nil {
@@ -17,12 +18,13 @@ func (d *Definition) ConnectServices(ctx context.Context, v settings.Values) (s 
 	}
 	commands, err := d.NewCommands(drivers, v, nil)
 	if err != nil {
-		return Services{}, nil, err
+		return Services{}, nil, errors.Join(err, drivers.Close())
 	}
 	p := newStartupProxy()
 	p.setConnected(commands, drivers.Store)
 	close(p.running)
-	return d.services(p, v, discard(), &lifetime{}), drivers.Close, nil
+	l := &lifetime{}
+	return d.services(p, v, discard(), l), func() error { return errors.Join(l.end(), drivers.Close()) }, nil
 }
 
 // NewCommands returns a sender of commands over connected drivers. Metrics may be nil.

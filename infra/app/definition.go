@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/settings"
@@ -58,6 +59,24 @@ func Define(a Application) (*Definition, error) {
 func (d *Definition) handlers(s Services) (handlers []router.Handler, err error) {
 	err = d.withServices(s, func() { handlers = d.Application.Handlers(s) })
 	return handlers, err
+}
+
+// checkDescribed returns an error if handlers are not those that were described: help,
+// settings and routes would not fit them.
+func (d *Definition) checkDescribed(handlers []router.Handler) error {
+	names := func(all []router.Handler) []string {
+		var out []string
+		for _, h := range all {
+			out = append(out, h.Name()+" ("+string(h.Kind())+")")
+		}
+		slices.Sort(out)
+		return out
+	}
+	if described, got := names(d.Handlers), names(handlers); !slices.Equal(described, got) {
+		return events.Errorf(events.CodeConfig, "Application.Handlers must return the same handlers each time: at first there were %s, and now there are %s",
+			strings.Join(described, ", "), strings.Join(got, ", ")).WithHint("declare every handler, whatever the settings; one that is not to run can be paused")
+	}
+	return nil
 }
 
 // withServices calls a function of the application. It returns the error of

@@ -27,7 +27,7 @@ func TestWithoutReferenceApplication(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"vet", "./..."},
-		{"test", "-short", "./events/...", "./router/...", "./infra/app", "./infra/settings", "./infra/httpapi"},
+		{"test", "-short", "./events/...", "./router/...", "./infra/app", "./infra/settings", "./infra/httpapi", "./infra/mail", "./infra/deploy", "./infra/telemetry", "./cmd/..."},
 	} {
 		cmd := exec.CommandContext(t.Context(), "go", args...)
 		cmd.Dir = dir

@@ -37,7 +37,7 @@ func (a *App) Dev() Dev {
 	defer a.mu.Unlock()
 	d := Dev{Redis: a.dev.Redis}
 	for i, s := range a.dev.instances {
-		d.Services = append(d.Services, DevLine{a.Application.Dev[i].Name, s.URL, s.About(a.addr)})
+		d.Services = append(d.Services, DevLine{a.def.Application.Dev[i].Name, s.URL, s.About(a.addr)})
 	}
 	return d
 }
@@ -62,15 +62,15 @@ func (a *App) startDev(routes map[string]http.Handler) (stop func() error, err e
 	}
 	redis, err := embedded.Start(embedded.Config{Addr: a.values.String("dev_redis_addr")})
 	if err != nil {
-		return stop, a.Settings.Explain(err, map[string]string{"Addr": "dev_redis_addr"})
+		return stop, a.def.Settings.Explain(err, map[string]string{"Addr": "dev_redis_addr"})
 	}
 	stops = append(stops, redis.Close)
 	running := devInstances{Redis: redis.Addr()}
 	overrides := map[string]string{"redis_url": redis.URL()}
-	for _, s := range a.Application.Dev {
+	for _, s := range a.def.Application.Dev {
 		instance, err := s.Start(DevEnvironment{Settings: a.values, Logger: a.logger, Report: a.options.Report})
 		if err != nil {
-			return stop, a.Settings.Explain(err, nil)
+			return stop, a.def.Settings.Explain(err, nil)
 		}
 		stops = append(stops, instance.Close)
 		maps.Copy(overrides, instance.Overrides)

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
 	"github.com/pitwheel/pitwheel/infra/settings"
 )
 
@@ -84,9 +84,10 @@ func decode(projection, key string, data []byte, into any) error {
 	return nil
 }
 
-// OnStop has f called at the end of the run, when no handler runs any more. Functions
-// are called in the reverse order of their registration. Where nothing is run, as when
-// handlers are only described, f is called right after that.
+// OnStop has f called at the end of the run, when the brokers are closed and no handler
+// runs any more, except for those that the drain has given up. Functions are called in the
+// reverse order of their registration. Where nothing is run, as when handlers are only
+// described, f is called right after that.
 func (s Services) OnStop(f func() error) {
 	if s.lifetime != nil {
 		s.lifetime.add(f, nil)

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
+
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/router"
@@ -66,4 +68,26 @@ func TestSubscriber_Declare_HonoursContextWithoutAnswer(t *testing.T) {
 		t.Error("Declare still waits for an answer")
 	}
 	resume()
+}
+
+// A connection that the broker refuses says nothing about the queue: the router must not
+// take it for one that exists with other arguments, and go on without it.
+func TestSubscriber_Declare_WrongPassword(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *rabbitmq.Config) {
+		uri, err := amqp.ParseURI(c.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		uri.Password = "geheim"
+		c.URL = uri.String()
+	})
+	eventually(t, "Ready reports a wrong setting", func() bool { return events.CodeOf(b.broker.Ready()) == events.CodeConfig })
+	s, err := b.broker.Subscriber(router.Subscription{Handler: "h", Topic: "user.events", Types: []string{"USER_CREATED"}, Queue: "q"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	wantCode(t, s.Declare(ctx), events.CodeUnavailable)
 }

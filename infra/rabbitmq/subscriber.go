@@ -112,6 +112,10 @@ func (s *Subscriber) Declare(ctx context.Context) error {
 func (s *Subscriber) declare(ctx context.Context) error {
 	for {
 		conn, err := s.broker.consume.await(ctx)
+		if events.CodeOf(err) == events.CodeConfig && err != nil {
+			// The broker refuses the connection. The code CONFIG would be about the queue.
+			return events.Errorf(events.CodeUnavailable, "queue %s is not declared: %w", s.broker.cfg.qualify(s.cfg.Queue), err).MayRetry()
+		}
 		if err != nil {
 			return err
 		}
