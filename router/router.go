@@ -110,7 +110,9 @@ type Router struct {
 	collectors []*poisonCollector
 	relay      *relay.Relay
 	running    chan struct{}
-	stopping   chan struct{}
+	// queuesDeclared is closed once declareQueues got through.
+	queuesDeclared chan struct{}
+	stopping       chan struct{}
 }
 
 // New checks all declarations and prepares to run them. Whatever is wrong is an error
@@ -128,7 +130,7 @@ func New(c Config) (*Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Router{config: c, running: make(chan struct{}), stopping: make(chan struct{})}
+	r := &Router{config: c, running: make(chan struct{}), queuesDeclared: make(chan struct{}), stopping: make(chan struct{})}
 	poisonQueues := c.Metrics.publisher("poison", c.Transport.QueuePublisher())
 	parkedQueues := c.Metrics.publisher("parked", c.Transport.QueuePublisher())
 	for _, p := range plans {

@@ -58,6 +58,7 @@ func (r *Router) Run(ctx context.Context) error {
 	roles.Go(func() {
 		// No queue may miss an event, so all of them are declared before the relay starts.
 		if r.declareQueues(background) {
+			close(r.queuesDeclared)
 			r.lead(background, relay.Role, r.relay.Run)
 		}
 	})
@@ -88,6 +89,10 @@ func (r *Router) Run(ctx context.Context) error {
 	}
 	return err
 }
+
+// Declared returns a channel that is closed once the queues of all handlers are
+// declared: from then on a command finds its queue, whatever holds up its handler.
+func (r *Router) Declared() <-chan struct{} { return r.queuesDeclared }
 
 // Running returns a channel that is closed once every handler consumes.
 func (r *Router) Running() <-chan struct{} { return r.running }

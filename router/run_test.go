@@ -49,6 +49,44 @@ func TestRouter_Run_QueueThatCannotBeDeclared(t *testing.T) {
 	}
 }
 
+// unreadyTransport has subscribers that never consume.
+type unreadyTransport struct{ router.Transport }
+
+func (u unreadyTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {
+	sub, err := u.Transport.Subscriber(s)
+	return unreadySubscriber{sub}, err
+}
+
+type unreadySubscriber struct{ router.Subscriber }
+
+func (unreadySubscriber) Ready() error { return errors.New("not consuming") }
+
+// A command finds its queue although a handler does not consume.
+func TestRouter_Declared(t *testing.T) {
+	t.Parallel()
+	store := &routertest.Store{}
+	r, err := router.New(router.Config{
+		Catalogue: catalogue(t), Handlers: []router.Handler{router.On("h", react)}, Transport: unreadyTransport{&routertest.Transport{}},
+		Log: store, Reader: store, Checkpoints: store, Projections: store, Elector: store,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	<-r.Declared()
+	select {
+	case <-r.Running():
+		t.Error("the router is running although its handler does not consume")
+	default:
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // countingTransport counts the subscribers that were closed, and has one that cannot
 // subscribe.
 type countingTransport struct {

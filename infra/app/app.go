@@ -38,6 +38,7 @@ type App struct {
 	proxy    *startupProxy
 	lifetime *lifetime
 	started  atomic.Bool
+	running  chan struct{} // closed once every handler is consuming
 	ended    chan struct{} // closed when the run has ended
 
 	mu   sync.Mutex
@@ -79,7 +80,7 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	} else if v.String("amqp_url") != "" {
 		brokers = append(brokers, "rabbitmq")
 	}
-	a := &App{def: d, values: v, options: o, proxy: newStartupProxy(brokers...), lifetime: &lifetime{}, ended: make(chan struct{})}
+	a := &App{def: d, values: v, options: o, proxy: newStartupProxy(brokers...), lifetime: &lifetime{}, running: make(chan struct{}), ended: make(chan struct{})}
 	a.logger = telemetry.NewLogger(o.Log, telemetry.IsTerminal(o.Log), v.String("log_level"), v.String("log_format"))
 	var err error
 	if a.infos, err = d.Describe(v); err != nil {
@@ -179,19 +180,24 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	a.proxy.setRouter(r.Ready)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	announced := make(chan struct{})
-	go func() {
-		defer close(announced)
-		select {
-		case <-r.Running():
-			a.logger.InfoContext(ctx, "every handler is consuming", "http", a.Addr())
-			close(a.proxy.running)
-		case <-ctx.Done():
-		}
-	}()
+	var announcing sync.WaitGroup
+	announce := func(reached <-chan struct{}, f func()) {
+		announcing.Go(func() {
+			select {
+			case <-reached:
+				f()
+			case <-ctx.Done():
+			}
+		})
+	}
+	announce(r.Declared(), func() { close(a.proxy.declared) })
+	announce(r.Running(), func() {
+		a.logger.InfoContext(ctx, "every handler is consuming", "http", a.Addr())
+		close(a.running)
+	})
 	err = r.Run(ctx)
 	stop() // Run may have ended by itself.
-	<-announced
+	announcing.Wait()
 	return err
 }
 
@@ -202,7 +208,7 @@ func (a *App) drainTimeout() time.Duration {
 
 // Running returns a channel that is closed when every handler consumes for the first
 // time.
-func (a *App) Running() <-chan struct{} { return a.proxy.running }
+func (a *App) Running() <-chan struct{} { return a.running }
 
 // Addr returns the address where HTTP is served; "" before Run listens.
 func (a *App) Addr() string {
@@ -211,29 +217,30 @@ func (a *App) Addr() string {
 	return a.addr
 }
 
-// Send sends a command, once every handler is consuming. See [Commands].
+// Send sends a command, once the queues of all handlers are declared. See [Commands].
 func (a *App) Send(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Receipt, error) {
-	if err := a.awaitRunning(ctx); err != nil {
+	if err := a.awaitDeclared(ctx); err != nil {
 		return events.Receipt{}, err
 	}
 	return a.proxy.Send(ctx, cmd, o)
 }
 
-// Execute sends a command, once every handler is consuming, and waits for its outcome.
+// Execute sends a command, once the queues of all handlers are declared, and waits for
+// its outcome.
 // See [Commands].
 func (a *App) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
-	if err := a.awaitRunning(ctx); err != nil {
+	if err := a.awaitDeclared(ctx); err != nil {
 		return events.Outcome{}, err
 	}
 	return a.proxy.Execute(ctx, cmd, o)
 }
 
-func (a *App) awaitRunning(ctx context.Context) error {
+func (a *App) awaitDeclared(ctx context.Context) error {
 	select {
-	case <-a.proxy.running:
+	case <-a.proxy.declared:
 		return nil
 	case <-a.ended:
-		return events.Errorf(events.CodeShuttingDown, "the application %s has ended before every handler was consuming", a.def.Name)
+		return events.Errorf(events.CodeShuttingDown, "the application %s has ended before its queues were declared", a.def.Name)
 	case <-ctx.Done():
 		return events.Errorf(events.CodeUnavailable, "the service did not start in time: %w", ctx.Err()).MayRetry()
 	}

@@ -22,7 +22,7 @@ func (d *Definition) ConnectServices(ctx context.Context, v settings.Values) (s 
 	}
 	p := newStartupProxy()
 	p.setConnected(commands, drivers.Store)
-	close(p.running)
+	close(p.declared)
 	l := &lifetime{}
 	return d.services(p, v, discard(), l), func() error { return errors.Join(l.end(), drivers.Close()) }, nil
 }

@@ -20,12 +20,12 @@ type startupProxy struct {
 	projections Projections
 	handlers    func() map[string]error
 	brokers     map[string]func() error
-	running     chan struct{} // closed once every handler is consuming
+	declared    chan struct{} // closed once the queues of all handlers are declared
 }
 
 // newStartupProxy returns a proxy of a service that works with the named brokers.
 func newStartupProxy(brokers ...string) *startupProxy {
-	p := &startupProxy{brokers: map[string]func() error{}, running: make(chan struct{})}
+	p := &startupProxy{brokers: map[string]func() error{}, declared: make(chan struct{})}
 	for _, name := range brokers {
 		p.brokers[name] = func() error { return events.Errorf(events.CodeUnavailable, "not connected yet").MayRetry() }
 	}
@@ -98,12 +98,12 @@ func (p *startupProxy) Send(ctx context.Context, cmd events.Command, o events.Se
 		return receipt, err
 	}
 	select {
-	case <-p.running: // The queues are declared, and none takes it.
+	case <-p.declared: // And yet no queue takes it.
 		return receipt, err
 	default:
 	}
 	select {
-	case <-p.running:
+	case <-p.declared:
 		return commands.Send(ctx, cmd, o)
 	case <-ctx.Done():
 		return receipt, err
