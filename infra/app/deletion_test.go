@@ -3,9 +3,7 @@ package app_test
 import (
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -27,13 +25,9 @@ func TestWithoutReferenceApplication(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"vet", "./..."},
-		{"test", "-short", "./events/...", "./router/...", "./infra/app", "./infra/settings", "./infra/httpapi"},
+		{"test", "-short", "./events/...", "./router/...", "./infra/app", "./infra/settings", "./infra/httpapi", "./infra/deploy"},
 	} {
-		cmd := exec.CommandContext(t.Context(), "go", args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
+		goTool(t, dir, args...)
 	}
 }
 

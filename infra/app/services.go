@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
 	"github.com/pitwheel/pitwheel/infra/settings"
 )
 
