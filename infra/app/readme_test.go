@@ -70,6 +70,9 @@ func TestReadme_InYourOwnModule(t *testing.T) {
 				if !ours || service == nil {
 					t.Fatalf("this test cannot run %q", line)
 				}
+				if strings.Contains(args, "--wait") {
+					args += " --timeout 2m" // The machine may be slow.
+				}
 				out := ""
 				eventually(t, "row", func() bool { // A projection may be a moment late.
 					out = shop.run(t, strings.Fields(args)...)
@@ -87,7 +90,7 @@ func TestReadme_InYourOwnModule(t *testing.T) {
 			t.Errorf("nothing like %q was printed:\n%s", want, printed[i])
 		}
 	}
-	shop.run(t, "projection", "rebuild", "customers", "--wait")
+	shop.run(t, "projection", "rebuild", "customers", "--wait", "--timeout", "2m")
 	service.out.await(t, `send PLACE_ORDER -f customer=… -f total=… --wait`)
 	service.stop(t)
 }

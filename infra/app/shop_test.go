@@ -62,7 +62,7 @@ func TestShop(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = store.Close() })
-		shipping := program{path: filepath.Join(bin, "shipping"), environ: []string{"SHIPPING_SERVICE_HOST=10.0.0.2"}}.
+		shipping := program{path: filepath.Join(bin, "shipping"), environ: append(injected, "SHIPPING_SERVICE_HOST=10.0.0.2")}.
 			with("SHIPPING", store.URL(), namespace, "SHIPPING_AMQP_URL="+amqp)
 		cleanExchanges(t, amqp, namespace, "order", "stock", "parcel")
 		cleanQueues(t, amqp, shop, shipping)
@@ -98,8 +98,8 @@ func useShop(t *testing.T, shop program, service *process) (orderID string) {
 	}
 
 	// An order that there is enough for: placed, reserved, confirmed.
-	shop.run(t, "send", "RECEIVE_STOCK", "-f", "item=tea", "-f", "quantity=5", "--wait")
-	place := []string{"send", "PLACE_ORDER", "-f", "customer=c-17", "-f", "item=tea", "-f", "quantity=2", "-f", "total=900", "--wait"}
+	shop.run(t, "send", "RECEIVE_STOCK", "-f", "item=tea", "-f", "quantity=5", "--wait", "--timeout", "2m")
+	place := []string{"send", "PLACE_ORDER", "-f", "customer=c-17", "-f", "item=tea", "-f", "quantity=2", "-f", "total=900", "--wait", "--timeout", "2m"}
 	first := runJSON[events.Outcome](t, shop, append(place, "--id", "order-1")...)
 	orderID = first.AggregateID
 	if first.Status != events.StatusAccepted || first.Version != 1 {
@@ -141,7 +141,7 @@ func useShop(t *testing.T, shop program, service *process) (orderID string) {
 
 	usePoison(t, shop)
 
-	if out := shop.run(t, "projection", "rebuild", "orders-by-customer", "--wait"); !strings.Contains(out, "rebuilt") {
+	if out := shop.run(t, "projection", "rebuild", "orders-by-customer", "--wait", "--timeout", "2m"); !strings.Contains(out, "rebuilt") {
 		t.Errorf("the rebuild prints %s", out)
 	}
 	awaitRow(t, service, "c-17", `{"orders":1,"confirmed":1,"spent":900}`)
