@@ -25,7 +25,7 @@ func TestWithoutReferenceApplication(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"vet", "./..."},
-		{"test", "-short", "./events/...", "./router/...", "./infra/app", "./infra/settings", "./infra/httpapi", "./infra/deploy"},
+		{"test", "-short", "./events/...", "./router/...", "./infra/app", "./infra/settings", "./infra/httpapi", "./infra/mail", "./infra/deploy", "./infra/telemetry", "./cmd/..."},
 	} {
 		goTool(t, dir, args...)
 	}
