@@ -71,6 +71,7 @@
 //   - definition.go checks an application without settings and brokers ([Define])
 //   - settings.go has the settings of the framework; package settings reads them
 //   - drivers.go connects to Redis and RabbitMQ ([Definition.Connect])
+//   - client.go has what works on a running service from outside, as the command line does
 //   - app.go puts drivers, handlers and HTTP around a router ([App.Run])
 //   - proxy.go answers 503 until the brokers are connected
 //   - dev.go runs dev: an in-process Redis and each [DevService] of the application
