@@ -3,9 +3,7 @@ package app_test
 import (
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -29,11 +27,7 @@ func TestWithoutReferenceApplication(t *testing.T) {
 		{"vet", "./..."},
 		{"test", "-short", "./events/...", "./router/...", "./infra/app", "./infra/settings", "./infra/httpapi", "./infra/mail", "./infra/deploy", "./infra/telemetry", "./cmd/..."},
 	} {
-		cmd := exec.CommandContext(t.Context(), "go", args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
+		goTool(t, dir, args...)
 	}
 }
 

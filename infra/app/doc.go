@@ -1,21 +1,25 @@
 // Package app assembles an application: a team brings its domains and its handlers as
-// an [Application], and gets a service with everything around them.
+// an [Application], and gets a service with everything around them: connections to Redis
+// and RabbitMQ, settings, HTTP, metrics, logs, and an orderly stop.
 //
-//	a := app.Application{
-//		Name:     "shop",                            // SHOP_REDIS_URL, ./shop.yaml
-//		Domains:  []events.Domain{orders.Register},  // what may happen, and be asked for
-//		Handlers: handlers.All,                      // func(app.Services) []router.Handler
+// # An application
+//
+// Its domains say which commands and events there are (package events), its handlers what
+// is done about them (package router):
+//
+//	func main() {
+//		cli.Main(app.Application{
+//			Name:     "shop",                           // SHOP_REDIS_URL, ./shop.yaml
+//			Domains:  []events.Domain{orders.Register}, // func(*events.Catalogue) error
+//			Handlers: handlers.All,                     // func(app.Services) []router.Handler
+//		})
 //	}
 //
-// Most programs hand it to cli.Main (package infra/cli), which makes a command line of
-// it. Without a command line, [New] checks the application and its settings, and
-// [App.Run] serves until its context ends and then drains:
-//
-//	service, err := app.New(a, settings.Source{Environ: os.Environ()}, app.Options{Log: os.Stderr})
-//	if err != nil { … }
-//	err = service.Run(ctx)
-//
-// Meanwhile [App.Execute] sends a command and waits for its outcome.
+// That is a whole program, with a command line (package infra/cli): shop dev runs it with
+// an in-process Redis, shop serve on real brokers, and shop send, projection, poison and
+// others talk to the running service. The other fields of Application are optional:
+// settings and sample commands of its own, Watermill middleware, HTTP routes, further
+// commands of the command line.
 //
 // # What handlers get
 //
@@ -25,17 +29,52 @@
 //	func All(s app.Services) []router.Handler {
 //		return []router.Handler{
 //			placeOrder(),
-//			reserveStock(s.Commands),
+//			reserveOnOrder(s.Commands),
 //			ordersByCustomer(),
 //		}
 //	}
 //
+//	func reserveOnOrder(commands app.Commands) router.Handler {
+//		return router.On("reserve-on-order", func(ctx context.Context, e router.Event[orders.Placed]) error {
+//			_, err := commands.Send(ctx, stock.Reserve{OrderID: e.Data.OrderID}, events.SendOptions{})
+//			return err
+//		})
+//	}
+//
+// A handler passes its context on: a retried handler then sends the same command, not a
+// second one. [Row] and [List] read projections:
+//
+//	customer, found, err := app.Row[Customer](ctx, s.Projections, "orders-by-customer", "c-17")
+//
+// What handlers open, such as a database, they close in [Services.OnStop]; what they
+// cannot open they report with [Services.Fail].
+//
+// # Without a command line
+//
+// [New] checks the application and its settings. [App.Run] serves until its context ends,
+// and then drains. Meanwhile [App.Execute] sends a command and waits for its outcome:
+//
+//	service, err := app.New(application, settings.Source{Environ: os.Environ()}, app.Options{Log: os.Stderr})
+//	if err != nil { … }
+//	go func() { ended <- service.Run(ctx) }()
+//	outcome, err := service.Execute(ctx, orders.Place{Customer: "c-17", Total: 900}, events.SendOptions{})
+//
+// # Settings
+//
+// The framework and the application declare settings alike ([settings.Setting]). Each is
+// read from a flag, else the environment, else the file, else its default. A wrong or
+// unknown one is an error of New with the code CONFIG that names the nearest known one.
+//
 // # How it is assembled
 //
+//   - application.go has what a team brings, services.go what its handlers get
 //   - definition.go checks an application without settings and brokers ([Define])
 //   - settings.go has the settings of the framework; package settings reads them
 //   - drivers.go connects to Redis and RabbitMQ ([Definition.Connect])
+//   - client.go has what works on a running service from outside, as the command line does
 //   - app.go puts drivers, handlers and HTTP around a router ([App.Run])
 //   - proxy.go answers 503 until the brokers are connected
 //   - dev.go runs dev: an in-process Redis and each [DevService] of the application
+//
+// An application of two services, with tests, is in testdata/shop.
 package app

@@ -16,6 +16,12 @@
 //	kit.Published("user.events")    // what other services receive
 //	kit.Row("user-directory", id, &row)
 //
+// Handlers that send commands themselves get the kit's sender from [StartFunc]:
+//
+//	kit := routertest.StartFunc(t, catalogue, func(commands *router.Commands) []router.Handler {
+//		return []router.Handler{reserveOnOrder(commands), reserveStock()}
+//	})
+//
 // [Faults] inject failures of brokers and stores, by script or by chance: calls fail,
 // before or after the work is done, are late or hang, are made twice, or change places:
 //

@@ -3,6 +3,7 @@ package routertest_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -36,6 +37,30 @@ func ExampleFaults() {
 	// Output:
 	// faults: 3 and 1
 	// greeted: 1
+}
+
+// A reaction that sends a follow-up command: a new user of a blocked domain is deactivated.
+func ExampleStartFunc() {
+	t := &exampleT{} // In a test of yours, t is its *testing.T.
+	defer t.finish()
+	kit := routertest.StartFunc(t, sample.Catalogue(), func(commands *router.Commands) []router.Handler {
+		block := router.On("block", func(ctx context.Context, e router.Event[sample.Created]) error {
+			if !strings.HasSuffix(e.Data.Email, "@spam.example") {
+				return nil
+			}
+			_, err := commands.Send(ctx, sample.Deactivate{UserID: e.AggregateID, Reason: "blocked"}, events.SendOptions{})
+			return err
+		})
+		return append(sample.Handlers(nil), block)
+	})
+
+	kit.Record(sample.Created{UserID: "0190f3c2-0000-7000-8000-00000000ada0", Email: "ada@spam.example", Name: "Ada"})
+	for _, e := range kit.Published("user.events") {
+		fmt.Println(e.Version, e.Type)
+	}
+	// Output:
+	// 1 USER_CREATED
+	// 2 USER_DEACTIVATED
 }
 
 // exampleT stands in for the *testing.T that an example does not have.

@@ -42,23 +42,27 @@ func Start(t testing.TB, catalogue *events.Catalogue, handlers ...router.Handler
 	return StartWith(t, func(*router.Config) {}, catalogue, handlers...)
 }
 
-// StartWith is [Start] with a configuration that adapt may change: it sets any field, or
-// wraps a port, as [Faults.Inject] does. The kit's commands are sent and awaited through
-// these ports, too; what the kit itself records and looks up is not.
+// StartWith is [Start] with a configuration that adapt may change: it sets any field but
+// Handlers, or wraps a port, as [Faults.Inject] does. The kit's commands are sent and
+// awaited through these ports, too; what the kit itself records and looks up is not.
 func StartWith(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue, handlers ...router.Handler) *Kit {
 	t.Helper()
+	return start(t, adapt, catalogue, func(*router.Commands) []router.Handler { return handlers })
+}
+
+// StartFunc is [Start] with handlers that send commands: the function gets the sender
+// that [Kit.Commands] returns, and is called once. [Kit.Settle] waits for what the commands
+// lead to.
+func StartFunc(t testing.TB, catalogue *events.Catalogue, handlers func(*router.Commands) []router.Handler) *Kit {
+	t.Helper()
+	return start(t, func(*router.Config) {}, catalogue, handlers)
+}
+
+func start(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue, build func(*router.Commands) []router.Handler) *Kit {
+	t.Helper()
 	k := &Kit{t: t, catalogue: catalogue, store: &Store{}, transport: &Transport{}, kept: &PoisonStore{}, queues: map[string]string{}, idle: func() bool { return true }}
-	short, one := time.Millisecond, 1
-	tuning := map[string]router.Overrides{}
-	for _, h := range handlers {
-		if h.Kind() == router.KindProjection {
-			k.views = append(k.views, h.Name())
-			continue
-		}
-		tuning[h.Name()] = router.Overrides{Concurrency: &one, Backoff: &short, MaxBackoff: &short}
-	}
 	config := router.Config{
-		Catalogue: catalogue, Handlers: handlers, Overrides: tuning, Transport: k.transport,
+		Catalogue: catalogue, Overrides: map[string]router.Overrides{}, Transport: k.transport,
 		Log: k.store, Reader: k.store, Checkpoints: k.store, Projections: k.store, Elector: k.store,
 		Inbox: k.store, Parking: k.store, Poison: k.kept,
 	}
@@ -69,13 +73,25 @@ func StartWith(t testing.TB, adapt func(*router.Config), catalogue *events.Catal
 	if f, ok := config.Transport.(faultyTransport); ok {
 		k.idle = f.idle
 	}
-	infos, err := router.Describe(catalogue, handlers, tuning)
+	var err error
+	k.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: catalogue, Publisher: config.Transport.Publisher(), Log: config.Log})
+	k.must(err)
+	config.Handlers = build(k.commands)
+	short, one := time.Millisecond, 1
+	for _, h := range config.Handlers {
+		if h.Kind() == router.KindProjection {
+			k.views = append(k.views, h.Name())
+			continue
+		}
+		o := config.Overrides[h.Name()]
+		o.Concurrency, o.Backoff, o.MaxBackoff = cmp.Or(o.Concurrency, &one), cmp.Or(o.Backoff, &short), cmp.Or(o.MaxBackoff, &short)
+		config.Overrides[h.Name()] = o
+	}
+	infos, err := router.Describe(catalogue, config.Handlers, config.Overrides)
 	k.must(err)
 	for _, h := range infos {
 		k.queues[h.Name] = cmp.Or(h.Queue, h.Name)
 	}
-	k.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: catalogue, Publisher: config.Transport.Publisher(), Log: config.Log})
-	k.must(err)
 	r, err := router.New(config)
 	k.must(err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -3,22 +3,14 @@
 package handlers
 
 import (
-	"context"
-
-	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/router"
 )
 
-// Sender sends commands.
-type Sender interface {
-	Send(context.Context, events.Command, events.SendOptions) (events.Receipt, error)
-}
-
 // All is the table of contents.
 func All(s app.Services) []router.Handler { return list(s.Commands) }
 
-func list(commands Sender) []router.Handler {
+func list(commands app.Commands) []router.Handler {
 	return []router.Handler{
 		placeOrder(),
 		confirmOrder(),

@@ -1,12 +1,12 @@
 package handlers
 
 import (
-	"context"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest"
 
 	"example.com/shop/orders"
@@ -14,13 +14,6 @@ import (
 )
 
 const order = "0190f3c2-0000-7000-8000-0000000000aa"
-
-// sender stands for the kit's commands, which exist only once the kit does.
-type sender struct{ kit *routertest.Kit }
-
-func (s *sender) Send(ctx context.Context, c events.Command, o events.SendOptions) (events.Receipt, error) {
-	return s.kit.Commands().Send(ctx, c, o)
-}
 
 func start(t *testing.T) *routertest.Kit {
 	t.Helper()
@@ -30,9 +23,7 @@ func start(t *testing.T) *routertest.Kit {
 			t.Fatal(err)
 		}
 	}
-	s := &sender{}
-	s.kit = routertest.Start(t, c, list(s)...)
-	return s.kit
+	return routertest.StartFunc(t, c, func(commands *router.Commands) []router.Handler { return list(commands) })
 }
 
 func TestPlaceOrder(t *testing.T) {
