@@ -2,6 +2,7 @@ package poison
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -98,10 +99,7 @@ func (g *grouping) sorted() []Group {
 		out = append(out, *group)
 	}
 	slices.SortFunc(out, func(a, b Group) int {
-		if a.Messages != b.Messages {
-			return b.Messages - a.Messages
-		}
-		return slices.Compare(a.Values, b.Values)
+		return cmp.Or(b.Messages-a.Messages, slices.Compare(a.Values, b.Values))
 	})
 	return out
 }
