@@ -31,17 +31,13 @@ func statusOf(code string) int {
 	}
 }
 
-// problem is the body of a failure. Its names are part of the API.
-type problem struct {
-	Error problemError `json:"error"`
-}
-
-type problemError struct {
-	Code      string `json:"code"`
-	Message   string `json:"message"`
-	Field     string `json:"field,omitempty"`
-	Hint      string `json:"hint"`
-	Retryable bool   `json:"retryable"`
+// endpoint returns a handler that responds with the error of f, if there is one.
+func (a *api) endpoint(f func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := f(w, r); err != nil {
+			a.failed(w, r, err)
+		}
+	})
 }
 
 // failed responds with an error.
@@ -67,9 +63,9 @@ func (a *api) failed(w http.ResponseWriter, r *http.Request, err error) {
 	a.fail(w, r, status, e)
 }
 
-// fail responds with a status and an error.
+// fail responds with a status and an error: {"error":{…}}.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, status int, e *events.Error) {
-	a.respond(w, r, status, problem{problemError{e.Code, e.Message, e.Field, e.Hint, e.Retryable}})
+	a.respond(w, r, status, map[string]*events.Error{"error": e})
 }
 
 func (a *api) respond(w http.ResponseWriter, r *http.Request, status int, body any) {
@@ -86,12 +82,17 @@ func (a *api) respond(w http.ResponseWriter, r *http.Request, status int, body a
 }
 
 func (a *api) respondRaw(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	if _, err := w.Write(body); err != nil {
+	if err := write(w, status, "application/json", body); err != nil {
 		a.Logger.LogAttrs(r.Context(), slog.LevelDebug, "the client has disconnected", slog.String("route", r.Pattern), slog.Any("error", err))
 	}
+}
+
+// write responds with a body that nobody may store or take for something else.
+func write(w http.ResponseWriter, status int, contentType string, body []byte) error {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, err := w.Write(body)
+	return err
 }
