@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -66,7 +67,7 @@ const maxMailBytes = 10 << 20
 // StartCatcher listens and catches mail until Close. An address that cannot be listened
 // on is an error with the code CONFIG and the field Addr.
 func StartCatcher(cfg CatcherConfig) (*Catcher, error) {
-	c := &Catcher{keep: defaulted(cfg.Keep, 1000), logger: cfg.Logger, caught: cfg.OnCaught, served: make(chan struct{})}
+	c := &Catcher{keep: cmp.Or(cfg.Keep, 1000), logger: cfg.Logger, caught: cfg.OnCaught, served: make(chan struct{})}
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
@@ -76,7 +77,7 @@ func StartCatcher(cfg CatcherConfig) (*Catcher, error) {
 	if c.keep < 0 {
 		return nil, events.Errorf(events.CodeConfig, "mail catcher: cannot keep %d mails", c.keep)
 	}
-	addr := defaulted(cfg.Addr, DefaultCatcherAddr)
+	addr := cmp.Or(cfg.Addr, DefaultCatcherAddr)
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, events.Errorf(events.CodeConfig, "the mail catcher's address %s is in use", addr).WithField("Addr").
