@@ -1,14 +1,13 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
 )
 
 // statusOf returns the HTTP status of an error's code.
@@ -69,16 +68,12 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, status int, e *events
 }
 
 func (a *api) respond(w http.ResponseWriter, r *http.Request, status int, body any) {
-	var b bytes.Buffer
-	out := json.NewEncoder(&b)
-	out.SetEscapeHTML(false) // It is read by people in terminals, and never as HTML.
-	if err := out.Encode(body); err != nil {
+	text, err := json.MarshalReadable(body)
+	if err != nil {
 		a.Logger.LogAttrs(r.Context(), slog.LevelError, "a response cannot be written as JSON", slog.String("route", r.Pattern), slog.Any("error", err))
-		status = http.StatusInternalServerError
-		b.Reset()
-		b.WriteString(`{"error":{"code":"INTERNAL","message":"something went wrong inside","hint":"","retryable":false}}` + "\n")
+		status, text = http.StatusInternalServerError, []byte(`{"error":{"code":"INTERNAL","message":"something went wrong inside","hint":"","retryable":false}}`)
 	}
-	a.respondRaw(w, r, status, b.Bytes())
+	a.respondRaw(w, r, status, append(text, '\n'))
 }
 
 func (a *api) respondRaw(w http.ResponseWriter, r *http.Request, status int, body []byte) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
 )
 
 // Group counts messages that have the same values in some fields.
@@ -27,7 +28,7 @@ func (g Group) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteByte('{')
 	for i, name := range g.Fields {
-		value, err := marshal(g.Values[i])
+		value, err := json.MarshalReadable(g.Values[i])
 		if err != nil {
 			return nil, err
 		}

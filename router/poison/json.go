@@ -1,12 +1,11 @@
 package poison
 
 import (
-	"bytes"
-	"encoding/json"
 	"time"
 	"unicode/utf8"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
 )
 
 // messageJSON is a message as it is exported. A body that is not UTF-8 is in Base64.
@@ -29,7 +28,7 @@ func (m Message) MarshalJSON() ([]byte, error) {
 	} else {
 		j.BodyBase64 = m.Body
 	}
-	return marshal(j)
+	return json.MarshalReadable(j)
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -56,13 +55,4 @@ func parseTime(field, text string) (time.Time, error) {
 		return t, events.Errorf(events.CodeInvalid, "%s is not an RFC 3339 time: %.40q", field, text)
 	}
 	return t.UTC().Truncate(time.Millisecond), nil
-}
-
-// marshal writes JSON for people and tools, not for HTML: <, > and & stay as they are.
-func marshal(v any) ([]byte, error) {
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimRight(out.Bytes(), "\n"), err
 }
