@@ -15,6 +15,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
@@ -110,7 +111,7 @@ func TestApplication_Extensions(t *testing.T) {
 		})}
 	}
 	a.Commands = func(line app.CommandLine) []*cobra.Command {
-		return []*cobra.Command{{Use: "invite", Args: none, RunE: func(cmd *cobra.Command, _ []string) error {
+		return []*cobra.Command{{Use: "invite", Args: input.None, RunE: func(cmd *cobra.Command, _ []string) error {
 			s, closeAll, err := line.Connect(cmd.Context())
 			if err != nil {
 				return err

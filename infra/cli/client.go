@@ -6,8 +6,6 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
-	"github.com/pitwheel/pitwheel/infra/rabbitmq"
-	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
 )
 
@@ -26,10 +24,8 @@ const (
 
 // client is the connection with a running service.
 type client struct {
-	drivers  *app.Drivers
-	store    *redis.Store
-	broker   *rabbitmq.Broker // nil without RabbitMQ
-	commands *router.Commands
+	*app.Drivers
+	*router.Commands // nil without a transport
 }
 
 // reach connects to the brokers of the running service. Nothing is logged: errors are
@@ -41,13 +37,12 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	if err != nil {
 		return nil, c.unreachable(err)
 	}
-	cl := &client{drivers: drivers, store: drivers.Store, broker: drivers.Broker}
-	if !commands {
-		return cl, nil
-	}
-	if cl.commands, err = c.NewCommands(drivers, c.settings, nil); err != nil {
-		cl.Close()
-		return nil, err
+	cl := &client{Drivers: drivers}
+	if commands {
+		if cl.Commands, err = c.NewCommands(drivers, c.settings, nil); err != nil {
+			cl.Close()
+			return nil, err
+		}
 	}
 	return cl, nil
 }
@@ -82,5 +77,5 @@ func (c *cli) unreachable(err error) error {
 
 // Close ends the connections.
 func (c *client) Close() {
-	_ = c.drivers.Close() // The command has its result.
+	_ = c.Drivers.Close() // The command has its result.
 }

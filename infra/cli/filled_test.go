@@ -1,6 +1,10 @@
 package cli
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+)
 
 // A shell that puts in a variable that is not set leaves a flag without a value. No
 // command may take that for no flag at all.
@@ -41,7 +45,7 @@ func TestFlags_Empty(t *testing.T) {
 // What is in quotes may hold a comma, as it does in pflag's own lists.
 func TestFilledList(t *testing.T) {
 	t.Parallel()
-	var l filledList
+	var l input.List
 	for _, text := range []string{"a,b", `"c,d"`} {
 		if err := l.Set(text); err != nil {
 			t.Fatal(err)

@@ -25,7 +25,7 @@ func (c *cli) poisonAdmin(ctx context.Context, queues bool) (*poisonAdmin, error
 	if queues {
 		a.queues.use(client)
 	}
-	if a.Admin, err = poison.New(poison.Config{Store: client.store, Queues: a.queues, Parking: client.store}); err != nil {
+	if a.Admin, err = poison.New(poison.Config{Store: client.Store, Queues: a.queues, Parking: client.Store}); err != nil {
 		a.Close()
 		return nil, err
 	}
@@ -49,9 +49,9 @@ type lazyQueues struct {
 }
 
 func (q *lazyQueues) use(client *client) {
-	q.client, q.Queues = client, client.store
-	if client.broker != nil {
-		q.Queues = client.broker
+	q.client, q.Queues = client, client.Store
+	if client.Broker != nil {
+		q.Queues = client.Broker
 	}
 }
 

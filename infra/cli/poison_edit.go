@@ -2,11 +2,13 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -26,10 +28,7 @@ func (c *cli) editPoison(ctx context.Context, admin *poisonAdmin, id, why string
 		return false, err
 	}
 	_, err = file.Write(before)
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
+	if err = cmp.Or(err, file.Close()); err == nil {
 		err = c.runEditor(ctx, file.Name())
 	}
 	var after []byte
@@ -55,12 +54,9 @@ func (c *cli) editPoison(ctx context.Context, admin *poisonAdmin, id, why string
 
 // runEditor opens a file in the editor of the environment, and waits for it.
 func (c *cli) runEditor(ctx context.Context, file string) error {
-	editor := c.env("VISUAL")
+	editor := cmp.Or(c.env("VISUAL"), c.env("EDITOR"))
 	if editor == "" {
-		editor = c.env("EDITOR")
-	}
-	if editor == "" {
-		return usagef("--edit needs an editor: set EDITOR, such as EDITOR=vi")
+		return input.Usagef("--edit needs an editor: set EDITOR, such as EDITOR=vi")
 	}
 	// The shell splits what may be an editor with arguments.
 	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", file)

@@ -112,7 +112,7 @@ func TestPoison_Usage(t *testing.T) {
 		{"export -o json", "JSON lines"},
 		{"import missing.jsonl", "missing.jsonl"},
 		{"import", "needs a file"},
-		{"import testdata", "testdata is a directory"},
+		{"import .", ". is a directory"},
 		{"lst", `nearest is "list"`},
 	} {
 		r := b.poison(strings.Fields(tt.args)...).exits(t, exitUsage)

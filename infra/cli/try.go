@@ -1,13 +1,9 @@
 package cli
 
 import (
-	"encoding/json"
-	"strings"
-
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/infra/embedded"
 )
-
-func join(names []string) string { return strings.Join(names, ", ") }
 
 // tryNext returns what a newcomer may type beside dev, made from the application's own
 // commands and projections.
@@ -28,14 +24,12 @@ func (c *cli) tryNext() []string {
 // no command.
 func (c *cli) trySend() string {
 	if first := c.Samples.First; first != nil {
-		if data, err := json.Marshal(first); err == nil {
-			if fields, err := fieldsOf(json.RawMessage(data)); err == nil {
-				text := "send " + first.CommandType()
-				for _, f := range fields {
-					text += " -f " + f[0] + "=" + shellWord(f[1])
-				}
-				return text + " --wait"
+		if fields, err := output.Fields(first); err == nil {
+			text := "send " + first.CommandType()
+			for _, f := range fields {
+				text += " -f " + f.Name + "=" + shellWord(f.Value)
 			}
+			return text + " --wait"
 		}
 	}
 	names := c.catalogue.Commands()
