@@ -11,10 +11,13 @@ import (
 // messageJSON is a message as it is exported. A body that is not UTF-8 is in Base64.
 type messageJSON struct {
 	fields
-	FirstFailedAt string `json:"first_failed_at"`
-	LastFailedAt  string `json:"last_failed_at"`
-	Body          string `json:"body,omitempty"`
-	BodyBase64    []byte `json:"body_base64,omitempty"`
+	FirstFailedAt string            `json:"first_failed_at"`
+	LastFailedAt  string            `json:"last_failed_at"`
+	Size          int               `json:"size"`
+	Stack         string            `json:"stack,omitempty"`
+	Metadata      map[string]string `json:"metadata,omitempty"`
+	Body          string            `json:"body,omitempty"`
+	BodyBase64    []byte            `json:"body_base64,omitempty"`
 }
 
 type fields Message // without its methods
@@ -22,7 +25,10 @@ type fields Message // without its methods
 // MarshalJSON writes the message with names in snake_case. The body is a string; one
 // that is not UTF-8 is in body_base64 instead.
 func (m Message) MarshalJSON() ([]byte, error) {
-	j := messageJSON{fields: fields(m), FirstFailedAt: timeText(m.FirstFailedAt), LastFailedAt: timeText(m.LastFailedAt)}
+	j := messageJSON{
+		fields: fields(m), FirstFailedAt: timeText(m.FirstFailedAt), LastFailedAt: timeText(m.LastFailedAt),
+		Size: m.Size, Stack: m.Stack, Metadata: m.Metadata,
+	}
 	if utf8.Valid(m.Body) {
 		j.Body = string(m.Body)
 	} else {
@@ -38,6 +44,7 @@ func (m *Message) UnmarshalJSON(text []byte) (err error) {
 		return err
 	}
 	*m = Message(j.fields)
+	m.Size, m.Stack, m.Metadata = j.Size, j.Stack, j.Metadata
 	if m.Body = j.BodyBase64; m.Body == nil {
 		m.Body = []byte(j.Body)
 	}

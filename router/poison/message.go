@@ -10,7 +10,7 @@ import (
 
 // Message is a poison message: a message that a handler failed to process, kept whole,
 // with everything one needs to understand it. There is one for a handler and a message,
-// however often that fails.
+// however often that fails. In JSON, times and what may be long come last.
 type Message struct {
 	// ID is the same for every failure of the message; see [ID].
 	ID string `json:"id"`
@@ -46,11 +46,11 @@ type Message struct {
 	FirstFailedAt time.Time `json:"-"`
 	LastFailedAt  time.Time `json:"-"`
 	// Size is the body's length in bytes.
-	Size  int    `json:"size"`
-	Stack string `json:"stack,omitempty"`
+	Size  int    `json:"-"`
+	Stack string `json:"-"`
 	// Metadata are the message's headers, as they came, and Body the body, byte for byte.
 	// A list leaves out Metadata, Stack and Body.
-	Metadata map[string]string `json:"metadata,omitempty"`
+	Metadata map[string]string `json:"-"`
 	Body     []byte            `json:"-"`
 	// Revision changes with every change of the message in its store. It is not part of
 	// the JSON.
