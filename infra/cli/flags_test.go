@@ -2,8 +2,6 @@ package cli
 
 import (
 	"testing"
-
-	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 )
 
 // A shell that puts in a variable that is not set leaves a flag without a value. No
@@ -39,19 +37,5 @@ func TestFlags_Empty(t *testing.T) {
 	} {
 		r := pitwheel(t, environ, tt.args...).exits(t, exitUsage)
 		has(t, r.stderr, tt.flag)
-	}
-}
-
-// What is in quotes may hold a comma, as it does in pflag's own lists.
-func TestFilledList(t *testing.T) {
-	t.Parallel()
-	var l input.List
-	for _, text := range []string{"a,b", `"c,d"`} {
-		if err := l.Set(text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := l.GetSlice(); len(got) != 3 || got[2] != "c,d" {
-		t.Errorf("the list is %q", got)
 	}
 }
