@@ -68,7 +68,7 @@ func (c *cli) aggregate() *cobra.Command {
 			if a.Fold == nil {
 				return events.Errorf(events.CodeNotFound, "the aggregate %q has no state here, only events", a.Name)
 			}
-			folded, err := a.Fold(c.catalogue, events.History{Events: h})
+			folded, err := a.Fold(c.Catalogue, events.History{Events: h})
 			if err != nil {
 				return err
 			}
@@ -79,7 +79,7 @@ func (c *cli) aggregate() *cobra.Command {
 	}
 	for _, cmd := range []*cobra.Command{history, state} {
 		cmd.Args = input.Exactly("the aggregate's type", "its id")
-		cmd.ValidArgsFunction = input.Words(c.catalogue.Aggregates()...)
+		cmd.ValidArgsFunction = input.Words(c.Catalogue.Aggregates()...)
 		cmd.Flags().StringVar(&at, "at", "", "as it was at a version (3), at a time (2026-01-31T12:00:00Z), or some time ago (10m)")
 	}
 	return input.Group("aggregate", "One aggregate: its history and state", history, state)
@@ -87,16 +87,13 @@ func (c *cli) aggregate() *cobra.Command {
 
 // history loads an aggregate's events up to a point; there is at least one.
 func (c *cli) history(ctx context.Context, name, id, at string) (*events.AggregateType, []events.Recorded, error) {
-	a, ok := c.catalogue.LookupAggregate(name)
+	a, ok := c.Catalogue.LookupAggregate(name)
 	if !ok {
-		return nil, nil, input.NotFound("aggregate type", name, c.catalogue.Aggregates())
+		return nil, nil, input.NotFound("aggregate type", name, c.Catalogue.Aggregates())
 	}
-	var until input.Point
-	if at != "" {
-		var err error
-		if until, err = input.ParsePoint("--at", at, time.Now()); err != nil {
-			return nil, nil, err
-		}
+	until, err := input.ParsePoint("--at", at, time.Now())
+	if err != nil {
+		return nil, nil, err
 	}
 	client, err := c.reach(ctx, storeOnly)
 	if err != nil {

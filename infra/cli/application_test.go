@@ -78,10 +78,11 @@ func TestApplication_Name(t *testing.T) {
 // TestApplication_Help looks at the help of every command and flag.
 func TestApplication_Help(t *testing.T) {
 	t.Parallel()
-	c := &cli{}
-	if err := c.define(shop()); err != nil {
+	d, err := app.Define(shop())
+	if err != nil {
 		t.Fatal(err)
 	}
+	c := &cli{Definition: d}
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		texts := []string{cmd.Use, cmd.Short, cmd.Long, cmd.Example}

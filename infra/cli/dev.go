@@ -32,7 +32,7 @@ func (c *cli) dev() *cobra.Command {
 	if first := c.Samples.First; first != nil {
 		cmd.Flags().BoolVar(&sample, "sample", true, "send one "+first.CommandType()+" at the start, to show what happens")
 	}
-	c.serverFlags(cmd)
+	c.settingFlags(cmd.Flags(), false)
 	return cmd
 }
 
@@ -92,7 +92,7 @@ func (c *cli) startScreen(a *app.App) {
 	for _, s := range dev.Services {
 		line(s.Name, s.URL+"    "+s.About)
 	}
-	line("Handlers", strings.Join(c.names, ", "))
+	line("Handlers", strings.Join(c.HandlerNames(), ", "))
 	_, _ = fmt.Fprintf(out, "\nTry next, in a second terminal:\n\n")
 	for _, command := range c.tryNext() {
 		_, _ = fmt.Fprintf(out, "  %s %s%s\n", program(), command, c.devFlags(dev.Redis))

@@ -51,24 +51,22 @@ func (c *cli) event() *cobra.Command {
 	flags.IntVarP(&t.last, "last", "n", 10, "without --since, begin with this many past events, of those that --type picks")
 	flags.IntVar(&t.limit, "limit", 0, "end after this many events; 0: no limit")
 	flags.BoolVar(&t.noFollow, "no-follow", false, "end at the end of the log instead of waiting for more")
-	_ = tail.RegisterFlagCompletionFunc("type", input.Words(c.catalogue.Events()...)) // It fails only for a flag that is not there.
+	_ = tail.RegisterFlagCompletionFunc("type", input.Words(c.Catalogue.Events()...)) // It fails only for a flag that is not there.
 	return input.Group("event", "The events of the log", tail)
 }
 
 func (c *cli) runTail(ctx context.Context, t tailing) (err error) {
 	for _, name := range t.types {
-		if known, ok := c.catalogue.Lookup(name); !ok || known.Command {
-			return input.NotFound("event type", name, c.catalogue.Events())
+		if known, ok := c.Catalogue.Lookup(name); !ok || known.Command {
+			return input.NotFound("event type", name, c.Catalogue.Events())
 		}
 	}
 	if t.last < 0 || t.limit < 0 {
 		return input.Usagef("--last is %d and --limit is %d; neither may be negative", t.last, t.limit)
 	}
-	var since time.Time
-	if t.since != "" {
-		if since, err = input.ParseMoment("--since", string(t.since), time.Now()); err != nil {
-			return err
-		}
+	since, err := input.ParseMoment("--since", string(t.since), time.Now())
+	if err != nil {
+		return err
 	}
 	client, err := c.reach(ctx, storeOnly)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 )
@@ -86,10 +87,11 @@ func TestErrorFormat(t *testing.T) {
 // Which shorthands take a value is known to errorFormat without parsing.
 func TestValueShorthands(t *testing.T) {
 	t.Parallel()
-	c := &cli{}
-	if err := c.define(testApplication()); err != nil {
+	d, err := app.Define(testApplication())
+	if err != nil {
 		t.Fatal(err)
 	}
+	c := &cli{Definition: d}
 	found := map[string]bool{}
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {

@@ -1,8 +1,8 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -60,26 +60,18 @@ func viewOfHandler(info router.HandlerInfo) handlerView {
 		v.Settings = map[string]settingView{}
 	}
 	for _, s := range info.Settings {
-		v.Settings[s.Name] = settingView{typed(s), s.Source}
+		v.Settings[s.Name] = settingView{typed(s.Value), s.Source}
 	}
 	return v
 }
 
-// typed is a setting's value as JSON has it: counts are numbers, switches booleans.
-func typed(s router.Setting) any {
-	switch s.Name {
-	case "concurrency", "attempts", "break_after":
-		if n, err := strconv.Atoi(s.Value); err == nil {
-			return n
-		}
-	case "rate":
-		if f, err := strconv.ParseFloat(s.Value, 64); err == nil {
-			return f
-		}
-	case "ordered", "paused":
-		return s.Value == "true"
+// typed returns a setting's value as JSON has it: counts are numbers, switches booleans.
+func typed(text string) any {
+	var v any
+	if json.Unmarshal([]byte(text), &v) != nil {
+		return text
 	}
-	return s.Value
+	return v
 }
 
 // String returns the value, and its source where that is not the default.

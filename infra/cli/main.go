@@ -45,23 +45,17 @@ func untilSignal(exit func(int)) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
 	go func() {
-		for first := true; ; first = false {
-			select {
-			case <-signals:
-				if !first {
-					exit(exitInterrupted)
-				}
-				cancel()
-			case <-done:
-				return
-			}
+		if _, ok := <-signals; ok {
+			cancel()
+		}
+		if _, ok := <-signals; ok {
+			exit(exitInterrupted)
 		}
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
-		close(done)
+		close(signals)
 		cancel()
 	}
 }

@@ -39,8 +39,8 @@ func (p *poisonFilter) flags(c *cli, cmd *cobra.Command) {
 	f.Var(&p.older, "older", "only messages that failed last before that: some time ago (1h), or a time (2026-01-31T12:00:00Z)")
 	f.Var(&p.newer, "newer", "only messages that failed last since then")
 	// These fail only for a flag that is not there.
-	_ = cmd.RegisterFlagCompletionFunc("handler", input.Words(c.names...))
-	_ = cmd.RegisterFlagCompletionFunc("type", input.Words(append(c.catalogue.Commands(), c.catalogue.Events()...)...))
+	_ = cmd.RegisterFlagCompletionFunc("handler", input.Words(c.HandlerNames()...))
+	_ = cmd.RegisterFlagCompletionFunc("type", input.Words(append(c.Catalogue.Commands(), c.Catalogue.Events()...)...))
 	var filters []string
 	for _, name := range slices.Sorted(maps.Keys(filterNames())) {
 		filters = append(filters, name+"=")
@@ -87,28 +87,9 @@ func (p *poisonFilter) filter(now time.Time) (poison.Filter, error) {
 			f.Fields[field] = append(f.Fields[field], *values...)
 		}
 	}
-	for flag, bound := range map[string]struct {
-		text input.Text
-		into *time.Time
-	}{"--older": {p.older, &f.Before}, "--newer": {p.newer, &f.After}} {
-		if bound.text == "" {
-			continue
-		}
-		at, err := input.ParseMoment(flag, string(bound.text), now)
-		if err != nil {
-			return f, err
-		}
-		*bound.into = at
+	var err error
+	if f.Before, err = input.ParseMoment("--older", string(p.older), now); err == nil {
+		f.After, err = input.ParseMoment("--newer", string(p.newer), now)
 	}
-	return f, nil
-}
-
-// given reports whether any of the flags is given.
-func (p *poisonFilter) given() bool {
-	for _, values := range p.byField {
-		if len(*values) > 0 {
-			return true
-		}
-	}
-	return len(p.filters) > 0 || p.older != "" || p.newer != ""
+	return f, err
 }

@@ -49,12 +49,13 @@ func (b *bulk) begin(ctx context.Context, queues bool, ids []string) error {
 	if err != nil {
 		return err
 	}
+	filtered := len(filter.Fields) > 0 || !filter.Before.IsZero() || !filter.After.IsZero()
 	switch {
-	case len(ids) > 0 && (b.all || b.filter.given()):
+	case len(ids) > 0 && (b.all || filtered):
 		return input.Usagef("`%s` takes ids or filters, not both", b.cmd.CommandPath())
-	case len(ids) == 0 && !b.all && !b.filter.given():
+	case len(ids) == 0 && !b.all && !filtered:
 		return input.Usagef("`%s` needs the ids of poison messages, a filter such as --handler, or --all", b.cmd.CommandPath())
-	case b.all && b.filter.given():
+	case b.all && filtered:
 		return input.Usagef("`%s` takes --all or filters, not both", b.cmd.CommandPath())
 	}
 	b.selection = poison.Selection{IDs: ids, Filter: filter}

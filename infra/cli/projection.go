@@ -60,13 +60,13 @@ func (c *cli) projection() *cobra.Command {
 	rebuild.Flags().BoolVar(&wait, "wait", false, "wait until it has caught up")
 	rebuild.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait")
 	for _, cmd := range []*cobra.Command{get, rows, rebuild} {
-		cmd.ValidArgsFunction = c.completeProjection
+		cmd.ValidArgsFunction = input.Words(c.Projections()...)
 	}
 	return input.Group("projection", "The read side", list, get, rows, rebuild)
 }
 
 func (c *cli) listProjections(ctx context.Context) error {
-	projections, err := c.projections()
+	handlers, err := c.Describe(c.settings)
 	if err != nil {
 		return err
 	}
@@ -79,13 +79,16 @@ func (c *cli) listProjections(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	views := make([]projectionView, len(projections))
-	for i, p := range projections {
-		at, err := client.Store.ProjectionCursor(ctx, p.Name)
+	var views []projectionView
+	for _, h := range handlers {
+		if h.Kind != router.KindProjection {
+			continue
+		}
+		at, err := client.Store.ProjectionCursor(ctx, h.Name)
 		if err != nil {
 			return err
 		}
-		views[i] = projectionView{p.Name, p.Consumes, events.Cursor(nil).Behind(at), at.Behind(end)}
+		views = append(views, projectionView{h.Name, h.Consumes, events.Cursor(nil).Behind(at), at.Behind(end)})
 	}
 	return output.List(c.printer(), views, []string{"name", "consumes", "read", "behind"}, func(p projectionView) []any {
 		return []any{p.Name, strings.Join(p.Consumes, ", "), p.Read, p.Behind}
@@ -209,23 +212,10 @@ func (c *client) caughtUp(ctx context.Context, name string, end events.Cursor) e
 	}
 }
 
-// projections describes the declared projections.
-func (c *cli) projections() ([]router.HandlerInfo, error) {
-	infos, err := c.Describe(c.settings)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(infos, func(i router.HandlerInfo) bool { return i.Kind != router.KindProjection }), nil
-}
-
 // reachProjection connects to the store, if the projection exists.
 func (c *cli) reachProjection(ctx context.Context, name string) (*client, error) {
 	if names := c.Projections(); !slices.Contains(names, name) {
 		return nil, input.NotFound("projection", name, names)
 	}
 	return c.reach(ctx, storeOnly)
-}
-
-func (c *cli) completeProjection(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	return input.Words(c.Projections()...)(cmd, args, toComplete)
 }

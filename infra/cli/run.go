@@ -25,11 +25,9 @@ type cli struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	catalogue *events.Catalogue
-	names     []string // of all handlers
-	format    string   // the value of -o
-	config    string   // the value of --config
-	settings  settings.Values
+	format   string // the value of -o
+	config   string // the value of --config
+	settings settings.Values
 	// started is set once the command line is parsed.
 	started bool
 	// drains is set by commands that drain when they are interrupted, which is not a
@@ -51,8 +49,8 @@ func run(ctx context.Context, a app.Application, args, environ []string, stdin i
 	return exitCode(err)
 }
 
-func (c *cli) execute(ctx context.Context, a app.Application, args []string) error {
-	if err := c.define(a); err != nil {
+func (c *cli) execute(ctx context.Context, a app.Application, args []string) (err error) {
+	if c.Definition, err = app.Define(a); err != nil {
 		return err
 	}
 	root := c.root()
@@ -60,22 +58,11 @@ func (c *cli) execute(ctx context.Context, a app.Application, args []string) err
 	root.SetIn(c.stdin)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
-	err := root.ExecuteContext(ctx)
-	if err != nil && !c.started && events.CodeOf(err) == events.CodeInternal {
+	if err = root.ExecuteContext(ctx); err != nil && !c.started && events.CodeOf(err) == events.CodeInternal {
 		// Only cobra itself fails before a command has started.
 		return input.Usagef("%w", err).WithHint("`%s --help` lists commands and flags", program())
 	}
 	return err
-}
-
-// define sets everything that depends on the application alone.
-func (c *cli) define(a app.Application) error {
-	d, err := app.Define(a)
-	if err != nil {
-		return err
-	}
-	c.Definition, c.catalogue, c.names = d, d.Catalogue, d.HandlerNames()
-	return nil
 }
 
 func (c *cli) root() *cobra.Command {
@@ -92,20 +79,15 @@ func (c *cli) root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	flags := root.PersistentFlags()
-	flags.SortFlags = false
 	flags.StringVarP(&c.format, "output", "o", output.Table, "format of data: table, json, jsonl or yaml")
 	flags.StringVar(&c.config, "config", "", "configuration file (default ./"+c.Settings.File()+", if there is one)")
-	for _, s := range c.Settings.All() {
-		if s.Client {
-			flags.String(s.Flag(), s.Default, s.Usage)
-		}
-	}
+	c.settingFlags(flags, true)
 	root.SetFlagErrorFunc(flagError)
 	_ = root.RegisterFlagCompletionFunc("output", input.Words(output.Formats()...)) // It fails only for a flag that is not there.
 	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.poison(), c.version())
 	if c.Commands != nil {
 		root.AddCommand(c.Commands(app.CommandLine{
-			Catalogue: c.catalogue,
+			Catalogue: c.Catalogue,
 			Settings:  func() settings.Values { return c.settings },
 			Connect:   c.reachServices,
 		})...)
@@ -132,6 +114,16 @@ func strict(root *cobra.Command) {
 				}
 				return input.None(about, rest)
 			}
+		}
+	}
+}
+
+// settingFlags adds flags for the settings that concern clients, or only a running service.
+func (c *cli) settingFlags(flags *pflag.FlagSet, client bool) {
+	flags.SortFlags = false
+	for _, s := range c.Settings.All() {
+		if s.Client == client {
+			flags.String(s.Flag(), s.Default, s.Usage)
 		}
 	}
 }

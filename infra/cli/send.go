@@ -37,11 +37,11 @@ func (c *cli) send() *cobra.Command {
 			"`send TYPE --help` lists the fields of a command.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return input.Usagef("`%s` needs the type of the command", cmd.CommandPath()).WithHint("known commands: %s", strings.Join(c.catalogue.Commands(), ", "))
+				return input.Usagef("`%s` needs the type of the command", cmd.CommandPath()).WithHint("known commands: %s", strings.Join(c.Catalogue.Commands(), ", "))
 			}
 			return input.Exactly("one type")(cmd, args)
 		},
-		ValidArgsFunction: input.Words(c.catalogue.Commands()...),
+		ValidArgsFunction: input.Words(c.Catalogue.Commands()...),
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.runSend(cmd.Context(), args[0], s) },
 	}
 	flags := cmd.Flags()
@@ -63,10 +63,10 @@ func (c *cli) send() *cobra.Command {
 }
 
 func (c *cli) runSend(ctx context.Context, name string, s sending) error {
-	t, ok := c.catalogue.Lookup(name)
+	t, ok := c.Catalogue.Lookup(name)
 	if !ok || !t.Command {
-		return events.Errorf(events.CodeUnknownType, "nobody handles the command %q; the nearest is %q", name, settings.Nearest(name, c.catalogue.Commands())).
-			WithHint("known commands: %s", strings.Join(c.catalogue.Commands(), ", "))
+		return events.Errorf(events.CodeUnknownType, "nobody handles the command %q; the nearest is %q", name, settings.Nearest(name, c.Catalogue.Commands())).
+			WithHint("known commands: %s", strings.Join(c.Catalogue.Commands(), ", "))
 	}
 	if s.timeout <= 0 {
 		return input.Usagef("--timeout is %s; it must be more than 0s", s.timeout)
@@ -80,7 +80,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	if s.id != "" {
 		id = events.NormalizeID(string(s.id))
 	}
-	command, err := c.catalogue.ParseCommand(name, data)
+	command, err := c.Catalogue.ParseCommand(name, data)
 	if err != nil {
 		return c.refused(t, id, err)
 	}
@@ -205,7 +205,7 @@ func fieldValue(t *events.Type, name, value string) json.RawMessage {
 // typeIn finds a command type among the arguments.
 func (c *cli) typeIn(args []string) (*events.Type, bool) {
 	for _, a := range args {
-		if t, ok := c.catalogue.Lookup(a); ok && t.Command {
+		if t, ok := c.Catalogue.Lookup(a); ok && t.Command {
 			return t, true
 		}
 	}

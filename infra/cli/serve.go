@@ -22,8 +22,8 @@ func (c *cli) serve() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.runServe(cmd.Context(), only) },
 	}
 	cmd.Flags().Var(&only, "only", "run only these handlers")
-	_ = cmd.RegisterFlagCompletionFunc("only", input.Words(c.names...)) // It fails only for a flag that is not there.
-	c.serverFlags(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("only", input.Words(c.HandlerNames()...)) // It fails only for a flag that is not there.
+	c.settingFlags(cmd.Flags(), false)
 	return cmd
 }
 
@@ -35,16 +35,6 @@ func (c *cli) runServe(ctx context.Context, only []string) error {
 		return err
 	}
 	return a.Run(ctx)
-}
-
-// serverFlags adds the settings that only a running service has.
-func (c *cli) serverFlags(cmd *cobra.Command) {
-	cmd.Flags().SortFlags = false
-	for _, s := range c.Settings.All() {
-		if !s.Client {
-			cmd.Flags().String(s.Flag(), s.Default, s.Usage)
-		}
-	}
 }
 
 // gcPercent is how much garbage may gather before it is collected, in percent of what

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
@@ -29,7 +28,7 @@ func (c *cli) colourful(w io.Writer) bool {
 
 // confirm asks on the terminal. Without one, the answer must have been given by -y.
 func (c *cli) confirm(ctx context.Context, cmd *cobra.Command, question string) (bool, error) {
-	if f, ok := c.stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // A descriptor fits an int.
+	if !telemetry.IsTerminal(c.stdin) {
 		return false, input.Usagef("`%s` has to ask, and there is no terminal", cmd.CommandPath()).WithHint("add -y to say yes, or --dry-run to only look")
 	}
 	_, _ = fmt.Fprintf(c.stderr, "%s [y/N] ", question)

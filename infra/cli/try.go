@@ -32,11 +32,11 @@ func (c *cli) trySend() string {
 			return text + " --wait"
 		}
 	}
-	names := c.catalogue.Commands()
+	names := c.Catalogue.Commands()
 	if len(names) == 0 {
 		return ""
 	}
-	t, _ := c.catalogue.Lookup(names[0])
+	t, _ := c.Catalogue.Lookup(names[0])
 	text := "send " + t.Name
 	for _, f := range t.Fields() {
 		if f.Required {

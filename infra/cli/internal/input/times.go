@@ -9,8 +9,12 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// ParseMoment reads a time: RFC 3339, a day, or how long ago it was.
+// ParseMoment reads a time: RFC 3339, a day, or how long ago it was. An empty text is the
+// zero time.
 func ParseMoment(flag, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
@@ -22,7 +26,8 @@ func ParseMoment(flag, text string, now time.Time) (time.Time, error) {
 	return time.Time{}, Usagef("%s is %q; it must be how long ago, such as 10m, or a time, such as %s", flag, text, now.UTC().Format(time.RFC3339))
 }
 
-// Point is a place in an aggregate's history: a version, or a moment.
+// Point is a place in an aggregate's history: a version, or a moment. The zero Point is
+// its end.
 type Point struct {
 	Version uint64
 	At      time.Time
@@ -43,7 +48,7 @@ func ParsePoint(flag, text string, now time.Time) (Point, error) {
 	return Point{At: t}, nil
 }
 
-// Includes reports whether an event had happened at the point. The zero Point includes all.
+// Includes reports whether an event had happened at the point.
 func (p Point) Includes(e events.Recorded) bool {
 	switch {
 	case p.Version > 0:
