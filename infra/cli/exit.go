@@ -82,14 +82,6 @@ func asError(err error) *events.Error {
 	return &events.Error{Code: events.CodeInternal, Message: err.Error()}
 }
 
-// hinted returns err with a hint, if it has none.
-func hinted(err error, hint string) error {
-	if e := asError(err); e.Hint == "" {
-		return e.WithHint("%s", hint)
-	}
-	return err
-}
-
 // printError writes an error of a program to w: for people as a line and a hint, with a
 // machine format as {"error":{…}}.
 func printError(w io.Writer, program, format string, err error) {

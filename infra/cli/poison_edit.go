@@ -21,7 +21,7 @@ func (c *cli) editPoison(ctx context.Context, admin *poisonAdmin, id, why string
 	}
 	before, err := poison.EditableBody(m)
 	if err != nil {
-		return false, hinted(err, fmt.Sprintf("`%s poison export`, change body_base64, discard the message, and `poison import`", program()))
+		return false, asError(err).WithHint("`%s poison export`, change body_base64, discard the message, and `poison import`", program())
 	}
 	file, err := os.CreateTemp("", "pitwheel-poison-*.json")
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/user"
 	"strings"
@@ -18,12 +17,8 @@ import (
 
 // printer returns the printer of the command's data.
 func (c *cli) printer() output.Printer {
-	return output.Printer{Out: c.stdout, Format: c.format, Colour: c.colourful(c.stdout)}
-}
-
-// colourful reports whether w is a terminal that may be shown colours.
-func (c *cli) colourful(w io.Writer) bool {
-	return telemetry.IsTerminal(w) && c.env("NO_COLOR") == "" && c.env("TERM") != "dumb"
+	colour := telemetry.IsTerminal(c.stdout) && c.env("NO_COLOR") == "" && c.env("TERM") != "dumb"
+	return output.Printer{Out: c.stdout, Format: c.format, Colour: colour}
 }
 
 // confirm asks on the terminal. Without one, the answer must have been given by -y.
