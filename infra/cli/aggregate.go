@@ -99,7 +99,6 @@ func (c *cli) history(ctx context.Context, name, id, at string) (*events.Aggrega
 	if err != nil {
 		return nil, nil, err
 	}
-	defer client.Close()
 	// No snapshot has the empty schema, so that the whole history is loaded.
 	h, err := client.Store.Load(ctx, name, id, "")
 	if err != nil {

@@ -28,8 +28,8 @@ type client struct {
 	*router.Commands // nil without a transport
 }
 
-// reach connects to the brokers of the running service. Nothing is logged: errors are
-// the command's own.
+// reach connects to the brokers of the running service, until the command ends. Nothing is
+// logged: errors are the command's own.
 func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	ctx, cancel := c.reachContext(ctx)
 	defer cancel()
@@ -37,14 +37,12 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	if err != nil {
 		return nil, c.unreachable(err)
 	}
+	c.drivers = append(c.drivers, drivers)
 	cl := &client{Drivers: drivers}
 	if commands {
-		if cl.Commands, err = c.NewCommands(drivers, c.settings, nil); err != nil {
-			cl.Close()
-			return nil, err
-		}
+		cl.Commands, err = c.NewCommands(drivers, c.settings, nil)
 	}
-	return cl, nil
+	return cl, err
 }
 
 // reachServices is like reach for commands that the application adds.
@@ -73,9 +71,4 @@ func (c *cli) unreachable(err error) error {
 	}
 	return events.Errorf(events.CodeUnavailable, "nobody answers at %s, where a local `%s dev` would be", c.settings.String("dev_redis_addr"), c.Name).MayRetry().
 		WithHint("start one with `%s dev`, or set %s to the Redis of a running service", program(), c.Settings.Env("redis_url"))
-}
-
-// Close ends the connections.
-func (c *client) Close() {
-	_ = c.Drivers.Close() // The command has its result.
 }

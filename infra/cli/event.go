@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -72,13 +73,8 @@ func (c *cli) runTail(ctx context.Context, t tailing) (err error) {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
 	out := &output.Stream[logView]{Printer: c.printer(), Line: logLine}
-	defer func() {
-		if closed := out.Close(); err == nil {
-			err = closed
-		}
-	}()
+	defer func() { err = cmp.Or(err, out.Close()) }()
 	return client.tail(ctx, t, since, out.Put)
 }
 

@@ -32,7 +32,7 @@ type bulk struct {
 	// interval is the least time that each message takes.
 	interval time.Duration
 
-	admin     *poisonAdmin
+	admin     *poison.Admin
 	selection poison.Selection
 }
 

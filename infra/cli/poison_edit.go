@@ -14,7 +14,7 @@ import (
 
 // editPoison opens a message's body in an editor, stores the edited one, and reports
 // whether it was edited.
-func (c *cli) editPoison(ctx context.Context, admin *poisonAdmin, id, why string) (bool, error) {
+func (c *cli) editPoison(ctx context.Context, admin *poison.Admin, id, why string) (bool, error) {
 	m, err := admin.Message(ctx, id)
 	if err != nil {
 		return false, err

@@ -55,7 +55,6 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
 	messages := first(admin.Messages(ctx, filter, poison.NewestFirst), limit)
 	if len(fields) > 0 {
 		groups, err := poison.GroupBy(messages, fields...)
@@ -126,7 +125,6 @@ func (c *cli) auditPoison(ctx context.Context, limit int) error {
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
 	var changes []poison.Change
 	for change, err := range first(admin.Changes(ctx), limit) {
 		if err != nil {

@@ -27,7 +27,6 @@ func (c *cli) poisonRetry() *cobra.Command {
 			if err := b.begin(ctx, withCommands, ids); err != nil {
 				return err
 			}
-			defer b.admin.Close()
 			if edit {
 				edited, err := c.editPoison(ctx, b.admin, ids[0], b.why)
 				if err != nil || !edited {
@@ -60,7 +59,6 @@ func (c *cli) poisonDiscard() *cobra.Command {
 			if err := b.begin(cmd.Context(), storeOnly, ids); err != nil {
 				return err
 			}
-			defer b.admin.Close()
 			return b.run(cmd.Context(), b.admin.Discard)
 		},
 	}

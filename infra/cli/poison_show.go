@@ -30,7 +30,6 @@ func (c *cli) showPoison(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
 	m, err := admin.Message(ctx, id)
 	if err != nil {
 		return err

@@ -38,7 +38,6 @@ func (c *cli) exportPoison(ctx context.Context, p *poisonFilter) error {
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
 	out := bufio.NewWriter(c.stdout)
 	return errors.Join(admin.Export(ctx, filter, out), out.Flush())
 }
@@ -65,7 +64,6 @@ func (c *cli) importPoison(ctx context.Context, name, why string) error {
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
 	t, err := admin.Import(ctx, in, poison.Change{Who: c.who(), Why: why})
 	for _, p := range t.Problems {
 		_, _ = fmt.Fprintln(c.stderr, p)

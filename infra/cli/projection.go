@@ -74,7 +74,6 @@ func (c *cli) listProjections(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
 	end, err := client.Store.End(ctx)
 	if err != nil {
 		return err
@@ -100,7 +99,6 @@ func (c *cli) getRow(ctx context.Context, name, key string) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
 	rows, err := client.Store.Rows(ctx, name, []string{key})
 	if err != nil {
 		return err
@@ -119,7 +117,6 @@ func (c *cli) listRows(ctx context.Context, name, after string, limit int) error
 	if err != nil {
 		return err
 	}
-	defer client.Close()
 	rows, err := client.Store.List(ctx, name, after, limit)
 	if err != nil {
 		return err
@@ -171,7 +168,6 @@ func (c *cli) rebuild(ctx context.Context, name string, wait bool, timeout time.
 	if err != nil {
 		return err
 	}
-	defer client.Close()
 	end, err := client.Store.End(ctx)
 	if err != nil {
 		return err

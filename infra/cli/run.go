@@ -28,6 +28,7 @@ type cli struct {
 	format   string // the value of -o
 	config   string // the value of --config
 	settings settings.Values
+	drivers  []*app.Drivers // what is connected; it is closed at the end
 	// started is set once the command line is parsed.
 	started bool
 	// drains is set by commands that drain when they are interrupted, which is not a
@@ -53,6 +54,11 @@ func (c *cli) execute(ctx context.Context, a app.Application, args []string) (er
 	if c.Definition, err = app.Define(a); err != nil {
 		return err
 	}
+	defer func() {
+		for _, d := range c.drivers {
+			_ = d.Close() // The command has its result.
+		}
+	}()
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(c.stdin)

@@ -90,7 +90,6 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
 	receipt, err := client.Send(ctx, command, events.SendOptions{ID: id})
 	if err != nil {
 		return c.refused(t, id, unanswered(ctx, id, err))
