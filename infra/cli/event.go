@@ -95,7 +95,7 @@ func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(
 			if done() {
 				return nil
 			}
-			if !t.wants(e) || e.Timestamp.Before(since) {
+			if !t.matches(e) || e.Timestamp.Before(since) {
 				continue
 			}
 			count++
@@ -163,7 +163,7 @@ func (c *client) newest(ctx context.Context, t tailing, end events.Cursor) ([]ev
 			if _, is := oldest[e.Partition]; !is {
 				oldest[e.Partition] = e.Timestamp
 			}
-			if t.wants(e) {
+			if t.matches(e) {
 				page = append(page, e)
 			}
 		}
@@ -179,7 +179,7 @@ func (c *client) newest(ctx context.Context, t tailing, end events.Cursor) ([]ev
 	return found, nil
 }
 
-func (t tailing) wants(e events.Recorded) bool {
+func (t tailing) matches(e events.Recorded) bool {
 	return len(t.types) == 0 || slices.Contains(t.types, e.Type)
 }
 

@@ -71,9 +71,9 @@ func asError(err error) *events.Error {
 	case rejected:
 		return &events.Error{Code: r.Code, Message: r.Message, Field: r.Field}
 	case errors.As(err, &e):
-		told := *e
-		told.Message = err.Error() // With the context that was wrapped around it.
-		return &told
+		c := *e
+		c.Message = err.Error() // With the context that was wrapped around it.
+		return &c
 	case errors.Is(err, context.Canceled):
 		return &events.Error{Code: codeInterrupted, Message: "interrupted"}
 	case errors.Is(err, context.DeadlineExceeded):

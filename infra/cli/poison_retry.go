@@ -50,7 +50,7 @@ func (c *cli) poisonDiscard() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "discard [ID…] --reason TEXT",
 		Short: "Remove poison messages permanently",
-		Long: "Remove poison messages that nobody needs any more; what waits behind them continues, where a handler keeps\n" +
+		Long: "Remove poison messages that are not needed any more; what waits behind them continues, where a handler keeps\n" +
 			"the order of its keys. Who did it and why is kept in the audit trail.",
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if b.why = string(reason); b.why == "" && !b.dryRun {

@@ -14,6 +14,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
 // projectionView is how a projection is printed.
@@ -189,8 +190,6 @@ func (c *cli) rebuild(ctx context.Context, name string, wait bool, timeout time.
 
 // caughtUp returns when a projection has read the log up to end.
 func (c *client) caughtUp(ctx context.Context, name string, end events.Cursor) error {
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
 	for {
 		at, err := c.Store.ProjectionCursor(ctx, name)
 		if err == nil && at.Behind(end) == 0 {
@@ -199,9 +198,7 @@ func (c *client) caughtUp(ctx context.Context, name string, end events.Cursor) e
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
+		if !backoff.Wait(ctx, 50*time.Millisecond) {
 			return events.Errorf(events.CodeTimeout, "the projection %s has not caught up in time, %d events are left: %w", name, at.Behind(end), ctx.Err()).MayRetry().
 				WithHint("it goes on in the running service; `%s projection list` shows how far it is", program())
 		}

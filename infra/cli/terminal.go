@@ -28,7 +28,7 @@ func (c *cli) confirm(ctx context.Context, cmd *cobra.Command, question string) 
 	}
 	_, _ = fmt.Fprintf(c.stderr, "%s [y/N] ", question)
 	answer := make(chan string, 1)
-	go func() { // It ends with the process if nobody answers.
+	go func() { // Without an answer it ends with the process.
 		line, _ := bufio.NewReader(c.stdin).ReadString('\n')
 		answer <- strings.ToLower(strings.TrimSpace(line))
 	}()

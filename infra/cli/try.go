@@ -19,7 +19,7 @@ func (c *cli) tryNext() []string {
 	return out
 }
 
-// trySend returns the sample command as one types it. Without a sample it is the first
+// trySend returns the command line that sends the sample command. Without a sample it is the first
 // command of the catalogue, with a gap for each field that is required; "" if there is
 // no command.
 func (c *cli) trySend() string {

@@ -13,7 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// DefaultAddr is where the in-process Redis listens unless told otherwise.
+// DefaultAddr is where the in-process Redis listens by default.
 const DefaultAddr = "127.0.0.1:6389"
 
 // expireEvery is how late a key may expire.

@@ -82,7 +82,7 @@ func (a *api) respondRaw(w http.ResponseWriter, r *http.Request, status int, bod
 	}
 }
 
-// write responds with a body that nobody may store or take for something else.
+// write responds with a body that must not be stored, nor its type guessed.
 func write(w http.ResponseWriter, status int, contentType string, body []byte) error {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-store")

@@ -18,7 +18,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// DefaultCatcherAddr is where a [Catcher] listens unless told otherwise.
+// DefaultCatcherAddr is where a [Catcher] listens by default.
 const DefaultCatcherAddr = "127.0.0.1:1025"
 
 // CatcherConfig of a [Catcher]. The zero value is right for development.

@@ -19,7 +19,7 @@ import (
 // HeaderEventID is the header that carries the id given to [Sender.Send].
 const HeaderEventID = "X-Pitwheel-Event-Id"
 
-// DefaultFrom is the sender of mails unless told otherwise.
+// DefaultFrom is the default sender of mails.
 const DefaultFrom = "Pitwheel <pitwheel@localhost>"
 
 // Config of a [Sender]. The zero value discards all mail.

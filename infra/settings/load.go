@@ -207,9 +207,9 @@ func take(values map[string]string, name string) (string, error) {
 func asError(err error) *events.Error {
 	var e *events.Error
 	_ = errors.As(err, &e)
-	told := *e
-	told.Message = err.Error()
-	return &told
+	c := *e
+	c.Message = err.Error()
+	return &c
 }
 
 // withoutText hides what a YAML error repeats of the file in backquotes, since that

@@ -14,7 +14,7 @@ import (
 type override func(*router.Overrides, string) error
 
 // overridable returns the settings of the section "handlers". Their bounds are checked
-// by the router, which knows the declaration as well.
+// by the router, which has the declaration as well.
 func overridable() map[string]override {
 	number := func(field func(*router.Overrides) **int) override {
 		return parsed(field, strconv.Atoi, "a whole number")

@@ -15,7 +15,7 @@ func NewRegistry(version, commit string) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pitwheel_build_info",
-		Help: "Always 1; the labels tell which program is running.",
+		Help: "Always 1; the labels identify the running program.",
 	}, []string{"version", "commit", "go_version"})
 	info.WithLabelValues(version, commit, runtime.Version()).Set(1)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info)

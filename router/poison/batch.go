@@ -21,7 +21,7 @@ const (
 
 // Options control an operation on many messages. The zero value is ready.
 type Options struct {
-	// Who wants the operation, and Why, for the audit trail.
+	// Who requested the operation, and Why, for the audit trail.
 	Who, Why string
 	// Interval is the least time that each message takes; 0: as fast as possible.
 	Interval time.Duration

@@ -22,7 +22,7 @@ type Message struct {
 	// Topic is what the queue is bound to. Empty for a projection, which reads the log.
 	Topic string `json:"topic,omitempty"`
 	// Type is the message's wire name, Key the id of its aggregate; both may be empty, as
-	// anybody may have published it.
+	// any producer may have published it.
 	Type string `json:"type"`
 	Key  string `json:"key"`
 	// MessageID is the message's id, as its handler sees it.

@@ -129,9 +129,8 @@ func (s Schedule) Duplicate() *Fault {
 
 // Swap lets neighbours change places: the messages of one Publish, the events of one
 // Read (which a log must never do), and deliveries: a message then comes after the
-// next one of its key, or after 50 ms if there is none. The queue is told at once
-// that it was handled, since a queue that keeps order would not deliver the next
-// one otherwise. It is not injected into a call that has no neighbours to swap.
+// next one of its key, or after 50 ms if there is none. It is acked at once,
+// since a queue that keeps order would not deliver the next one otherwise. It is not injected into a call that has no neighbours to swap.
 func (s Schedule) Swap() *Fault {
 	return s.do(2, func(_ *Fault, hit *injection) { hit.swap = true })
 }

@@ -57,7 +57,7 @@ func nextNode(dec *stdjson.Decoder) (*yaml.Node, error) {
 		return node, node.Encode(token)
 	}
 	for dec.More() {
-		// The keys of an object come as values of their own, as YAML wants them.
+		// The keys of an object come as values of their own, as in YAML.
 		child, err := nextNode(dec)
 		if err != nil {
 			return nil, err
