@@ -51,14 +51,13 @@ type Catcher struct {
 	keep   int
 	logger *slog.Logger
 	caught func(Caught)
-	addr   string
 	server *smtp.Server
 	listen net.Listener
 	served chan struct{}
 
 	mu    sync.Mutex
 	count int
-	ring  []Caught // the newest; once full, the oldest is at count % keep
+	kept  []Caught // the newest, oldest first
 }
 
 // maxMailBytes bounds one mail. What is larger is refused with 552.
@@ -86,7 +85,7 @@ func StartCatcher(cfg CatcherConfig) (*Catcher, error) {
 	if err != nil {
 		return nil, events.Errorf(events.CodeConfig, "cannot catch mail at %s: %w", addr, err).WithField("Addr")
 	}
-	c.listen, c.addr = l, l.Addr().String()
+	c.listen = l
 	c.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &catching{catcher: c}, nil }))
 	c.server.Domain = "localhost"
 	c.server.MaxMessageBytes = maxMailBytes
@@ -104,7 +103,7 @@ func StartCatcher(cfg CatcherConfig) (*Catcher, error) {
 }
 
 // Addr is the address it listens on, with the port that was found for :0.
-func (c *Catcher) Addr() string { return c.addr }
+func (c *Catcher) Addr() string { return c.listen.Addr().String() }
 
 // Close stops listening and cuts all connections. What was caught stays readable.
 func (c *Catcher) Close() error {
@@ -129,20 +128,15 @@ func (c *Catcher) Count() int {
 func (c *Catcher) Messages() []Caught {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.ring) < c.keep {
-		return slices.Clone(c.ring)
-	}
-	oldest := c.count % c.keep
-	return slices.Concat(c.ring[oldest:], c.ring[:oldest])
+	return slices.Clone(c.kept)
 }
 
 func (c *Catcher) add(m Caught) {
 	c.mu.Lock()
-	if len(c.ring) < c.keep {
-		c.ring = append(c.ring, m)
-	} else {
-		c.ring[c.count%c.keep] = m
+	if len(c.kept) == c.keep {
+		c.kept = slices.Delete(c.kept, 0, 1)
 	}
+	c.kept = append(c.kept, m)
 	c.count++
 	c.mu.Unlock()
 	c.logger.LogAttrs(context.Background(), slog.LevelInfo, "mail caught", slog.String("to", m.To), slog.String("subject", m.Subject))
