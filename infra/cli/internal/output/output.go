@@ -29,19 +29,20 @@ type Printer struct {
 // List writes a list: an array in JSON and YAML, one line per item in JSON Lines. People
 // get a table with the given heads, in which row returns the cells of an item.
 func List[T any](p Printer, items []T, heads []string, row func(T) []any) error {
-	if p.Format == JSON || p.Format == YAML {
+	switch p.Format {
+	case JSON, YAML:
 		return p.encode(append([]T{}, items...)) // An empty array, not null.
-	}
-	rows := make([][]any, len(items))
-	for i, item := range items {
-		if p.Format != JSONL {
-			rows[i] = row(item)
-		} else if err := p.encode(item); err != nil {
-			return err
+	case JSONL:
+		for _, item := range items {
+			if err := p.encode(item); err != nil {
+				return err
+			}
 		}
-	}
-	if p.Format == JSONL {
 		return nil
+	}
+	var rows [][]any
+	for _, item := range items {
+		rows = append(rows, row(item))
 	}
 	return p.table(heads, rows)
 }
@@ -56,11 +57,11 @@ func One(p Printer, v any) error {
 	if err != nil {
 		return err
 	}
-	rows := make([][]any, len(fields))
-	for i, f := range fields {
-		rows[i] = []any{f.Name, f.Value}
+	var rows [][]any
+	for _, f := range fields {
+		rows = append(rows, []any{f.Name, f.Value})
 	}
-	return p.table(nil, rows)
+	return p.Rows(rows)
 }
 
 // Rows writes a table without heads, whatever the format is.
