@@ -36,7 +36,7 @@ func injected(f *routertest.Faults, n int) []int {
 	return out
 }
 
-func TestSchedules(t *testing.T) {
+func TestFaults_Schedules(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -71,7 +71,7 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
-func TestTheSeedDecidesWhatChanceDoes(t *testing.T) {
+func TestFaults_Seed(t *testing.T) {
 	t.Parallel()
 	by := func(seed uint64) string {
 		f := routertest.Faults{Seed: seed}
@@ -88,7 +88,7 @@ func TestTheSeedDecidesWhatChanceDoes(t *testing.T) {
 }
 
 // A call that fails has done nothing; one whose answer is lost has done everything.
-func TestBeforeAndAfter(t *testing.T) {
+func TestFaults_BeforeAndAfter(t *testing.T) {
 	t.Parallel()
 	var store routertest.Store
 	var f routertest.Faults
@@ -120,7 +120,7 @@ func TestBeforeAndAfter(t *testing.T) {
 	}
 }
 
-func TestACallThatDoesNotExist(t *testing.T) {
+func TestFaults_UnknownCall(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", "Apend", "Publish*", "Read everything", "append"} {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestACallThatDoesNotExist(t *testing.T) {
 }
 
 // Any of Watermill's publishers and subscribers will do.
-func TestAForeignPublisherAndSubscriber(t *testing.T) {
+func TestFaults_ForeignPublisherAndSubscriber(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -205,7 +205,7 @@ func (s alwaysReady) Drain(context.Context) error { return s.Close() }
 func (alwaysReady) Ready() error { return nil }
 
 // A drain ends what a fault makes wait, and loses nothing that it holds back.
-func TestADrainWaitsForNoFault(t *testing.T) {
+func TestFaults_Drain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string
