@@ -36,8 +36,10 @@ type bulk struct {
 	selection poison.Selection
 }
 
-func (b *bulk) flags(c *cli, cmd *cobra.Command) {
-	b.filter.flags(c, cmd)
+// flags makes cmd the command, with the flags that select messages.
+func (b *bulk) flags(cmd *cobra.Command) {
+	b.cmd = cmd
+	b.filter.flags(b.c, cmd)
 	cmd.Flags().BoolVar(&b.all, "all", false, "all poison messages")
 	cmd.Flags().BoolVar(&b.dryRun, "dry-run", false, "only show what would be done")
 	cmd.Flags().BoolVarP(&b.yes, "yes", "y", false, "do not ask")

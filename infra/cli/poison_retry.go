@@ -36,8 +36,7 @@ func (c *cli) poisonRetry() *cobra.Command {
 			return b.run(ctx, b.admin.Retry)
 		},
 	}
-	b.cmd = cmd
-	b.flags(c, cmd)
+	b.flags(cmd)
 	cmd.Flags().Var(&rate, "rate", "at most so many, such as 50/s or 30/m")
 	cmd.Flags().BoolVar(&edit, "edit", false, "open the body of one message in $EDITOR first")
 	cmd.Flags().StringVar(&b.why, "reason", "", "why, for the audit trail")
@@ -62,8 +61,7 @@ func (c *cli) poisonDiscard() *cobra.Command {
 			return b.run(cmd.Context(), b.admin.Discard)
 		},
 	}
-	b.cmd = cmd
-	b.flags(c, cmd)
+	b.flags(cmd)
 	cmd.Flags().Var(&reason, "reason", "why they are not needed; required")
 	return cmd
 }

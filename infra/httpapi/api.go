@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -67,12 +68,8 @@ func New(c Config) (http.Handler, error) {
 		traceparents:   regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}[0-9a-f-]{0,73}$`),
 	}
 	a.Names = slices.Sorted(slices.Values(c.Names))
-	if a.MaxBody == 0 {
-		a.MaxBody = 1 << 20
-	}
-	if a.Logger == nil {
-		a.Logger = slog.New(slog.DiscardHandler)
-	}
+	a.MaxBody = cmp.Or(a.MaxBody, 1<<20)
+	a.Logger = cmp.Or(a.Logger, slog.New(slog.DiscardHandler))
 	if err := a.routes(); err != nil {
 		return nil, err
 	}

@@ -66,9 +66,9 @@ const maxMailBytes = 10 << 20
 // StartCatcher listens and catches mail until Close. An address that cannot be listened
 // on is an error with the code CONFIG and the field Addr.
 func StartCatcher(cfg CatcherConfig) (*Catcher, error) {
-	c := &Catcher{keep: cmp.Or(cfg.Keep, 1000), logger: cfg.Logger, caught: cfg.OnCaught, served: make(chan struct{})}
-	if c.logger == nil {
-		c.logger = slog.New(slog.DiscardHandler)
+	c := &Catcher{
+		keep: cmp.Or(cfg.Keep, 1000), logger: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
+		caught: cfg.OnCaught, served: make(chan struct{}),
 	}
 	if c.caught == nil {
 		c.caught = func(Caught) {}

@@ -59,9 +59,9 @@ type Sender struct {
 // server that is not there yet fails the mails, which are then tried again, and
 // not the start. An error has the code CONFIG and never holds the password.
 func Open(c Config) (*Sender, error) {
-	s := &Sender{from: cmp.Or(c.From, DefaultFrom), logger: c.Logger, plainIDs: regexp.MustCompile(`^[a-zA-Z0-9_-]{0,128}$`)}
-	if s.logger == nil {
-		s.logger = slog.New(slog.DiscardHandler)
+	s := &Sender{
+		from: cmp.Or(c.From, DefaultFrom), logger: cmp.Or(c.Logger, slog.New(slog.DiscardHandler)),
+		plainIDs: regexp.MustCompile(`^[a-zA-Z0-9_-]{0,128}$`),
 	}
 	if _, err := netmail.ParseAddress(s.from); err != nil {
 		return nil, events.Errorf(events.CodeConfig, "the sender %q is not a mail address: %w", s.from, err).WithField("From")
