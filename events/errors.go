@@ -26,14 +26,14 @@ const (
 )
 
 // Error is the error type of Pitwheel: a code for machines, and a message for people that
-// names the thing and the value at fault.
+// names the thing and the value at fault. HTTP and the command line print its JSON.
 type Error struct {
-	Code      string
-	Message   string // complete, with the cause's text in it
-	Field     string // the field at fault, if any
-	Hint      string // what to do next, if known
-	Retryable bool   // trying again may help
-	Err       error  // the cause
+	Code      string `json:"code"`
+	Message   string `json:"message"`         // complete, with the cause's text in it
+	Field     string `json:"field,omitempty"` // the field at fault, if any
+	Hint      string `json:"hint"`            // what to do next, if known
+	Retryable bool   `json:"retryable"`       // trying again may help
+	Err       error  `json:"-"`               // the cause
 }
 
 func (e *Error) Error() string { return e.Message }

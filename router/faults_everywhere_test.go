@@ -67,7 +67,7 @@ func survive(t *testing.T, inject func(*routertest.Faults) *routertest.Fault) {
 	// What polls seldom has time to.
 	time.Sleep(3 * time.Second) //nolint:forbidigo // The clock is synctest's; nobody sleeps.
 	kit.Settle()
-	if fault.Struck() == 0 {
+	if fault.Injected() == 0 {
 		t.Error("the fault was never injected")
 	}
 	verify(t, kit, ada, last)

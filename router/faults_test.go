@@ -109,8 +109,8 @@ func TestInbox_Duplicates(t *testing.T) {
 						want = append(want, v+1)
 					}
 				}
-				if diff := cmp.Diff(want, w.of(ada)); diff != "" || fault.Struck() < 3 {
-					t.Errorf("%d faults; handled otherwise than wanted (-want +got):\n%s", fault.Struck(), diff)
+				if diff := cmp.Diff(want, w.of(ada)); diff != "" || fault.Injected() < 3 {
+					t.Errorf("%d faults; handled otherwise than wanted (-want +got):\n%s", fault.Injected(), diff)
 				}
 			})
 		})
@@ -123,8 +123,8 @@ func TestRelay_ContinuesInOrder(t *testing.T) {
 		kit := routertest.StartWith(t, faults.Inject, catalogue(t), application(&recorder{})...)
 		away := faults.On("Publish user.events").Times(3).Fail(errors.New("away"))
 		kit.Record(created(ada), created(bob), sample.EmailChanged{UserID: ada}, sample.EmailChanged{UserID: bob})
-		if away.Struck() != 3 || len(kit.Published("user.events")) != 4 {
-			t.Errorf("after %d failures %d events are published, want 4, none of them twice", away.Struck(), len(kit.Published("user.events")))
+		if away.Injected() != 3 || len(kit.Published("user.events")) != 4 {
+			t.Errorf("after %d failures %d events are published, want 4, none of them twice", away.Injected(), len(kit.Published("user.events")))
 		}
 		verify(t, kit, ada, 2)
 		verify(t, kit, bob, 2)

@@ -6,11 +6,18 @@ package json
 
 import (
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // Marshal returns v as JSON.
 func Marshal(v any) ([]byte, error) { return jsonv1.Marshal(v) }
+
+// MarshalReadable is like [Marshal], but leaves <, > and & as they are: the result is for
+// people and tools, not for a web page.
+func MarshalReadable(v any) ([]byte, error) {
+	return jsonv2.Marshal(v, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
+}
 
 // Unmarshal reads JSON into v, which must be a pointer. Only the texts of its errors
 // differ from those of encoding/json, which reads everything twice for them.

@@ -1,6 +1,7 @@
 package json_test
 
 import (
+	"bytes"
 	stdjson "encoding/json"
 	"testing"
 	"time"
@@ -52,6 +53,30 @@ func TestMarshal_LikeEncodingJSON(t *testing.T) {
 		}
 		if diff := cmp.Diff(a, b); diff != "" {
 			t.Fatalf("read otherwise than by encoding/json (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Readable JSON is what encoding/json writes without escaping for HTML.
+func TestMarshalReadable(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		in := map[string]any{
+			rapid.String().Draw(t, "key"): rapid.String().Draw(t, "value"), "row": &row{ID: "<&>"},
+			"raw": stdjson.RawMessage(`{"a": ["<\u003c\ud83d\ude00", 1.50]}`), "bytes": []byte("a<b"),
+		}
+		var want bytes.Buffer
+		enc := stdjson.NewEncoder(&want)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(in); err != nil {
+			t.Fatal(err)
+		}
+		got, err := json.MarshalReadable(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want.String(), string(got)+"\n"); diff != "" {
+			t.Fatalf("written otherwise than by encoding/json (-want +got):\n%s", diff)
 		}
 	})
 }

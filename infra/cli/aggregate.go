@@ -3,12 +3,13 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 )
 
 // eventView is an event as it is printed. Its names are part of the contract.
@@ -51,13 +52,10 @@ func (c *cli) aggregate() *cobra.Command {
 			for i, e := range h {
 				views[i] = viewOfEvent(e)
 			}
-			return printList(c.printer(), views,
-				column[eventView]{"version", func(e eventView) string { return fmt.Sprint(e.Version) }},
-				column[eventView]{"timestamp", func(e eventView) string { return e.Timestamp }},
-				column[eventView]{"type", func(e eventView) string { return e.Type }},
-				column[eventView]{"data", func(e eventView) string { return string(e.Data) }},
-				column[eventView]{"correlation id", func(e eventView) string { return e.CorrelationID }},
-				column[eventView]{"causation id", func(e eventView) string { return e.CausationID }})
+			heads := []string{"version", "timestamp", "type", "data", "correlation id", "causation id"}
+			return output.List(c.printer(), views, heads, func(e eventView) []any {
+				return []any{e.Version, e.Timestamp, e.Type, string(e.Data), e.CorrelationID, e.CausationID}
+			})
 		},
 	}
 	state := &cobra.Command{
@@ -70,69 +68,54 @@ func (c *cli) aggregate() *cobra.Command {
 			if a.Fold == nil {
 				return events.Errorf(events.CodeNotFound, "the aggregate %q has no state here, only events", a.Name)
 			}
-			folded, err := a.Fold(c.catalogue, events.History{Events: h})
+			folded, err := a.Fold(c.Catalogue, events.History{Events: h})
 			if err != nil {
 				return err
 			}
 			last := h[len(h)-1]
 			view := stateView{a.Name, args[1], last.Version, last.Timestamp.UTC().Format(events.TimeLayout), folded}
-			return printOne(c.printer(), view)
+			return output.One(c.printer(), view)
 		},
 	}
 	for _, cmd := range []*cobra.Command{history, state} {
-		cmd.Args = exactly("the aggregate's type", "its id")
-		cmd.ValidArgsFunction = words(c.catalogue.Aggregates()...)
+		cmd.Args = input.Exactly("the aggregate's type", "its id")
+		cmd.ValidArgsFunction = input.Words(c.Catalogue.Aggregates()...)
 		cmd.Flags().StringVar(&at, "at", "", "as it was at a version (3), at a time (2026-01-31T12:00:00Z), or some time ago (10m)")
 	}
-	return group("aggregate", "One aggregate: its history and state", history, state)
+	return input.Group("aggregate", "One aggregate: its history and state", history, state)
 }
 
 // history loads an aggregate's events up to a point; there is at least one.
 func (c *cli) history(ctx context.Context, name, id, at string) (*events.AggregateType, []events.Recorded, error) {
-	a, ok := c.catalogue.LookupAggregate(name)
+	a, ok := c.Catalogue.LookupAggregate(name)
 	if !ok {
-		return nil, nil, notFound("aggregate type", name, c.catalogue.Aggregates())
+		return nil, nil, input.NotFound("aggregate type", name, c.Catalogue.Aggregates())
 	}
-	var until point
-	if at != "" {
-		var err error
-		if until, err = parsePoint("--at", at, time.Now()); err != nil {
-			return nil, nil, err
-		}
+	until, err := input.ParsePoint("--at", at, time.Now())
+	if err != nil {
+		return nil, nil, err
 	}
 	client, err := c.reach(ctx, storeOnly)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer client.Close()
 	// No snapshot has the empty schema, so that the whole history is loaded.
-	h, err := client.store.Load(ctx, name, id, "")
+	h, err := client.Store.Load(ctx, name, id, "")
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(h.Events) == 0 {
 		return nil, nil, events.Errorf(events.CodeNotFound, "there is no %s %s", name, id)
 	}
-	if until.version > h.Version() {
-		return nil, nil, events.Errorf(events.CodeNotFound, "the %s %s has %d versions, not %d", name, id, h.Version(), until.version)
+	if until.Version > h.Version() {
+		return nil, nil, events.Errorf(events.CodeNotFound, "the %s %s has %d versions, not %d", name, id, h.Version(), until.Version)
 	}
 	n := len(h.Events)
-	for n > 0 && !until.includes(h.Events[n-1]) {
+	for n > 0 && !until.Includes(h.Events[n-1]) {
 		n--
 	}
 	if n == 0 {
 		return nil, nil, events.Errorf(events.CodeNotFound, "the %s %s did not exist at %s", name, id, at)
 	}
 	return a, h.Events[:n], nil
-}
-
-// includes reports whether an event had happened at the point.
-func (p point) includes(e events.Recorded) bool {
-	switch {
-	case p.version > 0:
-		return e.Version <= p.version
-	case !p.at.IsZero():
-		return !e.Timestamp.After(p.at)
-	}
-	return true
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
@@ -77,10 +78,11 @@ func TestApplication_Name(t *testing.T) {
 // TestApplication_Help looks at the help of every command and flag.
 func TestApplication_Help(t *testing.T) {
 	t.Parallel()
-	c := &cli{}
-	if err := c.define(shop()); err != nil {
+	d, err := app.Define(shop())
+	if err != nil {
 		t.Fatal(err)
 	}
+	c := &cli{Definition: d}
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		texts := []string{cmd.Use, cmd.Short, cmd.Long, cmd.Example}
@@ -110,7 +112,7 @@ func TestApplication_Extensions(t *testing.T) {
 		})}
 	}
 	a.Commands = func(line app.CommandLine) []*cobra.Command {
-		return []*cobra.Command{{Use: "invite", Args: none, RunE: func(cmd *cobra.Command, _ []string) error {
+		return []*cobra.Command{{Use: "invite", Args: input.None, RunE: func(cmd *cobra.Command, _ []string) error {
 			s, closeAll, err := line.Connect(cmd.Context())
 			if err != nil {
 				return err

@@ -6,8 +6,6 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
-	"github.com/pitwheel/pitwheel/infra/rabbitmq"
-	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
 )
 
@@ -26,14 +24,12 @@ const (
 
 // client is the connection with a running service.
 type client struct {
-	drivers  *app.Drivers
-	store    *redis.Store
-	broker   *rabbitmq.Broker // nil without RabbitMQ
-	commands *router.Commands
+	*app.Drivers
+	*router.Commands // nil without a transport
 }
 
-// reach connects to the brokers of the running service. Nothing is logged: errors are
-// the command's own.
+// reach connects to the brokers of the running service, until the command ends. Nothing is
+// logged: errors are the command's own.
 func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	ctx, cancel := c.reachContext(ctx)
 	defer cancel()
@@ -41,15 +37,12 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	if err != nil {
 		return nil, c.unreachable(err)
 	}
-	cl := &client{drivers: drivers, store: drivers.Store, broker: drivers.Broker}
-	if !commands {
-		return cl, nil
+	c.drivers = append(c.drivers, drivers)
+	cl := &client{Drivers: drivers}
+	if commands {
+		cl.Commands, err = c.NewCommands(drivers, c.settings, nil)
 	}
-	if cl.commands, err = c.NewCommands(drivers, c.settings, nil); err != nil {
-		cl.Close()
-		return nil, err
-	}
-	return cl, nil
+	return cl, err
 }
 
 // reachServices is like reach for commands that the application adds.
@@ -78,9 +71,4 @@ func (c *cli) unreachable(err error) error {
 	}
 	return events.Errorf(events.CodeUnavailable, "nobody answers at %s, where a local `%s dev` would be", c.settings.String("dev_redis_addr"), c.Name).MayRetry().
 		WithHint("start one with `%s dev`, or set %s to the Redis of a running service", program(), c.Settings.Env("redis_url"))
-}
-
-// Close ends the connections.
-func (c *client) Close() {
-	_ = c.drivers.Close() // The command has its result.
 }

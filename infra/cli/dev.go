@@ -3,6 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,13 +13,14 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 )
 
 func (c *cli) dev() *cobra.Command {
 	var rate string
 	var sample bool
 	cmd := &cobra.Command{
-		Use: "dev", Args: none,
+		Use: "dev", Args: input.None,
 		Short: "Run everything in one process with an in-process Redis (nothing is persisted)",
 		Long: "Run an in-process Redis, all handlers and HTTP in this process, for trying out.\n" +
 			"Nothing is durable. The other commands talk to it from a second terminal.",
@@ -28,18 +32,18 @@ func (c *cli) dev() *cobra.Command {
 	if first := c.Samples.First; first != nil {
 		cmd.Flags().BoolVar(&sample, "sample", true, "send one "+first.CommandType()+" at the start, to show what happens")
 	}
-	c.serverFlags(cmd)
+	c.settingFlags(cmd.Flags(), false)
 	return cmd
 }
 
 func (c *cli) runDev(ctx context.Context, rate string, sample bool) error {
 	c.drains = true
-	pause, err := parseRate(rate)
+	pause, err := input.ParseRate(rate)
 	if err != nil {
 		return err
 	}
 	setGCPercent()
-	a, err := c.New(c.settings, app.Options{Dev: true, Report: (&activity{out: c.stdout}).report, Log: c.stderr})
+	a, err := c.New(c.settings, app.Options{Dev: true, Report: reporter(c.stdout), Log: c.stderr})
 	if err != nil {
 		return err
 	}
@@ -88,10 +92,21 @@ func (c *cli) startScreen(a *app.App) {
 	for _, s := range dev.Services {
 		line(s.Name, s.URL+"    "+s.About)
 	}
-	line("Handlers", join(c.names))
+	line("Handlers", strings.Join(c.HandlerNames(), ", "))
 	_, _ = fmt.Fprintf(out, "\nTry next, in a second terminal:\n\n")
 	for _, command := range c.tryNext() {
 		_, _ = fmt.Fprintf(out, "  %s %s%s\n", program(), command, c.devFlags(dev.Redis))
 	}
 	_, _ = fmt.Fprintf(out, "\nCtrl-C ends it.\n\n")
+}
+
+// reporter returns a function that shows what happens in dev as it happens, one line each:
+// what it is in one word, and the rest of the line.
+func reporter(out io.Writer) func(what, text string) {
+	var mu sync.Mutex
+	return func(what, text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = fmt.Fprintf(out, "%s  %-8s  %s\n", time.Now().Format("15:04:05.000"), what, text)
+	}
 }

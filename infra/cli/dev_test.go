@@ -5,26 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
-
-	"github.com/pitwheel/pitwheel/events"
 )
-
-func TestParseRate(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]time.Duration{"": 0, "5/s": 200 * time.Millisecond, "30/m": 2 * time.Second, "2": 500 * time.Millisecond, "0.5/s": 2 * time.Second, "1000/s": time.Millisecond} {
-		if got, err := parseRate(text); err != nil || got != want {
-			t.Errorf("%q gives %s, %v, not %s", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"0/s", "-1/s", "5/h", "fast", "5/s/s", "5x/s", "2000/s", "/s", "NaN/s", "Inf/s"} {
-		if got, err := parseRate(text); events.CodeOf(err) != codeUsage {
-			t.Errorf("%q gives %s, %v, not an error of usage", text, got, err)
-		}
-	}
-}
 
 // TestDev looks at what dev shows and serves.
 func TestDev(t *testing.T) {

@@ -24,5 +24,8 @@
 // the brokers of a running service. [app.Application] lists what else a program can add,
 // such as commands of its own.
 //
-// Data goes to stdout, everything else to stderr. Exit codes are in exit.go.
+// Data goes to stdout, everything else to stderr. Each command is in the file of its name,
+// those of poison in poison_*.go; run.go puts them together, client.go connects them, and
+// exit.go has the exit codes. Package input has what commands take, and package output what
+// they print.
 package cli

@@ -28,9 +28,9 @@ func TestDrain_SlowHandlers(t *testing.T) {
 		t.Skip("the handler takes 5 s: run without -short")
 	}
 	t.Parallel()
-	const inHand, waiting, work = 100, 50, 5 * time.Second
+	const running, waiting, work = 100, 50, 5 * time.Second
 	onBoth(t, func(t *testing.T, r *rig) {
-		var started, gaveUp, effects atomic.Int64
+		var started, canceled, effects atomic.Int64
 		r.handler = router.On("h", func(ctx context.Context, _ router.Event[sample.Created]) error {
 			started.Add(1)
 			select {
@@ -38,25 +38,25 @@ func TestDrain_SlowHandlers(t *testing.T) {
 				effects.Add(1)
 				return nil
 			case <-ctx.Done():
-				gaveUp.Add(1)
+				canceled.Add(1)
 				return ctx.Err()
 			}
-		}, router.Policy{Concurrency: inHand})
+		}, router.Policy{Concurrency: running})
 		stop := r.run()
-		msgs := make([]*message.Message, inHand+waiting)
+		msgs := make([]*message.Message, running+waiting)
 		for i := range msgs {
 			msgs[i] = created(events.NewID(), "Ada")
 		}
 		r.publishAll(msgs...)
-		eventually(t, "100 messages in hand", func() bool { return started.Load() == inHand })
+		eventually(t, "100 messages being handled", func() bool { return started.Load() == running })
 		stop()
-		if s, e := started.Load(), effects.Load(); s != inHand || e != inHand {
-			t.Errorf("the drain left %d messages begun and %d handled, not %d", s, e, inHand)
+		if s, e := started.Load(), effects.Load(); s != running || e != running {
+			t.Errorf("the drain left %d messages begun and %d handled, not %d", s, e, running)
 		}
 		r.run()
 		eventually(t, "the effect of each", func() bool { return effects.Load() == int64(len(msgs)) })
-		if s, g := started.Load(), gaveUp.Load(); s != int64(len(msgs)) || g != 0 {
-			t.Errorf("%d handlers were called for %d messages, and %d were given up", s, len(msgs), g)
+		if s, g := started.Load(), canceled.Load(); s != int64(len(msgs)) || g != 0 {
+			t.Errorf("%d handlers were called for %d messages, and %d were canceled", s, len(msgs), g)
 		}
 		eventually(t, "as many handled by the metrics", func() bool {
 			return metric(r.page(), "pitwheel_handler_messages_total", `outcome="handled"`) == waiting
@@ -74,11 +74,11 @@ func TestDrain_Service(t *testing.T) {
 		t.Skip("the mail server takes 5 s: run without -short")
 	}
 	t.Parallel()
-	const inHand, all = 100, 150
+	const running, all = 100, 150
 	b := realBrokers(t)
 	server := brokertest.NewProxy(t, b.mails.Addr())
 	file := filepath.Join(t.TempDir(), "pitwheel.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, "handlers:\n  send-welcome: {concurrency: %d}\n", inHand), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, "handlers:\n  send-welcome: {concurrency: %d}\n", running), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	b.environ = append(slices.Clone(b.environ), "PITWHEEL_SMTP_URL=smtp://"+server.Addr(), "PITWHEEL_CONFIG="+file)
@@ -97,7 +97,7 @@ func TestDrain_Service(t *testing.T) {
 	}
 	eventually(t, "100 mails on their way, and the rest in the queue", func() bool {
 		_, page := p.get(t, "/metrics")
-		return metric(page, "pitwheel_handler_in_flight", `handler_name="send-welcome"`) == inHand && metric(page, "pitwheel_relay_lag_events") == 0
+		return metric(page, "pitwheel_handler_in_flight", `handler_name="send-welcome"`) == running && metric(page, "pitwheel_relay_lag_events") == 0
 	})
 	p.signal(t, syscall.SIGTERM)
 	<-time.After(5 * time.Second) // So long it does not answer.
@@ -105,8 +105,8 @@ func TestDrain_Service(t *testing.T) {
 	if code := p.exit(t); code != exitOK {
 		t.Errorf("the exit code is %d", code)
 	}
-	if n := b.mails.Count(); n != inHand {
-		t.Errorf("%d mails were sent before the end, not %d", n, inHand)
+	if n := b.mails.Count(); n != running {
+		t.Errorf("%d mails were sent before the end, not %d", n, running)
 	}
 	p = b.launch(t)
 	eventually(t, "every mail", func() bool { return b.mails.Count() == all })

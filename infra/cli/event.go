@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 )
 
 const (
@@ -27,8 +30,8 @@ type logView struct {
 
 // tailing holds the flags of event tail.
 type tailing struct {
-	types    filledList
-	since    filledText
+	types    input.List
+	since    input.Text
 	last     int
 	limit    int
 	noFollow bool
@@ -37,7 +40,7 @@ type tailing struct {
 func (c *cli) event() *cobra.Command {
 	var t tailing
 	tail := &cobra.Command{
-		Use: "tail", Args: none,
+		Use: "tail", Args: input.None,
 		Short: "Print the log, live",
 		Long:  "Print the newest events of the log and then each new one as it is stored.",
 		RunE:  func(cmd *cobra.Command, _ []string) error { return c.runTail(cmd.Context(), t) },
@@ -49,42 +52,35 @@ func (c *cli) event() *cobra.Command {
 	flags.IntVarP(&t.last, "last", "n", 10, "without --since, begin with this many past events, of those that --type picks")
 	flags.IntVar(&t.limit, "limit", 0, "end after this many events; 0: no limit")
 	flags.BoolVar(&t.noFollow, "no-follow", false, "end at the end of the log instead of waiting for more")
-	_ = tail.RegisterFlagCompletionFunc("type", words(c.catalogue.Events()...)) // It fails only for a flag that is not there.
-	return group("event", "The events of the log", tail)
+	_ = tail.RegisterFlagCompletionFunc("type", input.Words(c.Catalogue.Events()...)) // It fails only for a flag that is not there.
+	return input.Group("event", "The events of the log", tail)
 }
 
 func (c *cli) runTail(ctx context.Context, t tailing) (err error) {
 	for _, name := range t.types {
-		if known, ok := c.catalogue.Lookup(name); !ok || known.Command {
-			return notFound("event type", name, c.catalogue.Events())
+		if known, ok := c.Catalogue.Lookup(name); !ok || known.Command {
+			return input.NotFound("event type", name, c.Catalogue.Events())
 		}
 	}
 	if t.last < 0 || t.limit < 0 {
-		return usagef("--last is %d and --limit is %d; neither may be negative", t.last, t.limit)
+		return input.Usagef("--last is %d and --limit is %d; neither may be negative", t.last, t.limit)
 	}
-	var since time.Time
-	if t.since != "" {
-		if since, err = parseMoment("--since", string(t.since), time.Now()); err != nil {
-			return err
-		}
+	since, err := input.ParseMoment("--since", string(t.since), time.Now())
+	if err != nil {
+		return err
 	}
 	client, err := c.reach(ctx, storeOnly)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	out := &stream[logView]{p: c.printer(), line: logLine}
-	defer func() {
-		if closed := out.Close(); err == nil {
-			err = closed
-		}
-	}()
+	out := &output.Stream[logView]{Printer: c.printer(), Line: logLine}
+	defer func() { err = cmp.Or(err, out.Close()) }()
 	return client.tail(ctx, t, since, out.Put)
 }
 
 // tail calls put with the past events and then with each new one.
 func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(logView) error) error {
-	end, err := c.store.End(ctx)
+	end, err := c.Store.End(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,7 +95,7 @@ func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(
 			if done() {
 				return nil
 			}
-			if !t.wants(e) || e.Timestamp.Before(since) {
+			if !t.matches(e) || e.Timestamp.Before(since) {
 				continue
 			}
 			count++
@@ -113,7 +109,7 @@ func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(
 		return err
 	}
 	for !done() && (!t.noFollow || at.Behind(end) > 0) {
-		batch, err := c.store.Read(ctx, at, tailBatch, tailWait)
+		batch, err := c.Store.Read(ctx, at, tailBatch, tailWait)
 		if err != nil {
 			return err
 		}
@@ -134,7 +130,7 @@ func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(
 // beginning returns where to read from, and the past events to show before that.
 func (c *client) beginning(ctx context.Context, t tailing, since time.Time, end events.Cursor) (events.Cursor, []events.Recorded, error) {
 	if !since.IsZero() {
-		at, err := c.store.FindTime(ctx, since)
+		at, err := c.Store.FindTime(ctx, since)
 		return at, nil, err
 	}
 	past, err := c.newest(ctx, t, end)
@@ -154,7 +150,7 @@ func (c *client) newest(ctx context.Context, t tailing, end events.Cursor) ([]ev
 				from[p] = at - min(at, uint64(size))
 			}
 		}
-		batch, err := c.store.Read(ctx, from, size, 0)
+		batch, err := c.Store.Read(ctx, from, size, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +163,7 @@ func (c *client) newest(ctx context.Context, t tailing, end events.Cursor) ([]ev
 			if _, is := oldest[e.Partition]; !is {
 				oldest[e.Partition] = e.Timestamp
 			}
-			if t.wants(e) {
+			if t.matches(e) {
 				page = append(page, e)
 			}
 		}
@@ -183,7 +179,7 @@ func (c *client) newest(ctx context.Context, t tailing, end events.Cursor) ([]ev
 	return found, nil
 }
 
-func (t tailing) wants(e events.Recorded) bool {
+func (t tailing) matches(e events.Recorded) bool {
 	return len(t.types) == 0 || slices.Contains(t.types, e.Type)
 }
 

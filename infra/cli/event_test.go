@@ -15,7 +15,7 @@ import (
 // The last events that are wanted are shown, however many others came after them.
 func TestEventTail_Type(t *testing.T) {
 	t.Parallel()
-	b := newLetterBox(t)
+	b := newTestStore(t)
 	// 40 users, each with an event in turn, so that all partitions have some.
 	const users, each = 40, 60
 	var deactivated, all []string

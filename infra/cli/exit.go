@@ -2,13 +2,16 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 )
 
 // The exit codes, which are part of the contract. 4 (not allowed) belongs to commands that
@@ -26,17 +29,11 @@ const (
 	exitInterrupted = 130
 )
 
-// Error codes of the command line itself.
+// Error codes of the command line itself, beside [input.CodeUsage].
 const (
-	codeUsage       = "USAGE"       // the command line is wrong
 	codeInterrupted = "INTERRUPTED" // a signal ended the command
 	codePartly      = "PARTLY_DONE" // some of it could not be done
 )
-
-// usagef returns an error in how the command was typed.
-func usagef(format string, args ...any) *events.Error {
-	return events.Errorf(codeUsage, format, args...)
-}
 
 // exitCode returns the exit code of the process for err.
 func exitCode(err error) int {
@@ -47,7 +44,7 @@ func exitCode(err error) int {
 		return exitRejected
 	}
 	switch asError(err).Code {
-	case codeUsage, events.CodeConfig:
+	case input.CodeUsage, events.CodeConfig:
 		return exitUsage
 	case codePartly:
 		return exitPartly
@@ -74,9 +71,9 @@ func asError(err error) *events.Error {
 	case rejected:
 		return &events.Error{Code: r.Code, Message: r.Message, Field: r.Field}
 	case errors.As(err, &e):
-		told := *e
-		told.Message = err.Error() // With the context that was wrapped around it.
-		return &told
+		c := *e
+		c.Message = err.Error() // With the context that was wrapped around it.
+		return &c
 	case errors.Is(err, context.Canceled):
 		return &events.Error{Code: codeInterrupted, Message: "interrupted"}
 	case errors.Is(err, context.DeadlineExceeded):
@@ -85,33 +82,34 @@ func asError(err error) *events.Error {
 	return &events.Error{Code: events.CodeInternal, Message: err.Error()}
 }
 
-// hinted returns err with a hint, if it has none.
-func hinted(err error, hint string) error {
-	if e := asError(err); e.Hint == "" {
-		return e.WithHint("%s", hint)
-	}
-	return err
-}
-
-// tell writes an error of a program to w: for people as a line and a hint, with a
+// printError writes an error of a program to w: for people as a line and a hint, with a
 // machine format as {"error":{…}}.
-func tell(w io.Writer, program, format string, err error) {
+func printError(w io.Writer, program, format string, err error) {
 	e := asError(err)
-	if format == formatJSON || format == formatJSONL {
-		type body struct {
-			Code      string `json:"code"`
-			Message   string `json:"message"`
-			Field     string `json:"field,omitempty"`
-			Hint      string `json:"hint"`
-			Retryable bool   `json:"retryable"`
-		}
-		// Strings and a bool always marshal.
-		text, _ := json.Marshal(map[string]body{"error": {e.Code, e.Message, e.Field, e.Hint, e.Retryable}})
-		_, _ = fmt.Fprintf(w, "%s\n", text)
+	if format == output.JSON || format == output.JSONL {
+		_ = output.One(output.Printer{Out: w, Format: format}, map[string]*events.Error{"error": e}) // There is nowhere to report its error.
 		return
 	}
 	_, _ = fmt.Fprintf(w, "%s: %s\n", program, strings.ReplaceAll(e.Message, "\n", "\n  "))
 	if e.Hint != "" {
 		_, _ = fmt.Fprintf(w, "  hint: %s\n", e.Hint)
 	}
+}
+
+// valueShorthands are the shorthands of flags that take a value.
+const valueShorthands = "dfno"
+
+// errorFormat finds the value of -o in a command line that may not be parsable. The last
+// one counts, as it does when the line is parsed.
+func errorFormat(args []string) string {
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.ParseErrorsAllowlist.UnknownFlags = true
+	flags.SetOutput(io.Discard)
+	format := flags.StringP("output", "o", output.Table, "")
+	for _, shorthand := range strings.Split(strings.TrimSuffix(valueShorthands, "o"), "") {
+		flags.StringP(shorthand, shorthand, "", "")
+	}
+	flags.BoolP("help", "h", false, "")
+	_ = flags.Parse(args) // An error ends it, as it ends the command.
+	return *format
 }

@@ -15,6 +15,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/app"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -26,7 +29,7 @@ func TestExitCodes(t *testing.T) {
 		{nil, 0},
 		{errors.New("x"), 1},
 		{events.Errorf(events.CodeInternal, "x"), 1},
-		{usagef("x"), 2},
+		{input.Usagef("x"), 2},
 		{events.Errorf(events.CodeConfig, "x"), 2},
 		{events.Errorf(events.CodeNotFound, "x"), 5},
 		{events.Reject("USER_EXISTS", "x"), 6},
@@ -46,17 +49,17 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-func TestTell(t *testing.T) {
+func TestPrintError(t *testing.T) {
 	t.Parallel()
 	err := fmt.Errorf("around: %w", events.Errorf(events.CodeUnavailable, "gone").WithHint("wait").MayRetry())
 	for format, want := range map[string]string{
-		formatJSON:  `{"error":{"code":"UNAVAILABLE","message":"around: gone","hint":"wait","retryable":true}}` + "\n",
-		formatJSONL: `{"error":{"code":"UNAVAILABLE","message":"around: gone","hint":"wait","retryable":true}}` + "\n",
-		formatTable: "pitwheel: around: gone\n  hint: wait\n",
-		"nonsense":  "pitwheel: around: gone\n  hint: wait\n",
+		output.JSON:  `{"error":{"code":"UNAVAILABLE","message":"around: gone","hint":"wait","retryable":true}}` + "\n",
+		output.JSONL: `{"error":{"code":"UNAVAILABLE","message":"around: gone","hint":"wait","retryable":true}}` + "\n",
+		output.Table: "pitwheel: around: gone\n  hint: wait\n",
+		"nonsense":   "pitwheel: around: gone\n  hint: wait\n",
 	} {
 		var out bytes.Buffer
-		tell(&out, "pitwheel", format, err)
+		printError(&out, "pitwheel", format, err)
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("%s: %s", format, diff)
 		}
@@ -84,10 +87,11 @@ func TestErrorFormat(t *testing.T) {
 // Which shorthands take a value is known to errorFormat without parsing.
 func TestValueShorthands(t *testing.T) {
 	t.Parallel()
-	c := &cli{}
-	if err := c.define(testApplication()); err != nil {
+	d, err := app.Define(testApplication())
+	if err != nil {
 		t.Fatal(err)
 	}
+	c := &cli{Definition: d}
 	found := map[string]bool{}
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {

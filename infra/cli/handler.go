@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/router"
 )
 
@@ -28,10 +30,10 @@ type settingView struct {
 
 func (c *cli) handler() *cobra.Command {
 	list := &cobra.Command{
-		Use: "list", Args: none,
+		Use: "list", Args: input.None,
 		Short: "List every declared handler with its effective settings and their sources",
 		RunE: func(*cobra.Command, []string) error {
-			infos, err := c.infos()
+			infos, err := c.Describe(c.settings)
 			if err != nil {
 				return err
 			}
@@ -39,16 +41,17 @@ func (c *cli) handler() *cobra.Command {
 			for i, info := range infos {
 				views[i] = viewOfHandler(info)
 			}
-			return printList(c.printer(), views,
-				column[handlerView]{"name", func(h handlerView) string { return h.Name }},
-				column[handlerView]{"kind", func(h handlerView) string { return h.Kind }},
-				column[handlerView]{"consumes", func(h handlerView) string { return strings.Join(h.Consumes, ", ") }},
-				column[handlerView]{"queue", func(h handlerView) string { return h.Queue }},
-				settingColumn("concurrency"), settingColumn("attempts"), settingColumn("timeout"),
-				settingColumn("backoff"), settingColumn("max_backoff"), settingColumn("break_after"), settingColumn("rate"), settingColumn("ordered"), settingColumn("paused"))
+			names := []string{"concurrency", "attempts", "timeout", "backoff", "max_backoff", "break_after", "rate", "ordered", "paused"}
+			return output.List(c.printer(), views, append([]string{"name", "kind", "consumes", "queue"}, names...), func(h handlerView) []any {
+				row := []any{h.Name, h.Kind, strings.Join(h.Consumes, ", "), h.Queue}
+				for _, name := range names {
+					row = append(row, h.Settings[name])
+				}
+				return row
+			})
 		},
 	}
-	return group("handler", "The declared handlers", list)
+	return input.Group("handler", "The declared handlers", list)
 }
 
 func viewOfHandler(info router.HandlerInfo) handlerView {
@@ -57,38 +60,27 @@ func viewOfHandler(info router.HandlerInfo) handlerView {
 		v.Settings = map[string]settingView{}
 	}
 	for _, s := range info.Settings {
-		v.Settings[s.Name] = settingView{typed(s), s.Source}
+		v.Settings[s.Name] = settingView{typed(s.Value), s.Source}
 	}
 	return v
 }
 
-// typed is a setting's value as JSON has it: counts are numbers, switches booleans.
-func typed(s router.Setting) any {
-	switch s.Name {
-	case "concurrency", "attempts", "break_after":
-		if n, err := strconv.Atoi(s.Value); err == nil {
-			return n
-		}
-	case "rate":
-		if f, err := strconv.ParseFloat(s.Value, 64); err == nil {
-			return f
-		}
-	case "ordered", "paused":
-		return s.Value == "true"
+// typed returns a setting's value as JSON has it: counts are numbers, switches booleans.
+func typed(text string) any {
+	var v any
+	if json.Unmarshal([]byte(text), &v) != nil {
+		return text
 	}
-	return s.Value
+	return v
 }
 
-// settingColumn shows a setting, and its source where that is not the default.
-func settingColumn(name string) column[handlerView] {
-	return column[handlerView]{name, func(h handlerView) string {
-		s, ok := h.Settings[name]
-		switch {
-		case !ok:
-			return ""
-		case s.Source == router.SourceDefault:
-			return fmt.Sprint(s.Value)
-		}
-		return fmt.Sprintf("%v (%s)", s.Value, s.Source)
-	}}
+// String returns the value, and its source where that is not the default.
+func (s settingView) String() string {
+	switch s.Source {
+	case "":
+		return "" // The handler has no such setting.
+	case router.SourceDefault:
+		return fmt.Sprint(s.Value)
+	}
+	return fmt.Sprintf("%v (%s)", s.Value, s.Source)
 }

@@ -23,13 +23,13 @@ func TestFailures_LargeHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var letters []poison.Message
-	eventually(t, "the letter", func() bool {
-		letters = lettersOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
-		return len(letters) == 1
+	var messages []poison.Message
+	eventually(t, "the poison message", func() bool {
+		messages = poisonOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
+		return len(messages) == 1
 	})
-	if l := letters[0]; string(l.Body) != broken || l.Code != events.CodeUndecodable || l.CorrelationID != "story" || l.Metadata["small"] != "s" || l.Handler != "send-welcome" || l.Metadata[poison.MetaLeftOut] != "large" || l.Metadata["large"] != "" {
-		t.Errorf("the letter is %+v", l)
+	if l := messages[0]; string(l.Body) != broken || l.Code != events.CodeUndecodable || l.CorrelationID != "story" || l.Metadata["small"] != "s" || l.Handler != "send-welcome" || l.Metadata[poison.MetaLeftOut] != "large" || l.Metadata["large"] != "" {
+		t.Errorf("the poison message is %+v", l)
 	}
 	_, page := r.get(t, "/metrics")
 	if n := metric(page, "pitwheel_broker_reconnects_total"); n != 0 {

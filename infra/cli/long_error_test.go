@@ -40,10 +40,10 @@ func TestFailures_LongErrors(t *testing.T) {
 		for _, name := range []string{"permanent", "later", "panic", "code"} {
 			r.publishAll(created(events.NewID(), name), created(events.NewID(), "good"))
 		}
-		for _, l := range r.letters(4) {
+		for _, l := range r.poisoned(4) {
 			shown := pitwheel(t, r.environ, "poison", "show", l.ID, "-o", "json").ok(t).stdout
 			if len(l.Reason) < 1000 || len(l.Reason) > 4<<10 || len(l.Code) > 200 || !utf8.ValidString(l.Reason) || len(shown) > 32<<10 {
-				t.Errorf("the letter has a text of %d bytes and a code of %d, and is shown in %d", len(l.Reason), len(l.Code), len(shown))
+				t.Errorf("the poison message has a text of %d bytes and a code of %d, and is shown in %d", len(l.Reason), len(l.Code), len(shown))
 			}
 		}
 		eventually(t, "the other messages to be handled", func() bool { return handled.Load() == 4 })

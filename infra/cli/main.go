@@ -1,7 +1,13 @@
 package cli
 
 import (
+	"context"
 	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
 
 	"github.com/pitwheel/pitwheel/infra/app"
 )
@@ -14,4 +20,42 @@ func Main(a app.Application) {
 	code := run(ctx, a, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// program returns how the user can call this program again.
+func program() string {
+	name := os.Args[0]
+	if info, ok := debug.ReadBuildInfo(); ok && strings.Contains(name, "go-build") {
+		return "go run ." + strings.TrimPrefix(info.Path, info.Main.Path)
+	}
+	if !strings.ContainsRune(name, filepath.Separator) {
+		return name
+	}
+	if wd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(wd, name); err == nil && !strings.HasPrefix(rel, "..") {
+			return "." + string(filepath.Separator) + rel
+		}
+	}
+	return name
+}
+
+// untilSignal returns a context that ends with the first interrupt or termination.
+// The second one ends the process at once. Stop restores the default handling of signals.
+func untilSignal(exit func(int)) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if _, ok := <-signals; ok {
+			cancel()
+		}
+		if _, ok := <-signals; ok {
+			exit(exitInterrupted)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel()
+	}
 }

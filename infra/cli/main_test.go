@@ -119,7 +119,7 @@ func startApp(t *testing.T, a app.Application, environ []string, args ...string)
 	r := &running{out: newTranscript(), errs: newTranscript(), stop: stop, ended: make(chan int, 1)}
 	go func() {
 		r.ended <- run(ctx, a, args, environ, strings.NewReader(""), r.out, r.errs)
-		// Whoever waits for output learns the end from it.
+		// What waits for output learns the end from it.
 		_, _ = r.out.Write([]byte("\n(it has ended)\n"))
 	}()
 	t.Cleanup(func() { r.end(t) })

@@ -53,9 +53,9 @@ func TestRetries_AcrossARestart(t *testing.T) {
 			}
 			last = at
 		}
-		l := r.letters(1)[0]
+		l := r.poisoned(1)[0]
 		if l.Attempts != 3 || l.LastFailedAt.Sub(l.FirstFailedAt) < 2*pause {
-			t.Errorf("the letter has %d attempts from %s to %s, want 3", l.Attempts, l.FirstFailedAt, l.LastFailedAt)
+			t.Errorf("the poison message has %d attempts from %s to %s, want 3", l.Attempts, l.FirstFailedAt, l.LastFailedAt)
 		}
 		if n := len(of(user)); n > 0 {
 			t.Errorf("%d attempts too many", n)
@@ -104,7 +104,7 @@ func TestOrder_ThroughFailures(t *testing.T) {
 		r.publish(ada, "1", "2", "3")
 		r.publish(bob, "1", "2", "3")
 		becomes(bob, "1 2 3")
-		l := r.letters(1)[0]
+		l := r.poisoned(1)[0]
 		r.publish(ada, "4")
 		parked(2)
 		stop() // What is parked outlives the process.
@@ -112,12 +112,12 @@ func TestOrder_ThroughFailures(t *testing.T) {
 		r.publish(bob, "4")
 		becomes(bob, "1 2 3 4")
 		if got := is(ada); got != "1" {
-			t.Errorf("behind the letter ada's events were handled as %s", got)
+			t.Errorf("behind the poison message ada's events were handled as %s", got)
 		}
 		pitwheel(t, r.environ, "poison", "retry", l.ID).ok(t)
 		becomes(ada, "1 2 3 4")
 		r.publish(ada, "5", "6", "7")
-		l = r.letters(1)[0]
+		l = r.poisoned(1)[0]
 		parked(2)
 		pitwheel(t, r.environ, "poison", "discard", l.ID, "--reason", "a test").ok(t)
 		becomes(ada, "1 2 3 4 6 7")

@@ -8,11 +8,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 func (c *cli) poison() *cobra.Command {
-	cmd := group("poison", "Messages that handlers failed to process: find, retry, discard",
+	cmd := input.Group("poison", "Messages that handlers failed to process: find, retry, discard",
 		c.poisonList(), c.poisonShow(), c.poisonRetry(), c.poisonDiscard(), c.poisonExport(), c.poisonImport(), c.poisonAudit())
 	cmd.Long = "A message that a handler failed to process is kept whole, as a poison message: one for each handler and\n" +
 		"message, however often that fails. Find out what is wrong, correct it, and retry the messages."
@@ -22,28 +24,28 @@ func (c *cli) poison() *cobra.Command {
 // poisonFilter has the flags that select poison messages.
 type poisonFilter struct {
 	filters      []string
-	byField      map[string]*filledList // the shorthands, by field
-	older, newer filledText
+	byField      map[string]*input.List // the shorthands, by field
+	older, newer input.Text
 }
 
 func (p *poisonFilter) flags(c *cli, cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringArrayVar(&p.filters, "filter", nil, "only messages with handler=…,type=…,code=…,correlation=… (also key, frame, kind, queue, source, message); may be repeated")
-	p.byField = map[string]*filledList{"handler": {}, "type": {}, "code": {}}
+	p.byField = map[string]*input.List{"handler": {}, "type": {}, "code": {}}
 	f.Var(p.byField["handler"], "handler", "only messages of this handler; may be repeated")
 	f.Var(p.byField["type"], "type", "only messages of this type; may be repeated")
 	f.Var(p.byField["code"], "code", "only failures with this code; may be repeated")
 	f.Var(&p.older, "older", "only messages that failed last before that: some time ago (1h), or a time (2026-01-31T12:00:00Z)")
 	f.Var(&p.newer, "newer", "only messages that failed last since then")
 	// These fail only for a flag that is not there.
-	_ = cmd.RegisterFlagCompletionFunc("handler", words(c.names...))
-	_ = cmd.RegisterFlagCompletionFunc("type", words(append(c.catalogue.Commands(), c.catalogue.Events()...)...))
+	_ = cmd.RegisterFlagCompletionFunc("handler", input.Words(c.HandlerNames()...))
+	_ = cmd.RegisterFlagCompletionFunc("type", input.Words(append(c.Catalogue.Commands(), c.Catalogue.Events()...)...))
 	var filters []string
 	for _, name := range slices.Sorted(maps.Keys(filterNames())) {
 		filters = append(filters, name+"=")
 	}
-	_ = cmd.RegisterFlagCompletionFunc("filter", words(filters...))
+	_ = cmd.RegisterFlagCompletionFunc("filter", input.Words(filters...))
 }
 
 // filterNames maps what --filter and --group-by accept to the fields of a poison message.
@@ -61,7 +63,7 @@ func filterName(flag, name string) (string, error) {
 		return field, nil
 	}
 	names := slices.Sorted(maps.Keys(filterNames()))
-	return "", usagef("%s: poison messages have no %q; the nearest is %q", flag, name, nearest(name, names)).WithHint("they have %s", strings.Join(names, ", "))
+	return "", input.Usagef("%s: poison messages have no %q; the nearest is %q", flag, name, settings.Nearest(name, names)).WithHint("they have %s", strings.Join(names, ", "))
 }
 
 // filter returns the filter that the flags ask for.
@@ -71,7 +73,7 @@ func (p *poisonFilter) filter(now time.Time) (poison.Filter, error) {
 		for _, pair := range strings.Split(given, ",") {
 			name, value, ok := strings.Cut(pair, "=")
 			if !ok || value == "" {
-				return f, usagef("--filter has %q; it must be name=value, several separated by commas", pair)
+				return f, input.Usagef("--filter has %q; it must be name=value, several separated by commas", pair)
 			}
 			field, err := filterName("--filter", name)
 			if err != nil {
@@ -85,28 +87,9 @@ func (p *poisonFilter) filter(now time.Time) (poison.Filter, error) {
 			f.Fields[field] = append(f.Fields[field], *values...)
 		}
 	}
-	for flag, bound := range map[string]struct {
-		text filledText
-		into *time.Time
-	}{"--older": {p.older, &f.Before}, "--newer": {p.newer, &f.After}} {
-		if bound.text == "" {
-			continue
-		}
-		at, err := parseMoment(flag, string(bound.text), now)
-		if err != nil {
-			return f, err
-		}
-		*bound.into = at
+	var err error
+	if f.Before, err = input.ParseMoment("--older", string(p.older), now); err == nil {
+		f.After, err = input.ParseMoment("--newer", string(p.newer), now)
 	}
-	return f, nil
-}
-
-// given reports whether any of the flags is given.
-func (p *poisonFilter) given() bool {
-	for _, values := range p.byField {
-		if len(*values) > 0 {
-			return true
-		}
-	}
-	return len(p.filters) > 0 || p.older != "" || p.newer != ""
+	return f, err
 }

@@ -7,37 +7,19 @@ import (
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// poisonAdmin administers the poison messages of the running service.
-type poisonAdmin struct {
-	*poison.Admin
-	client *client
-	queues *lazyQueues
-}
-
-// poisonAdmin connects to the running service. It connects to RabbitMQ, too, if the
-// command needs queues in any case, else when they are first used.
-func (c *cli) poisonAdmin(ctx context.Context, queues bool) (*poisonAdmin, error) {
+// poisonAdmin returns the administration of the poison messages of the running service. It
+// connects to RabbitMQ, too, if the command needs queues in any case, else when they are
+// first used.
+func (c *cli) poisonAdmin(ctx context.Context, queues bool) (*poison.Admin, error) {
 	client, err := c.reach(ctx, queues)
 	if err != nil {
 		return nil, err
 	}
-	a := &poisonAdmin{client: client, queues: &lazyQueues{c: c}}
+	q := &lazyQueues{c: c}
 	if queues {
-		a.queues.use(client)
+		q.Queues = client.Transport
 	}
-	if a.Admin, err = poison.New(poison.Config{Store: client.store, Queues: a.queues, Parking: client.store}); err != nil {
-		a.Close()
-		return nil, err
-	}
-	return a, nil
-}
-
-// Close closes the connections.
-func (a *poisonAdmin) Close() {
-	if other := a.queues.client; other != nil && other != a.client {
-		other.Close()
-	}
-	a.client.Close()
+	return poison.New(poison.Config{Store: client.Store, Queues: q, Parking: client.Store})
 }
 
 // lazyQueues are the queues of the running service. They are connected when one is first
@@ -45,14 +27,6 @@ func (a *poisonAdmin) Close() {
 type lazyQueues struct {
 	poison.Queues // nil: not connected yet
 	c             *cli
-	client        *client
-}
-
-func (q *lazyQueues) use(client *client) {
-	q.client, q.Queues = client, client.store
-	if client.broker != nil {
-		q.Queues = client.broker
-	}
 }
 
 // HasQueue reports whether a queue exists.
@@ -62,7 +36,7 @@ func (q *lazyQueues) HasQueue(ctx context.Context, name string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		q.use(client)
+		q.Queues = client.Transport
 	}
 	return q.Queues.HasQueue(ctx, name)
 }

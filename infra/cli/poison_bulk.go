@@ -4,11 +4,15 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
@@ -28,12 +32,14 @@ type bulk struct {
 	// interval is the least time that each message takes.
 	interval time.Duration
 
-	admin     *poisonAdmin
+	admin     *poison.Admin
 	selection poison.Selection
 }
 
-func (b *bulk) flags(c *cli, cmd *cobra.Command) {
-	b.filter.flags(c, cmd)
+// flags makes cmd the command, with the flags that select messages.
+func (b *bulk) flags(cmd *cobra.Command) {
+	b.cmd = cmd
+	b.filter.flags(b.c, cmd)
 	cmd.Flags().BoolVar(&b.all, "all", false, "all poison messages")
 	cmd.Flags().BoolVar(&b.dryRun, "dry-run", false, "only show what would be done")
 	cmd.Flags().BoolVarP(&b.yes, "yes", "y", false, "do not ask")
@@ -45,13 +51,14 @@ func (b *bulk) begin(ctx context.Context, queues bool, ids []string) error {
 	if err != nil {
 		return err
 	}
+	filtered := len(filter.Fields) > 0 || !filter.Before.IsZero() || !filter.After.IsZero()
 	switch {
-	case len(ids) > 0 && (b.all || b.filter.given()):
-		return usagef("`%s` takes ids or filters, not both", b.cmd.CommandPath())
-	case len(ids) == 0 && !b.all && !b.filter.given():
-		return usagef("`%s` needs the ids of poison messages, a filter such as --handler, or --all", b.cmd.CommandPath())
-	case b.all && b.filter.given():
-		return usagef("`%s` takes --all or filters, not both", b.cmd.CommandPath())
+	case len(ids) > 0 && (b.all || filtered):
+		return input.Usagef("`%s` takes ids or filters, not both", b.cmd.CommandPath())
+	case len(ids) == 0 && !b.all && !filtered:
+		return input.Usagef("`%s` needs the ids of poison messages, a filter such as --handler, or --all", b.cmd.CommandPath())
+	case b.all && filtered:
+		return input.Usagef("`%s` takes --all or filters, not both", b.cmd.CommandPath())
 	}
 	b.selection = poison.Selection{IDs: ids, Filter: filter}
 	b.admin, err = b.c.poisonAdmin(ctx, queues)
@@ -70,7 +77,7 @@ func (b *bulk) run(ctx context.Context, work func(context.Context, poison.Plan, 
 		return cmp.Or(printGroups(b.c.printer(), plan.Groups, groupedBy), b.report(plan.Tally))
 	}
 	if plan.Tally.Matched > 0 && len(b.selection.IDs) == 0 && !b.yes {
-		if err := printGroups(printer{out: b.c.stderr}, plan.Groups, groupedBy); err != nil {
+		if err := printGroups(output.Printer{Out: b.c.stderr}, plan.Groups, groupedBy); err != nil {
 			return err
 		}
 		ok, err := b.c.confirm(ctx, b.cmd, fmt.Sprintf("%s %d poison messages?", b.verb, plan.Tally.Matched))
@@ -78,9 +85,9 @@ func (b *bulk) run(ctx context.Context, work func(context.Context, poison.Plan, 
 			return err
 		}
 	}
-	progress := newBar(b.c.stderr, b.done, plan.Tally.Matched-plan.Tally.Failed)
-	t, err := work(ctx, plan, poison.Options{Who: b.c.who(), Why: b.why, Interval: b.interval, Progress: progress.add})
-	progress.close()
+	progress := output.NewBar(b.c.stderr, b.done, plan.Tally.Matched-plan.Tally.Failed)
+	t, err := work(ctx, plan, poison.Options{Who: b.c.who(), Why: b.why, Interval: b.interval, Progress: progress.Add})
+	progress.Close()
 	return b.end(ctx, t, err)
 }
 
@@ -88,7 +95,7 @@ func (b *bulk) run(ctx context.Context, work func(context.Context, poison.Plan, 
 func (b *bulk) end(ctx context.Context, t poison.Tally, err error) error {
 	worked := t.Done + t.FailedAgain
 	if ctx.Err() != nil {
-		_ = printOne(b.c.printer(), t) // The interruption is what is reported.
+		_ = output.One(b.c.printer(), t) // The interruption is what is reported.
 		return events.Errorf(codeInterrupted, "interrupted: %d of %d poison messages are %s", worked, t.Matched, b.done).
 			WithHint("go on with `%s`", b.again())
 	}
@@ -96,7 +103,7 @@ func (b *bulk) end(ctx context.Context, t poison.Tally, err error) error {
 		if worked == 0 {
 			return err
 		}
-		_ = printOne(b.c.printer(), t)
+		_ = output.One(b.c.printer(), t)
 		return events.Errorf(codePartly, "%d of %d poison messages are %s, then: %w", worked, t.Matched, b.done, err).MayRetry().
 			WithHint("go on with `%s`", b.again())
 	}
@@ -107,7 +114,7 @@ func (b *bulk) end(ctx context.Context, t poison.Tally, err error) error {
 		}
 		return p.Err
 	}
-	return cmp.Or(printOne(b.c.printer(), t), b.report(t))
+	return cmp.Or(output.One(b.c.printer(), t), b.report(t))
 }
 
 // report prints the problems of single messages on stderr and returns the error that they
@@ -127,4 +134,25 @@ func (b *bulk) report(t poison.Tally) error {
 		return events.Errorf(codePartly, "%d of %d poison messages could not be %s and are kept", t.Failed, t.Matched, b.done)
 	}
 	return nil
+}
+
+// again returns the command line that continues with what is left.
+func (b *bulk) again() string {
+	_, path, _ := strings.Cut(b.cmd.CommandPath(), " ")
+	parts := []string{program(), path}
+	b.cmd.Flags().Visit(func(f *pflag.Flag) {
+		switch v, many := f.Value.(pflag.SliceValue); {
+		case strings.HasSuffix(f.Name, "-url"):
+			parts = append(parts, "--"+f.Name+"=…") // It may hold a password.
+		case f.Value.Type() == "bool" && f.Value.String() == "true":
+			parts = append(parts, "--"+f.Name)
+		case many:
+			for _, one := range v.GetSlice() {
+				parts = append(parts, "--"+f.Name+"="+shellWord(one))
+			}
+		default:
+			parts = append(parts, "--"+f.Name+"="+shellWord(f.Value.String()))
+		}
+	})
+	return strings.Join(append(parts, b.selection.IDs...), " ")
 }

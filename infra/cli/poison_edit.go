@@ -2,34 +2,33 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // editPoison opens a message's body in an editor, stores the edited one, and reports
 // whether it was edited.
-func (c *cli) editPoison(ctx context.Context, admin *poisonAdmin, id, why string) (bool, error) {
+func (c *cli) editPoison(ctx context.Context, admin *poison.Admin, id, why string) (bool, error) {
 	m, err := admin.Message(ctx, id)
 	if err != nil {
 		return false, err
 	}
 	before, err := poison.EditableBody(m)
 	if err != nil {
-		return false, hinted(err, fmt.Sprintf("`%s poison export`, change body_base64, discard the message, and `poison import`", program()))
+		return false, asError(err).WithHint("`%s poison export`, change body_base64, discard the message, and `poison import`", program())
 	}
 	file, err := os.CreateTemp("", "pitwheel-poison-*.json")
 	if err != nil {
 		return false, err
 	}
 	_, err = file.Write(before)
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
+	if err = cmp.Or(err, file.Close()); err == nil {
 		err = c.runEditor(ctx, file.Name())
 	}
 	var after []byte
@@ -55,12 +54,9 @@ func (c *cli) editPoison(ctx context.Context, admin *poisonAdmin, id, why string
 
 // runEditor opens a file in the editor of the environment, and waits for it.
 func (c *cli) runEditor(ctx context.Context, file string) error {
-	editor := c.env("VISUAL")
+	editor := cmp.Or(c.env("VISUAL"), c.env("EDITOR"))
 	if editor == "" {
-		editor = c.env("EDITOR")
-	}
-	if editor == "" {
-		return usagef("--edit needs an editor: set EDITOR, such as EDITOR=vi")
+		return input.Usagef("--edit needs an editor: set EDITOR, such as EDITOR=vi")
 	}
 	// The shell splits what may be an editor with arguments.
 	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", file)

@@ -3,13 +3,14 @@ package cli
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -18,7 +19,7 @@ func (c *cli) poisonList() *cobra.Command {
 	var groupBy []string
 	var limit int
 	cmd := &cobra.Command{
-		Use: "list", Args: none,
+		Use: "list", Args: input.None,
 		Short: "List poison messages, the newest failure first, or count them",
 		Long:  "List all poison messages that the filters select, without their bodies, which `poison show` and `poison export` print.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -28,7 +29,7 @@ func (c *cli) poisonList() *cobra.Command {
 	p.flags(c, cmd)
 	cmd.Flags().StringSliceVar(&groupBy, "group-by", nil, "count messages by handler, code, frame, type, … instead of listing them; several separated by commas")
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most this many messages; 0: all")
-	_ = cmd.RegisterFlagCompletionFunc("group-by", words("code", "handler", "frame", "type")) // It fails only for a flag that is not there.
+	_ = cmd.RegisterFlagCompletionFunc("group-by", input.Words("code", "handler", "frame", "type")) // It fails only for a flag that is not there.
 	return cmd
 }
 
@@ -38,7 +39,7 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 		return err
 	}
 	if limit < 0 {
-		return usagef("--limit is %d; it must not be negative", limit)
+		return input.Usagef("--limit is %d; it must not be negative", limit)
 	}
 	var fields []string
 	for _, name := range groupBy {
@@ -54,7 +55,6 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
 	messages := first(admin.Messages(ctx, filter, poison.NewestFirst), limit)
 	if len(fields) > 0 {
 		groups, err := poison.GroupBy(messages, fields...)
@@ -64,12 +64,12 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 		return printGroups(c.printer(), groups, fields)
 	}
 	var rows []poison.Message // for the table, whose columns are as wide as the widest row
-	out := &stream[poison.Message]{p: c.printer()}
+	out := &output.Stream[poison.Message]{Printer: c.printer()}
 	for m, merr := range messages {
 		switch {
 		case merr != nil:
 			err = merr
-		case c.format == formatTable:
+		case c.format == output.Table:
 			rows = append(rows, m)
 		default:
 			err = out.Put(m)
@@ -78,32 +78,64 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 			break
 		}
 	}
-	if c.format != formatTable {
+	if c.format != output.Table {
 		return cmp.Or(err, out.Close()) // Closed after an interruption, too, so that JSON is whole.
 	}
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	return printList(c.printer(), rows,
-		column[poison.Message]{"id", func(m poison.Message) string { return m.ID }},
-		column[poison.Message]{"handler", func(m poison.Message) string { return m.Handler }},
-		column[poison.Message]{"type", func(m poison.Message) string { return cell(m.Type, 30) }},
-		column[poison.Message]{"key", func(m poison.Message) string { return cell(m.Key, 36) }},
-		column[poison.Message]{"code", func(m poison.Message) string { return cell(m.Code, 30) }},
-		column[poison.Message]{"failures", func(m poison.Message) string { return fmt.Sprint(m.Failures) }},
-		column[poison.Message]{"last failed", func(m poison.Message) string { return ago(now.Sub(m.LastFailedAt)) }},
-		column[poison.Message]{"reason", func(m poison.Message) string { return cell(m.Reason, 60) }})
+	heads := []string{"id", "handler", "type", "key", "code", "failures", "last failed", "reason"}
+	return output.List(c.printer(), rows, heads, func(m poison.Message) []any {
+		return []any{
+			m.ID, m.Handler, output.Cell(m.Type, 30), output.Cell(m.Key, 36), output.Cell(m.Code, 30),
+			m.Failures, output.Ago(now.Sub(m.LastFailedAt)), output.Cell(m.Reason, 60),
+		}
+	})
 }
 
 // printGroups prints groups by some fields, which are columns of the table.
-func printGroups(p printer, groups []poison.Group, fields []string) error {
-	var columns []column[poison.Group]
-	for i, f := range fields {
-		columns = append(columns, column[poison.Group]{f, func(g poison.Group) string { return cell(g.Values[i], 60) }})
+func printGroups(p output.Printer, groups []poison.Group, fields []string) error {
+	heads := slices.Concat(fields, []string{"messages", "first failed", "last failed"})
+	return output.List(p, groups, heads, func(g poison.Group) []any {
+		var row []any
+		for _, v := range g.Values {
+			row = append(row, output.Cell(v, 60))
+		}
+		return append(row, g.Messages, g.FirstFailedAt.Format(events.TimeLayout), g.LastFailedAt.Format(events.TimeLayout))
+	})
+}
+
+func (c *cli) poisonAudit() *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{
+		Use: "audit", Args: input.None,
+		Short: "List what was done to poison messages, by whom and why, the newest first",
+		RunE:  func(cmd *cobra.Command, _ []string) error { return c.auditPoison(cmd.Context(), limit) },
 	}
-	return printList(p, groups, append(columns,
-		column[poison.Group]{"messages", func(g poison.Group) string { return fmt.Sprint(g.Messages) }},
-		column[poison.Group]{"first failed", func(g poison.Group) string { return g.FirstFailedAt.Format(events.TimeLayout) }},
-		column[poison.Group]{"last failed", func(g poison.Group) string { return g.LastFailedAt.Format(events.TimeLayout) }})...)
+	cmd.Flags().IntVar(&limit, "limit", 100, "at most this many changes; 0: all")
+	return cmd
+}
+
+func (c *cli) auditPoison(ctx context.Context, limit int) error {
+	if limit < 0 {
+		return input.Usagef("--limit is %d; it must not be negative", limit)
+	}
+	admin, err := c.poisonAdmin(ctx, storeOnly)
+	if err != nil {
+		return err
+	}
+	var changes []poison.Change
+	for change, err := range first(admin.Changes(ctx), limit) {
+		if err != nil {
+			return err
+		}
+		changes = append(changes, change)
+	}
+	return output.List(c.printer(), changes, []string{"at", "action", "poison id", "handler", "code", "who", "why"}, func(v poison.Change) []any {
+		return []any{
+			v.At.Format(events.TimeLayout), v.Action, v.PoisonID, v.Handler,
+			output.Cell(v.Code, 30), output.Cell(v.Who, 40), output.Cell(v.Why, 60),
+		}
+	})
 }

@@ -62,7 +62,7 @@ func TestPoison_FromAlertToRetry(t *testing.T) {
 	if code, body := r.get(t, "/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz: %d %s", code, body)
 	}
-	messages := lettersOf(t, pitwheel(t, b.environ, "poison", "export", "--handler", "send-welcome").ok(t).stdout)
+	messages := poisonOf(t, pitwheel(t, b.environ, "poison", "export", "--handler", "send-welcome").ok(t).stdout)
 	for _, l := range messages {
 		if !correlations[l.CorrelationID] || l.Key == "" || l.Type != "USER_CREATED" || l.Attempts != 1 || l.Source != poison.FromRouter || l.Metadata["causation_id"] == "" {
 			t.Errorf("a poison message is %+v", l)
@@ -81,7 +81,7 @@ func TestPoison_FromAlertToRetry(t *testing.T) {
 	pitwheel(t, b.environ, "poison", "retry", "--handler", "send-welcome", "-y").ok(t)
 	eventually(t, "the second failure of each", func() bool {
 		twice := 0
-		for _, l := range lettersOf(t, pitwheel(t, b.environ, "poison", "list", "-o", "jsonl").ok(t).stdout) {
+		for _, l := range poisonOf(t, pitwheel(t, b.environ, "poison", "list", "-o", "jsonl").ok(t).stdout) {
 			if l.Failures == 2 {
 				twice++
 			}
@@ -127,7 +127,7 @@ func TestPoison_FromBroker(t *testing.T) {
 	})
 	var messages []poison.Message
 	eventually(t, "a poison message", func() bool {
-		messages = lettersOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
+		messages = poisonOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
 		return len(messages) == 1
 	})
 	id := events.DeriveID("content", "USER_CREATED", body)
@@ -161,7 +161,7 @@ func TestPoison_OnRedisStreams(t *testing.T) {
 	}
 	var messages []poison.Message
 	eventually(t, "a poison message", func() bool {
-		messages = lettersOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
+		messages = poisonOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
 		return len(messages) == 1
 	})
 	if l := messages[0]; l.Handler != "create-user" || l.Kind != "command" || l.MessageID != msg.UUID || l.Code != events.CodeUndecodable {
@@ -169,7 +169,7 @@ func TestPoison_OnRedisStreams(t *testing.T) {
 	}
 	pitwheel(t, environ, "poison", "retry", messages[0].ID).ok(t)
 	eventually(t, "its second failure", func() bool {
-		messages = lettersOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
+		messages = poisonOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
 		return len(messages) == 1 && messages[0].Failures == 2
 	})
 }

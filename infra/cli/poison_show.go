@@ -12,12 +12,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 func (c *cli) poisonShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID", Args: exactly("the id of a poison message"),
+		Use: "show ID", Args: input.Exactly("the id of a poison message"),
 		Short: "Print all that is known about one poison message, with its body",
 		RunE:  func(cmd *cobra.Command, args []string) error { return c.showPoison(cmd.Context(), args[0]) },
 	}
@@ -28,27 +30,26 @@ func (c *cli) showPoison(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
 	m, err := admin.Message(ctx, id)
 	if err != nil {
 		return err
 	}
-	if c.format != formatTable {
-		return printOne(c.printer(), m)
+	if c.format != output.Table {
+		return output.One(c.printer(), m)
 	}
-	return c.printer().poison(m)
+	return printPoison(c.printer(), m)
 }
 
-// poison prints a message for people: its fields, and below them what has many lines.
-func (p printer) poison(m poison.Message) error {
+// printPoison prints a message for people: its fields, and below them what has many lines.
+func printPoison(p output.Printer, m poison.Message) error {
 	head := m
 	head.Stack, head.Metadata, head.Body = "", nil, nil
-	if err := printOne(p, head); err != nil {
+	if err := output.One(p, head); err != nil {
 		return err
 	}
 	var metadata strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(m.Metadata)) {
-		fmt.Fprintf(&metadata, "%s: %s\n", safeText(name, false), safeText(m.Metadata[name], false))
+		fmt.Fprintf(&metadata, "%s: %s\n", output.Safe(name), output.Safe(m.Metadata[name]))
 	}
 	for _, part := range []struct{ title, text string }{
 		{"metadata", metadata.String()}, {"stack", m.Stack}, {"body", prettyBody(m.Body)},
@@ -56,8 +57,8 @@ func (p printer) poison(m poison.Message) error {
 		if part.text == "" {
 			continue
 		}
-		text := safeText(strings.TrimRight(part.text, "\n"), true)
-		if _, err := fmt.Fprintf(p.out, "\n%s:\n  %s\n", part.title, strings.ReplaceAll(text, "\n", "\n  ")); err != nil {
+		text := output.SafeLines(strings.TrimRight(part.text, "\n"))
+		if _, err := fmt.Fprintf(p.Out, "\n%s:\n  %s\n", part.title, strings.ReplaceAll(text, "\n", "\n  ")); err != nil {
 			return err
 		}
 	}

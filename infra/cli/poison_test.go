@@ -25,7 +25,7 @@ func (r result) exits(t *testing.T, code int) result {
 
 func TestPoison_ListAndShow(t *testing.T) {
 	t.Parallel()
-	b := newLetterBox(t)
+	b := newTestStore(t)
 	if out := b.poison("list", "-o", "json").ok(t).stdout; out != "[]\n" {
 		t.Errorf("an empty store lists %s", out)
 	}
@@ -38,7 +38,7 @@ func TestPoison_ListAndShow(t *testing.T) {
 		}
 	})
 	table := b.poison("list").ok(t).stdout
-	has(t, table, "HANDLER", "REASON", letterNumber(1).ID, "no <mail> server", "send-welcome")
+	has(t, table, "HANDLER", "REASON", poisonNumber(1).ID, "no <mail> server", "send-welcome")
 	if n := strings.Count(table, "\n"); n != 11 {
 		t.Errorf("the table has %d lines:\n%s", n, table)
 	}
@@ -52,10 +52,10 @@ func TestPoison_ListAndShow(t *testing.T) {
 		{[]string{"--code", "PANIC", "--type", "USER_CREATED", "--limit", "3"}, 3},
 		{[]string{"--filter", "correlation=story", "--newer", "1h"}, 1},
 		{[]string{"--older", "2026-01-24"}, 0},
-		{[]string{"--older", "0s", "--filter", "key=" + letterNumber(4).Key}, 1},
+		{[]string{"--older", "0s", "--filter", "key=" + poisonNumber(4).Key}, 1},
 		{[]string{"--filter", "frame=users.f f.go:1"}, 4},
 	} {
-		got := lettersOf(t, b.poison(append([]string{"list", "-o", "jsonl"}, tt.args...)...).ok(t).stdout)
+		got := poisonOf(t, b.poison(append([]string{"list", "-o", "jsonl"}, tt.args...)...).ok(t).stdout)
 		if len(got) != tt.want {
 			t.Errorf("list %v has %d messages, want %d", tt.args, len(got), tt.want)
 		}
@@ -73,24 +73,24 @@ func TestPoison_ListAndShow(t *testing.T) {
 	has(t, b.poison("list", "--group-by", "frame").ok(t).stdout, "FRAME", "users.f f.go:1")
 
 	// show has everything, and nothing that a terminal obeys.
-	shown := b.poison("show", letterNumber(1).ID).ok(t).stdout
-	has(t, shown, `"email": "u1@example.com"`, "aggregate_id: "+letterNumber(1).Key, "attempts", "no <mail>")
-	odd := poison.ID("create-user", letterNumber(9).MessageID)
+	shown := b.poison("show", poisonNumber(1).ID).ok(t).stdout
+	has(t, shown, `"email": "u1@example.com"`, "aggregate_id: "+poisonNumber(1).Key, "attempts", "no <mail>")
+	odd := poison.ID("create-user", poisonNumber(9).MessageID)
 	shown = b.poison("show", odd).ok(t).stdout
 	has(t, shown, "2 bytes that are not text", "ff 00", "stack:", "line 1")
 	if strings.ContainsRune(shown, '\x1b') {
 		t.Errorf("the terminal is told to obey: %q", shown)
 	}
-	if l := lettersOf(t, b.poison("show", odd, "-o", "json").ok(t).stdout); len(l) != 1 || string(l[0].Body) != "\xff\x00" || l[0].Stack == "" {
+	if l := poisonOf(t, b.poison("show", odd, "-o", "json").ok(t).stdout); len(l) != 1 || string(l[0].Body) != "\xff\x00" || l[0].Stack == "" {
 		t.Errorf("shown as JSON: %+v", l)
 	}
-	has(t, b.poison("show", letterNumber(1).ID, "-o", "json").ok(t).stdout, `"name\":\"<1>\"`, `"first_failed_at":"2026-01-24T10:00:00.000Z"`)
+	has(t, b.poison("show", poisonNumber(1).ID, "-o", "json").ok(t).stdout, `"name\":\"<1>\"`, `"first_failed_at":"2026-01-24T10:00:00.000Z"`)
 	b.poison("show", "nobody").exits(t, exitNotFound)
 }
 
 func TestPoison_Usage(t *testing.T) {
 	t.Parallel()
-	b := newLetterBox(t)
+	b := newTestStore(t)
 	b.fill(3, nil)
 	for _, tt := range []struct {
 		args string
@@ -125,7 +125,7 @@ func TestPoison_Usage(t *testing.T) {
 
 func TestPoison_Retry(t *testing.T) {
 	t.Parallel()
-	b := newLetterBox(t)
+	b := newTestStore(t)
 	b.fill(200, func(i int, l *poison.Message) {
 		switch {
 		case i < 10:
@@ -134,7 +134,7 @@ func TestPoison_Retry(t *testing.T) {
 			l.Handler, l.Queue = "old", "old-queue"
 		}
 	})
-	directory, old := poison.ID("user-directory", letterNumber(0).MessageID), poison.ID("old", letterNumber(10).MessageID)
+	directory, old := poison.ID("user-directory", poisonNumber(0).MessageID), poison.ID("old", poisonNumber(10).MessageID)
 	box := b.listen("notification-service")
 	has(t, b.poison("retry", "--all", "--dry-run").ok(t).stdout, "send-welcome", "180", "user-directory", "old")
 
@@ -147,11 +147,11 @@ func TestPoison_Retry(t *testing.T) {
 	r := b.poison("discard", "nobody", old, "--dry-run", "-o", "json").exits(t, exitPartly)
 	has(t, r.stdout, `"handler":"old"`)
 	has(t, r.stderr, "there is no poison message nobody", "1 of 2 poison messages could not be discarded")
-	one := letterNumber(20)
+	one := poisonNumber(20)
 	if out := b.poison("retry", one.ID, "-o", "json", "--reason", "try").ok(t).stdout; out != `{"matched":1,"done":1,"failed_again":0,"failed":0}`+"\n" {
 		t.Errorf("one retry: %s", out)
 	}
-	r = b.poison("retry", one.ID, letterNumber(21).ID, "-o", "json").exits(t, exitPartly)
+	r = b.poison("retry", one.ID, poisonNumber(21).ID, "-o", "json").exits(t, exitPartly)
 	has(t, r.stdout, `"matched":2,"done":1,`, `"failed":1`)
 	has(t, r.stderr, "there is no poison message "+one.ID, `"code":"PARTLY_DONE"`)
 
@@ -163,7 +163,7 @@ func TestPoison_Retry(t *testing.T) {
 	}
 	eventually(t, "all messages in the handler's queue", func() bool { return box.ids() == 180 })
 	for i := 20; i < 200; i++ {
-		l := letterNumber(i)
+		l := poisonNumber(i)
 		got := box.of(l.MessageID)
 		if len(got) != 1 || !bytes.Equal(got[0].Payload, l.Body) || got[0].Metadata["correlation_id"] != "story" || got[0].Metadata["type"] != "USER_CREATED" || got[0].Metadata[poison.MetaRetried] != "1" {
 			t.Fatalf("message %d came as %+v", i, got)
@@ -182,7 +182,7 @@ func TestPoison_Retry(t *testing.T) {
 func TestPoison_RetryInterrupted(t *testing.T) {
 	t.Parallel()
 	const n = 600
-	b := realLetterBox(t)
+	b := newRealTestStore(t)
 	b.fill(n, nil)
 	box := b.listen("notification-service")
 	args := []string{"poison", "retry", "--filter", "handler=send-welcome,type=USER_CREATED", "-y", "--rate", "500/s"}
@@ -207,7 +207,7 @@ func TestPoison_RetryInterrupted(t *testing.T) {
 	}
 	eventually(t, "every message in the handler's queue", func() bool { return box.ids() == n })
 	for i := range n {
-		if got := len(box.of(letterNumber(i).MessageID)); got < 1 || got > 2 {
+		if got := len(box.of(poisonNumber(i).MessageID)); got < 1 || got > 2 {
 			t.Errorf("message %d came %d times", i, got)
 		}
 	}
@@ -215,7 +215,7 @@ func TestPoison_RetryInterrupted(t *testing.T) {
 
 func TestPoison_RetryWithEdit(t *testing.T) {
 	t.Parallel()
-	b := newLetterBox(t)
+	b := newTestStore(t)
 	b.fill(2, func(i int, l *poison.Message) {
 		if i == 1 {
 			l.Body = []byte(`{"id":"` + l.MessageID + `","type":"USER_CREATED","data":{`)
@@ -226,13 +226,13 @@ func TestPoison_RetryWithEdit(t *testing.T) {
 		t.Helper()
 		b := *b
 		b.environ = append(b.environ[:len(b.environ):len(b.environ)], "EDITOR="+editor, "PATH="+os.Getenv("PATH"), "TMPDIR="+t.TempDir())
-		return b.poison("retry", "--edit", letterNumber(n).ID)
+		return b.poison("retry", "--edit", poisonNumber(n).ID)
 	}
-	b.poison("retry", "--edit", letterNumber(0).ID).exits(t, exitUsage)
+	b.poison("retry", "--edit", poisonNumber(0).ID).exits(t, exitUsage)
 	has(t, edit("true", 0).ok(t).stderr, "nothing is changed")
 	has(t, edit("sed -i s/name/name/x", 0).exits(t, exitFailed).stderr, "editing poison message")
 	has(t, edit("sed -i s/{/x/", 0).exits(t, exitRejected).stderr, "is not JSON", "what you wrote is kept in")
-	has(t, edit("sed -i s/6f2b1f6e/7f2b1f6e/", 0).exits(t, exitRejected).stderr, "it must stay "+letterNumber(0).MessageID)
+	has(t, edit("sed -i s/6f2b1f6e/7f2b1f6e/", 0).exits(t, exitRejected).stderr, "it must stay "+poisonNumber(0).MessageID)
 	has(t, edit("sed -i s/data/date/", 0).exits(t, exitRejected).stderr, `has no "data"`)
 	if n := b.count(); n != 2 {
 		t.Fatalf("%d messages are left", n)
@@ -240,11 +240,11 @@ func TestPoison_RetryWithEdit(t *testing.T) {
 	edit("sed -i s/u0@example.com/mended@example.com/", 0).ok(t)
 	edit(`sed -i 's/{$/{"userId":"x"}}/'`, 1).ok(t)
 	eventually(t, "the edited messages", func() bool { return box.ids() == 2 })
-	want := strings.Replace(string(letterNumber(0).Body), "u0@", "mended@", 1)
-	if got := string(box.of(letterNumber(0).MessageID)[0].Payload); got != want {
+	want := strings.Replace(string(poisonNumber(0).Body), "u0@", "mended@", 1)
+	if got := string(box.of(poisonNumber(0).MessageID)[0].Payload); got != want {
 		t.Errorf("the message is %s, want %s", got, want)
 	}
-	if got := string(box.of(letterNumber(1).MessageID)[0].Payload); !json.Valid([]byte(got)) {
+	if got := string(box.of(poisonNumber(1).MessageID)[0].Payload); !json.Valid([]byte(got)) {
 		t.Errorf("the mended message is %s", got)
 	}
 	changes := b.poison("audit", "-o", "jsonl").ok(t).stdout
@@ -255,14 +255,14 @@ func TestPoison_RetryWithEdit(t *testing.T) {
 
 func TestPoison_Discard(t *testing.T) {
 	t.Parallel()
-	b := newLetterBox(t)
+	b := newTestStore(t)
 	b.fill(70, func(i int, l *poison.Message) {
 		if i >= 66 {
 			l.Code = "KEEP"
 		}
 	})
 	has(t, b.poison("discard", "--code", "INTERNAL", "--dry-run", "-o", "jsonl").ok(t).stdout, `{"handler":"send-welcome","code":"INTERNAL","messages":66,`)
-	has(t, b.poison("discard", letterNumber(0).ID, "--reason", "a test", "-o", "json").ok(t).stdout, `"done":1`)
+	has(t, b.poison("discard", poisonNumber(0).ID, "--reason", "a test", "-o", "json").ok(t).stdout, `"done":1`)
 	has(t, b.poison("discard", "--code", "INTERNAL", "--reason", "two\nlines", "-y").ok(t).stdout, "done          65")
 	if n := b.count(); n != 4 {
 		t.Errorf("%d messages are left, not 4", n)
@@ -272,7 +272,7 @@ func TestPoison_Discard(t *testing.T) {
 
 func TestPoison_ExportAndImport(t *testing.T) {
 	t.Parallel()
-	from, to := newLetterBox(t), newLetterBox(t)
+	from, to := newTestStore(t), newTestStore(t)
 	from.fill(150, func(i int, l *poison.Message) {
 		if i == 0 {
 			l.Body = []byte("\xff\xfe <&>\u2028")
@@ -307,10 +307,10 @@ func TestPoison_ExportAndImport(t *testing.T) {
 func TestPoison_ManyMessages(t *testing.T) {
 	t.Parallel()
 	const n = 20_000
-	b := realLetterBox(t)
+	b := newRealTestStore(t)
 	b.fill(n, nil)
 	seen := map[string]bool{}
-	for _, l := range lettersOf(t, b.poison("list", "-o", "jsonl").ok(t).stdout) {
+	for _, l := range poisonOf(t, b.poison("list", "-o", "jsonl").ok(t).stdout) {
 		seen[l.ID] = true
 	}
 	if len(seen) != n {

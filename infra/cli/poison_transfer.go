@@ -10,13 +10,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 func (c *cli) poisonExport() *cobra.Command {
 	var p poisonFilter
 	cmd := &cobra.Command{
-		Use: "export", Args: none,
+		Use: "export", Args: input.None,
 		Short: "Print whole poison messages as JSON lines, for `poison import` and other tools",
 		RunE:  func(cmd *cobra.Command, _ []string) error { return c.exportPoison(cmd.Context(), &p) },
 	}
@@ -25,8 +27,8 @@ func (c *cli) poisonExport() *cobra.Command {
 }
 
 func (c *cli) exportPoison(ctx context.Context, p *poisonFilter) error {
-	if c.format != formatTable && c.format != formatJSONL {
-		return usagef("-o is %q; `poison export` writes JSON lines", c.format)
+	if c.format != output.Table && c.format != output.JSONL {
+		return input.Usagef("-o is %q; `poison export` writes JSON lines", c.format)
 	}
 	filter, err := p.filter(time.Now())
 	if err != nil {
@@ -36,7 +38,6 @@ func (c *cli) exportPoison(ctx context.Context, p *poisonFilter) error {
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
 	out := bufio.NewWriter(c.stdout)
 	return errors.Join(admin.Export(ctx, filter, out), out.Flush())
 }
@@ -44,7 +45,7 @@ func (c *cli) exportPoison(ctx context.Context, p *poisonFilter) error {
 func (c *cli) poisonImport() *cobra.Command {
 	var why string
 	cmd := &cobra.Command{
-		Use: "import FILE|-", Args: exactly("a file of JSON lines, or - for stdin"),
+		Use: "import FILE|-", Args: input.Exactly("a file of JSON lines, or - for stdin"),
 		Short: "Import poison messages that `poison export` has written",
 		Long:  "Read poison messages as JSON lines. One that exists already stays as it is, so that an import may be repeated.",
 		RunE:  func(cmd *cobra.Command, args []string) error { return c.importPoison(cmd.Context(), args[0], why) },
@@ -54,7 +55,7 @@ func (c *cli) poisonImport() *cobra.Command {
 }
 
 func (c *cli) importPoison(ctx context.Context, name, why string) error {
-	in, err := c.open(ctx, name)
+	in, err := input.Open(ctx, c.stdin, name)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,6 @@ func (c *cli) importPoison(ctx context.Context, name, why string) error {
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
 	t, err := admin.Import(ctx, in, poison.Change{Who: c.who(), Why: why})
 	for _, p := range t.Problems {
 		_, _ = fmt.Fprintln(c.stderr, p)
@@ -76,5 +76,5 @@ func (c *cli) importPoison(ctx context.Context, name, why string) error {
 	case t.Failed > 0:
 		err = events.Errorf(codePartly, "%d of %d lines are not poison messages", t.Failed, t.Read)
 	}
-	return errors.Join(printOne(c.printer(), t), err)
+	return errors.Join(output.One(c.printer(), t), err)
 }

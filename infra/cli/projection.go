@@ -11,7 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
 // projectionView is how a projection is printed.
@@ -32,17 +35,17 @@ type rebuildView struct {
 
 func (c *cli) projection() *cobra.Command {
 	list := &cobra.Command{
-		Use: "list", Short: "List every projection and how far it has read the log", Args: none,
+		Use: "list", Short: "List every projection and how far it has read the log", Args: input.None,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.listProjections(cmd.Context()) },
 	}
 	get := &cobra.Command{
-		Use: "get NAME KEY", Short: "Print one row", Args: exactly("the projection's name", "the row's key"),
+		Use: "get NAME KEY", Short: "Print one row", Args: input.Exactly("the projection's name", "the row's key"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.getRow(cmd.Context(), args[0], args[1]) },
 	}
 	var after string
 	var limit int
 	rows := &cobra.Command{
-		Use: "rows NAME", Short: "List rows, sorted by key", Args: exactly("the projection's name"),
+		Use: "rows NAME", Short: "List rows, sorted by key", Args: input.Exactly("the projection's name"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.listRows(cmd.Context(), args[0], after, limit) },
 	}
 	rows.Flags().StringVar(&after, "after", "", "begin after this key")
@@ -50,7 +53,7 @@ func (c *cli) projection() *cobra.Command {
 	var wait bool
 	var timeout time.Duration
 	rebuild := &cobra.Command{
-		Use: "rebuild NAME", Short: "Drop the rows and have the running service replay the log", Args: exactly("the projection's name"),
+		Use: "rebuild NAME", Short: "Drop the rows and have the running service replay the log", Args: input.Exactly("the projection's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.rebuild(cmd.Context(), args[0], wait, timeout)
 		},
@@ -58,13 +61,13 @@ func (c *cli) projection() *cobra.Command {
 	rebuild.Flags().BoolVar(&wait, "wait", false, "wait until it has caught up")
 	rebuild.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait")
 	for _, cmd := range []*cobra.Command{get, rows, rebuild} {
-		cmd.ValidArgsFunction = c.completeProjection
+		cmd.ValidArgsFunction = input.Words(c.Projections()...)
 	}
-	return group("projection", "The read side", list, get, rows, rebuild)
+	return input.Group("projection", "The read side", list, get, rows, rebuild)
 }
 
 func (c *cli) listProjections(ctx context.Context) error {
-	projections, err := c.projections()
+	handlers, err := c.Describe(c.settings)
 	if err != nil {
 		return err
 	}
@@ -72,24 +75,24 @@ func (c *cli) listProjections(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	end, err := client.store.End(ctx)
+	end, err := client.Store.End(ctx)
 	if err != nil {
 		return err
 	}
-	views := make([]projectionView, len(projections))
-	for i, p := range projections {
-		at, err := client.store.ProjectionCursor(ctx, p.Name)
+	var views []projectionView
+	for _, h := range handlers {
+		if h.Kind != router.KindProjection {
+			continue
+		}
+		at, err := client.Store.ProjectionCursor(ctx, h.Name)
 		if err != nil {
 			return err
 		}
-		views[i] = projectionView{p.Name, p.Consumes, events.Cursor(nil).Behind(at), at.Behind(end)}
+		views = append(views, projectionView{h.Name, h.Consumes, events.Cursor(nil).Behind(at), at.Behind(end)})
 	}
-	return printList(c.printer(), views,
-		column[projectionView]{"name", func(p projectionView) string { return p.Name }},
-		column[projectionView]{"consumes", func(p projectionView) string { return strings.Join(p.Consumes, ", ") }},
-		column[projectionView]{"read", func(p projectionView) string { return fmt.Sprint(p.Read) }},
-		column[projectionView]{"behind", func(p projectionView) string { return fmt.Sprint(p.Behind) }})
+	return output.List(c.printer(), views, []string{"name", "consumes", "read", "behind"}, func(p projectionView) []any {
+		return []any{p.Name, strings.Join(p.Consumes, ", "), p.Read, p.Behind}
+	})
 }
 
 func (c *cli) getRow(ctx context.Context, name, key string) error {
@@ -97,84 +100,80 @@ func (c *cli) getRow(ctx context.Context, name, key string) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	rows, err := client.store.Rows(ctx, name, []string{key})
+	rows, err := client.Store.Rows(ctx, name, []string{key})
 	if err != nil {
 		return err
 	}
 	if len(rows) == 0 || rows[0] == nil {
 		return events.Errorf(events.CodeNotFound, "the projection %s has no row %q", name, key)
 	}
-	return printOne(c.printer(), json.RawMessage(rows[0]))
+	return output.One(c.printer(), json.RawMessage(rows[0]))
 }
 
 func (c *cli) listRows(ctx context.Context, name, after string, limit int) error {
 	if limit < 1 || limit > 10_000 {
-		return usagef("--limit is %d; it must be 1 to 10000", limit)
+		return input.Usagef("--limit is %d; it must be 1 to 10000", limit)
 	}
 	client, err := c.reachProjection(ctx, name)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	rows, err := client.store.List(ctx, name, after, limit)
+	rows, err := client.Store.List(ctx, name, after, limit)
 	if err != nil {
 		return err
 	}
 	var more []events.Row
 	if len(rows) == limit {
-		if more, err = client.store.List(ctx, name, rows[limit-1].Key, 1); err != nil {
+		if more, err = client.Store.List(ctx, name, rows[limit-1].Key, 1); err != nil {
 			return err
 		}
 	}
 	data := make([]json.RawMessage, len(rows))
-	var columns []column[json.RawMessage]
 	for i, r := range rows {
 		data[i] = r.Data
-		if i == 0 {
-			columns = columnsOf(r.Data)
-		}
 	}
-	if err := printList(c.printer(), data, columns...); err != nil || len(more) == 0 {
+	if err := printRows(c.printer(), data); err != nil || len(more) == 0 {
 		return err
 	}
 	_, _ = fmt.Fprintf(c.stderr, "there are more rows than these %d; go on with --after=%s\n", limit, shellWord(rows[limit-1].Key))
 	return nil
 }
 
-// columnsOf makes a column of each field that a row has.
-func columnsOf(row json.RawMessage) []column[json.RawMessage] {
-	fields, err := fieldsOf(row)
-	if err != nil {
-		return nil
+// printRows prints rows; its table has a column for each field of the first one.
+func printRows(p output.Printer, rows []json.RawMessage) error {
+	var heads []string
+	if len(rows) > 0 {
+		fields, _ := output.Fields(rows[0]) // What is not JSON has no columns.
+		for _, f := range fields {
+			heads = append(heads, f.Name)
+		}
 	}
-	var out []column[json.RawMessage]
-	for _, f := range fields {
-		out = append(out, column[json.RawMessage]{f[0], func(row json.RawMessage) string {
-			var object map[string]json.RawMessage
-			if json.Unmarshal(row, &object) != nil || object[f[0]] == nil {
-				return ""
+	return output.List(p, rows, heads, func(row json.RawMessage) []any {
+		fields, _ := output.Fields(row)
+		cells := make([]any, len(heads))
+		for i, head := range heads {
+			cells[i] = ""
+			if at := slices.IndexFunc(fields, func(f output.Field) bool { return f.Name == head }); at >= 0 {
+				cells[i] = fields[at].Value
 			}
-			return plainText(object[f[0]])
-		}})
-	}
-	return out
+		}
+		return cells
+	})
 }
 
 func (c *cli) rebuild(ctx context.Context, name string, wait bool, timeout time.Duration) error {
 	if timeout <= 0 {
-		return usagef("--timeout is %s; it must be more than 0s", timeout)
+		return input.Usagef("--timeout is %s; it must be more than 0s", timeout)
 	}
 	client, err := c.reachProjection(ctx, name)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	end, err := client.store.End(ctx)
+	end, err := client.Store.End(ctx)
 	if err != nil {
 		return err
 	}
-	if err := client.store.DropProjection(ctx, name); err != nil {
+	if err := client.Store.DropProjection(ctx, name); err != nil {
 		return err
 	}
 	view := rebuildView{name, "dropped", events.Cursor(nil).Behind(end)}
@@ -186,47 +185,30 @@ func (c *cli) rebuild(ctx context.Context, name string, wait bool, timeout time.
 		}
 		view.Status = "rebuilt"
 	}
-	return printOne(c.printer(), view)
+	return output.One(c.printer(), view)
 }
 
 // caughtUp returns when a projection has read the log up to end.
 func (c *client) caughtUp(ctx context.Context, name string, end events.Cursor) error {
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
 	for {
-		at, err := c.store.ProjectionCursor(ctx, name)
+		at, err := c.Store.ProjectionCursor(ctx, name)
 		if err == nil && at.Behind(end) == 0 {
 			return nil
 		}
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
+		if !backoff.Wait(ctx, 50*time.Millisecond) {
 			return events.Errorf(events.CodeTimeout, "the projection %s has not caught up in time, %d events are left: %w", name, at.Behind(end), ctx.Err()).MayRetry().
 				WithHint("it goes on in the running service; `%s projection list` shows how far it is", program())
 		}
 	}
 }
 
-// projections describes the declared projections.
-func (c *cli) projections() ([]router.HandlerInfo, error) {
-	infos, err := c.infos()
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(infos, func(i router.HandlerInfo) bool { return i.Kind != router.KindProjection }), nil
-}
-
 // reachProjection connects to the store, if the projection exists.
 func (c *cli) reachProjection(ctx context.Context, name string) (*client, error) {
 	if names := c.Projections(); !slices.Contains(names, name) {
-		return nil, notFound("projection", name, names)
+		return nil, input.NotFound("projection", name, names)
 	}
 	return c.reach(ctx, storeOnly)
-}
-
-func (c *cli) completeProjection(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	return words(c.Projections()...)(cmd, args, toComplete)
 }

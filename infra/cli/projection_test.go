@@ -9,7 +9,7 @@ import (
 )
 
 // rowsOfDirectory stores rows of the user directory, k00 and on.
-func (b *letterBox) rowsOfDirectory(n int) {
+func (b *testStore) rowsOfDirectory(n int) {
 	b.t.Helper()
 	to := events.Cursor{1}
 	commit := events.ProjectionCommit{Projection: "user-directory", To: to}
@@ -22,10 +22,10 @@ func (b *letterBox) rowsOfDirectory(n int) {
 	}
 }
 
-// Whoever gets only some of the rows is told so, beside the data.
+// A limited list says on stderr that there are more rows.
 func TestProjectionRows_Limit(t *testing.T) {
 	t.Parallel()
-	b := newLetterBox(t)
+	b := newTestStore(t)
 	b.rowsOfDirectory(5)
 	for _, tt := range []struct {
 		args           []string
@@ -37,14 +37,14 @@ func TestProjectionRows_Limit(t *testing.T) {
 	} {
 		r := pitwheel(t, b.environ, append([]string{"projection", "rows", "user-directory", "-o", "json"}, tt.args...)...).ok(t)
 		if r.stdout != tt.stdout+"\n" || r.stderr != tt.stderr {
-			t.Errorf("%v prints %q and tells %q", tt.args, r.stdout, r.stderr)
+			t.Errorf("%v prints %q on stdout and %q on stderr", tt.args, r.stdout, r.stderr)
 		}
 	}
 }
 
 func TestProjectionRebuild_Timeout(t *testing.T) {
 	t.Parallel()
-	b := newLetterBox(t)
+	b := newTestStore(t)
 	b.rowsOfDirectory(1)
 	for _, timeout := range []string{"0", "-1s"} {
 		r := pitwheel(t, b.environ, "projection", "rebuild", "user-directory", "--wait", "--timeout="+timeout).exits(t, exitUsage)
@@ -53,7 +53,7 @@ func TestProjectionRebuild_Timeout(t *testing.T) {
 	pitwheel(t, b.environ, "projection", "get", "user-directory", "k00").ok(t) // Nothing was dropped.
 
 	// Nobody runs who could replay the log.
-	if _, err := b.store.Append(t.Context(), oneEvent("u", "USER_CREATED", events.NewID(), 0, letterNumber(0).LastFailedAt)); err != nil {
+	if _, err := b.store.Append(t.Context(), oneEvent("u", "USER_CREATED", events.NewID(), 0, poisonNumber(0).LastFailedAt)); err != nil {
 		t.Fatal(err)
 	}
 	r := pitwheel(t, b.environ, "projection", "rebuild", "user-directory", "--wait", "--timeout=200ms", "-o", "json").exits(t, exitTimeout)

@@ -163,11 +163,11 @@ func (r *rig) publishAll(msgs ...*message.Message) {
 	}
 }
 
-// letters returns all letters once there are n.
-func (r *rig) letters(n int) []poison.Message {
+// poisoned returns all poison messages once there are n.
+func (r *rig) poisoned(n int) []poison.Message {
 	r.t.Helper()
 	var out []poison.Message
-	eventually(r.t, fmt.Sprintf("%d letters", n), func() bool {
+	eventually(r.t, fmt.Sprintf("%d poison messages", n), func() bool {
 		out = out[:0]
 		for l, err := range r.store.PoisonMessages(r.t.Context(), poison.Filter{}, poison.OldestFirst) {
 			if err != nil {

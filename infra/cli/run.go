@@ -5,22 +5,17 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
-	"os/signal"
-	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/infra/settings"
-	"github.com/pitwheel/pitwheel/infra/telemetry"
-	"github.com/pitwheel/pitwheel/router"
 )
 
 // cli is one run of the command line.
@@ -30,11 +25,10 @@ type cli struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	catalogue *events.Catalogue
-	names     []string // of all handlers
-	format    string   // the value of -o
-	config    string   // the value of --config
-	settings  settings.Values
+	format   string // the value of -o
+	config   string // the value of --config
+	settings settings.Values
+	drivers  []*app.Drivers // what is connected; it is closed at the end
 	// started is set once the command line is parsed.
 	started bool
 	// drains is set by commands that drain when they are interrupted, which is not a
@@ -51,36 +45,30 @@ func run(ctx context.Context, a app.Application, args, environ []string, stdin i
 		err = context.Canceled // Whatever error the command returned, it was interrupted.
 	}
 	if err != nil {
-		tell(stderr, a.Name, errorFormat(args), err)
+		printError(stderr, a.Name, errorFormat(args), err)
 	}
 	return exitCode(err)
 }
 
-func (c *cli) execute(ctx context.Context, a app.Application, args []string) error {
-	if err := c.define(a); err != nil {
+func (c *cli) execute(ctx context.Context, a app.Application, args []string) (err error) {
+	if c.Definition, err = app.Define(a); err != nil {
 		return err
 	}
+	defer func() {
+		for _, d := range c.drivers {
+			_ = d.Close() // The command has its result.
+		}
+	}()
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(c.stdin)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
-	err := root.ExecuteContext(ctx)
-	if err != nil && !c.started && events.CodeOf(err) == events.CodeInternal {
+	if err = root.ExecuteContext(ctx); err != nil && !c.started && events.CodeOf(err) == events.CodeInternal {
 		// Only cobra itself fails before a command has started.
-		return usagef("%w", err).WithHint("`%s --help` lists commands and flags", program())
+		return input.Usagef("%w", err).WithHint("`%s --help` lists commands and flags", program())
 	}
 	return err
-}
-
-// define sets everything that depends on the application alone.
-func (c *cli) define(a app.Application) error {
-	d, err := app.Define(a)
-	if err != nil {
-		return err
-	}
-	c.Definition, c.catalogue, c.names = d, d.Catalogue, d.HandlerNames()
-	return nil
 }
 
 func (c *cli) root() *cobra.Command {
@@ -89,7 +77,7 @@ func (c *cli) root() *cobra.Command {
 		Short: cmp.Or(c.Short, "Event-driven handlers on RabbitMQ and Redis"),
 		Long: cmp.Or(c.Long, c.Short, "Turn commands into stored events, and events into reactions and projections.") + "\n\n" +
 			"Start with `" + c.Name + " dev`: everything in one process, nothing to install.",
-		Args:              none,
+		Args:              input.None,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: c.start,
@@ -97,20 +85,15 @@ func (c *cli) root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	flags := root.PersistentFlags()
-	flags.SortFlags = false
-	flags.StringVarP(&c.format, "output", "o", formatTable, "format of data: table, json, jsonl or yaml")
+	flags.StringVarP(&c.format, "output", "o", output.Table, "format of data: table, json, jsonl or yaml")
 	flags.StringVar(&c.config, "config", "", "configuration file (default ./"+c.Settings.File()+", if there is one)")
-	for _, s := range c.Settings.All() {
-		if s.Client {
-			flags.String(s.Flag(), s.Default, s.Usage)
-		}
-	}
+	c.settingFlags(flags, true)
 	root.SetFlagErrorFunc(flagError)
-	_ = root.RegisterFlagCompletionFunc("output", words(formats()...)) // It fails only for a flag that is not there.
+	_ = root.RegisterFlagCompletionFunc("output", input.Words(output.Formats()...)) // It fails only for a flag that is not there.
 	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.poison(), c.version())
 	if c.Commands != nil {
 		root.AddCommand(c.Commands(app.CommandLine{
-			Catalogue: c.catalogue,
+			Catalogue: c.Catalogue,
 			Settings:  func() settings.Values { return c.settings },
 			Connect:   c.reachServices,
 		})...)
@@ -127,7 +110,7 @@ func strict(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		switch cmd.Name() {
 		case "completion":
-			like := group("", "")
+			like := input.Group("", "")
 			cmd.Args, cmd.RunE = like.Args, like.RunE
 		case "help":
 			cmd.Args = func(_ *cobra.Command, args []string) error {
@@ -135,8 +118,18 @@ func strict(root *cobra.Command) {
 				if err != nil || !about.HasSubCommands() {
 					return err // A command without others may be followed by its arguments.
 				}
-				return none(about, rest)
+				return input.None(about, rest)
 			}
+		}
+	}
+}
+
+// settingFlags adds flags for the settings that concern clients, or only a running service.
+func (c *cli) settingFlags(flags *pflag.FlagSet, client bool) {
+	flags.SortFlags = false
+	for _, s := range c.Settings.All() {
+		if s.Client == client {
+			flags.String(s.Flag(), s.Default, s.Usage)
 		}
 	}
 }
@@ -144,8 +137,8 @@ func strict(root *cobra.Command) {
 // start checks what all commands share, before any of them runs.
 func (c *cli) start(cmd *cobra.Command, _ []string) error {
 	c.started = true
-	if err := checkFormat(c.format); err != nil {
-		return err
+	if !slices.Contains(output.Formats(), c.format) {
+		return input.Usagef("-o is %q; it must be %s", c.format, strings.Join(output.Formats(), ", "))
 	}
 	if cmd.Name() == "version" || slices.ContainsFunc([]string{"completion", "help", cobra.ShellCompRequestCmd}, func(s string) bool {
 		return strings.HasPrefix(cmd.CommandPath()+" ", c.Name+" "+s+" ")
@@ -163,90 +156,13 @@ func (c *cli) start(cmd *cobra.Command, _ []string) error {
 	return err
 }
 
-// serverFlags adds the settings that only a running service has.
-func (c *cli) serverFlags(cmd *cobra.Command) {
-	cmd.Flags().SortFlags = false
-	for _, s := range c.Settings.All() {
-		if !s.Client {
-			cmd.Flags().String(s.Flag(), s.Default, s.Usage)
-		}
-	}
-}
-
-// printer returns the printer of the command's data.
-func (c *cli) printer() printer {
-	return printer{out: c.stdout, format: c.format, colour: c.colourful(c.stdout)}
-}
-
-// colourful reports whether w is a terminal that may be shown colours.
-func (c *cli) colourful(w io.Writer) bool {
-	if !telemetry.IsTerminal(w) {
-		return false
-	}
-	for _, kv := range c.environ {
-		if name, v, _ := strings.Cut(kv, "="); name == "NO_COLOR" && v != "" || name == "TERM" && v == "dumb" {
-			return false
-		}
-	}
-	return true
-}
-
-// infos describes all handlers with their effective settings.
-func (c *cli) infos() ([]router.HandlerInfo, error) {
-	return c.Describe(c.settings)
-}
-
 // flagError names the nearest flag.
 func flagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.NotExistError
 	if errors.As(err, &missing) && len(missing.GetSpecifiedName()) > 1 {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		return usagef("%w", err).WithHint("the nearest flag of `%s` is --%s", cmd.CommandPath(), nearest(missing.GetSpecifiedName(), names))
+		return input.Usagef("%w", err).WithHint("the nearest flag of `%s` is --%s", cmd.CommandPath(), settings.Nearest(missing.GetSpecifiedName(), names))
 	}
-	return usagef("%w", err).WithHint("`%s --help` lists the flags", cmd.CommandPath())
-}
-
-// program returns how the user can call this program again.
-func program() string {
-	name := os.Args[0]
-	if info, ok := debug.ReadBuildInfo(); ok && strings.Contains(name, "go-build") {
-		return "go run ." + strings.TrimPrefix(info.Path, info.Main.Path)
-	}
-	if !strings.ContainsRune(name, filepath.Separator) {
-		return name
-	}
-	if wd, err := os.Getwd(); err == nil {
-		if rel, err := filepath.Rel(wd, name); err == nil && !strings.HasPrefix(rel, "..") {
-			return "." + string(filepath.Separator) + rel
-		}
-	}
-	return name
-}
-
-// untilSignal returns a context that ends with the first interrupt or termination.
-// The second one ends the process at once. Stop restores the default handling of signals.
-func untilSignal(exit func(int)) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() {
-		for first := true; ; first = false {
-			select {
-			case <-signals:
-				if !first {
-					exit(exitInterrupted)
-				}
-				cancel()
-			case <-done:
-				return
-			}
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
-		cancel()
-	}
+	return input.Usagef("%w", err).WithHint("`%s --help` lists the flags", cmd.CommandPath())
 }

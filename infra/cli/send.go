@@ -13,13 +13,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
+	"github.com/pitwheel/pitwheel/infra/settings"
 )
 
 // sending holds the flags of send.
 type sending struct {
 	fields  []string
 	data    string
-	id      filledText
+	id      input.Text
 	wait    bool
 	timeout time.Duration
 }
@@ -34,11 +37,11 @@ func (c *cli) send() *cobra.Command {
 			"`send TYPE --help` lists the fields of a command.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("`%s` needs the type of the command", cmd.CommandPath()).WithHint("known commands: %s", strings.Join(c.catalogue.Commands(), ", "))
+				return input.Usagef("`%s` needs the type of the command", cmd.CommandPath()).WithHint("known commands: %s", strings.Join(c.Catalogue.Commands(), ", "))
 			}
-			return exactly("one type")(cmd, args)
+			return input.Exactly("one type")(cmd, args)
 		},
-		ValidArgsFunction: words(c.catalogue.Commands()...),
+		ValidArgsFunction: input.Words(c.Catalogue.Commands()...),
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.runSend(cmd.Context(), args[0], s) },
 	}
 	flags := cmd.Flags()
@@ -60,13 +63,13 @@ func (c *cli) send() *cobra.Command {
 }
 
 func (c *cli) runSend(ctx context.Context, name string, s sending) error {
-	t, ok := c.catalogue.Lookup(name)
+	t, ok := c.Catalogue.Lookup(name)
 	if !ok || !t.Command {
-		return events.Errorf(events.CodeUnknownType, "nobody handles the command %q; the nearest is %q", name, nearest(name, c.catalogue.Commands())).
-			WithHint("known commands: %s", strings.Join(c.catalogue.Commands(), ", "))
+		return events.Errorf(events.CodeUnknownType, "nobody handles the command %q; the nearest is %q", name, settings.Nearest(name, c.Catalogue.Commands())).
+			WithHint("known commands: %s", strings.Join(c.Catalogue.Commands(), ", "))
 	}
 	if s.timeout <= 0 {
-		return usagef("--timeout is %s; it must be more than 0s", s.timeout)
+		return input.Usagef("--timeout is %s; it must be more than 0s", s.timeout)
 	}
 	data, err := c.dataOf(ctx, t, s)
 	if err != nil {
@@ -77,7 +80,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	if s.id != "" {
 		id = events.NormalizeID(string(s.id))
 	}
-	command, err := c.catalogue.ParseCommand(name, data)
+	command, err := c.Catalogue.ParseCommand(name, data)
 	if err != nil {
 		return c.refused(t, id, err)
 	}
@@ -87,22 +90,21 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	receipt, err := client.commands.Send(ctx, command, events.SendOptions{ID: id})
+	receipt, err := client.Send(ctx, command, events.SendOptions{ID: id})
 	if err != nil {
 		return c.refused(t, id, unanswered(ctx, id, err))
 	}
 	if !s.wait {
-		return printOne(c.printer(), receipt)
+		return output.One(c.printer(), receipt)
 	}
-	outcome, err := client.commands.Await(ctx, receipt)
+	outcome, err := client.Await(ctx, receipt)
 	if err != nil {
 		return unanswered(ctx, id, err)
 	}
 	if outcome.Status == events.StatusRejected {
 		return c.rejected(outcome)
 	}
-	return printOne(c.printer(), outcome)
+	return output.One(c.printer(), outcome)
 }
 
 // unanswered adds how to learn the outcome of a command to a timeout or interruption.
@@ -131,8 +133,8 @@ func (c *cli) refused(t *events.Type, id string, err error) error {
 
 // rejected prints the outcome for machines. For people the error is enough.
 func (c *cli) rejected(o events.Outcome) error {
-	if c.format != formatTable {
-		if err := printOne(c.printer(), o); err != nil {
+	if c.format != output.Table {
+		if err := output.One(c.printer(), o); err != nil {
 			return err
 		}
 	}
@@ -151,17 +153,17 @@ func (c *cli) dataOf(ctx context.Context, t *events.Type, s sending) (json.RawMe
 	object := map[string]json.RawMessage{}
 	if s.data != "" {
 		if err := json.Unmarshal(text, &object); err != nil || object == nil {
-			return nil, usagef("-d is not a JSON object, so that -f cannot be applied to it")
+			return nil, input.Usagef("-d is not a JSON object, so that -f cannot be applied to it")
 		}
 	}
 	seen := map[string]bool{}
 	for _, f := range s.fields {
 		name, value, ok := strings.Cut(f, "=")
 		if !ok || name == "" {
-			return nil, usagef("-f is %q; it must be name=value", f)
+			return nil, input.Usagef("-f is %q; it must be name=value", f)
 		}
 		if seen[name] {
-			return nil, usagef("-f gives the field %q twice", name)
+			return nil, input.Usagef("-f gives the field %q twice", name)
 		}
 		seen[name] = true
 		object[name] = fieldValue(t, name, value)
@@ -175,14 +177,14 @@ func (c *cli) given(ctx context.Context, data string) (json.RawMessage, error) {
 	var err error
 	switch {
 	case data == "-":
-		text, err = io.ReadAll(c.input(ctx))
+		text, err = io.ReadAll(input.Reader(ctx, c.stdin))
 	case strings.HasPrefix(data, "@"):
 		text, err = os.ReadFile(data[1:])
 	default:
 		text = []byte(data)
 	}
 	if err != nil {
-		return nil, usagef("-d: %w", err)
+		return nil, input.Usagef("-d: %w", err)
 	}
 	return bytes.TrimSpace(text), nil
 }
@@ -202,7 +204,7 @@ func fieldValue(t *events.Type, name, value string) json.RawMessage {
 // typeIn finds a command type among the arguments.
 func (c *cli) typeIn(args []string) (*events.Type, bool) {
 	for _, a := range args {
-		if t, ok := c.catalogue.Lookup(a); ok && t.Command {
+		if t, ok := c.Catalogue.Lookup(a); ok && t.Command {
 			return t, true
 		}
 	}
@@ -212,15 +214,15 @@ func (c *cli) typeIn(args []string) (*events.Type, bool) {
 // helpFields prints the fields of a command.
 func (c *cli) helpFields(w io.Writer, t *events.Type) {
 	_, _ = fmt.Fprintf(w, "\nFields of %s:\n", t.Name)
-	var rows [][]string
+	var rows [][]any
 	for _, f := range t.Fields() {
 		need := "optional"
 		if f.Required {
 			need = "required"
 		}
-		rows = append(rows, []string{"  " + f.Name, f.Kind, need, f.Doc})
+		rows = append(rows, []any{"  " + f.Name, f.Kind, need, f.Doc})
 	}
-	_ = printer{out: w}.table(nil, rows) // An error while printing help cannot be reported.
+	_ = output.Printer{Out: w}.Rows(rows) // An error while printing help cannot be reported.
 }
 
 // completeField completes the names of a command's fields.

@@ -21,7 +21,7 @@ func deafBroker(t *testing.T) string {
 func TestSend_UnresponsiveBrokers(t *testing.T) {
 	t.Parallel()
 	deaf := deafBroker(t)
-	b := newLetterBox(t)
+	b := newTestStore(t)
 	for name, environ := range map[string][]string{
 		"Redis":    {"PITWHEEL_REDIS_URL=redis://" + deaf},
 		"the dev":  {"PITWHEEL_DEV_REDIS_ADDR=" + deaf},

@@ -178,7 +178,7 @@ func TestServe_OneAggregate(t *testing.T) {
 	}
 }
 
-// TestServe_ForeignProducers has a NestJS-shaped message handled and a broken one set aside.
+// TestServe_ForeignProducers has a NestJS-shaped message handled and a broken one sent to the poison queue.
 func TestServe_ForeignProducers(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)
@@ -197,14 +197,14 @@ func TestServe_ForeignProducers(t *testing.T) {
 
 	broken := []byte(`{"type":"USER_CREATED","data":{`)
 	publish(amqp.Publishing{Body: broken, Headers: amqp.Table{"attempt": int32(1)}})
-	var letters []poison.Message
-	eventually(t, "the letter of the broken message", func() bool {
+	var messages []poison.Message
+	eventually(t, "the poison message of the broken message", func() bool {
 		out := pitwheel(t, r.environ, "poison", "export", "--handler", "send-welcome").ok(t).stdout
-		letters = lettersOf(t, out)
-		return len(letters) == 1
+		messages = poisonOf(t, out)
+		return len(messages) == 1
 	})
-	if l := letters[0]; !bytes.Equal(l.Body, broken) || l.Code != events.CodeUndecodable || l.Attempts != 1 || l.Metadata["attempt"] != "1" {
-		t.Errorf("the letter is %+v", l)
+	if l := messages[0]; !bytes.Equal(l.Body, broken) || l.Code != events.CodeUndecodable || l.Attempts != 1 || l.Metadata["attempt"] != "1" {
+		t.Errorf("the poison message is %+v", l)
 	}
 	if n := b.mails.Count(); n != 1 {
 		t.Errorf("%d mails were sent, not 1", n)

@@ -47,13 +47,13 @@ func TestServe_MessageSizeLimit(t *testing.T) {
 	if err := b.channel(t).PublishWithContext(t.Context(), b.named("user.events"), "USER_CREATED", false, false, amqp.Publishing{Body: []byte(large)}); err != nil {
 		t.Fatal(err)
 	}
-	var letters []poison.Message
-	eventually(t, "a letter", func() bool {
-		letters = lettersOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
-		return len(letters) == 1
+	var messages []poison.Message
+	eventually(t, "a poison message", func() bool {
+		messages = poisonOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
+		return len(messages) == 1
 	})
-	if l := letters[0]; l.Code != events.CodeTooLarge || l.Attempts != 1 || string(l.Body) != large {
-		t.Errorf("the letter is %+v", l)
+	if l := messages[0]; l.Code != events.CodeTooLarge || l.Attempts != 1 || string(l.Body) != large {
+		t.Errorf("the poison message is %+v", l)
 	}
 	if n := b.mails.Count(); n != 0 {
 		t.Errorf("%d mails were sent", n)

@@ -18,7 +18,7 @@ func (e endless) Read([]byte) (int, error) {
 
 func TestStdin_Interrupted(t *testing.T) {
 	t.Parallel()
-	b := newLetterBox(t)
+	b := newTestStore(t)
 	for _, args := range [][]string{{"send", "CREATE_USER", "-d", "-"}, {"poison", "import", "-"}} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		stdin, out := endless{make(chan struct{})}, newTranscript()

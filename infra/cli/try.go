@@ -1,13 +1,9 @@
 package cli
 
 import (
-	"encoding/json"
-	"strings"
-
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/infra/embedded"
 )
-
-func join(names []string) string { return strings.Join(names, ", ") }
 
 // tryNext returns what a newcomer may type beside dev, made from the application's own
 // commands and projections.
@@ -23,26 +19,24 @@ func (c *cli) tryNext() []string {
 	return out
 }
 
-// trySend returns the sample command as one types it. Without a sample it is the first
+// trySend returns the command line that sends the sample command. Without a sample it is the first
 // command of the catalogue, with a gap for each field that is required; "" if there is
 // no command.
 func (c *cli) trySend() string {
 	if first := c.Samples.First; first != nil {
-		if data, err := json.Marshal(first); err == nil {
-			if fields, err := fieldsOf(json.RawMessage(data)); err == nil {
-				text := "send " + first.CommandType()
-				for _, f := range fields {
-					text += " -f " + f[0] + "=" + shellWord(f[1])
-				}
-				return text + " --wait"
+		if fields, err := output.Fields(first); err == nil {
+			text := "send " + first.CommandType()
+			for _, f := range fields {
+				text += " -f " + f.Name + "=" + shellWord(f.Value)
 			}
+			return text + " --wait"
 		}
 	}
-	names := c.catalogue.Commands()
+	names := c.Catalogue.Commands()
 	if len(names) == 0 {
 		return ""
 	}
-	t, _ := c.catalogue.Lookup(names[0])
+	t, _ := c.Catalogue.Lookup(names[0])
 	text := "send " + t.Name
 	for _, f := range t.Fields() {
 		if f.Required {

@@ -1,8 +1,8 @@
 package embedded
 
 import (
+	"cmp"
 	"errors"
-	"log/slog"
 	"net"
 	"sync"
 	"syscall"
@@ -13,18 +13,16 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// DefaultAddr is where the in-process Redis listens unless told otherwise.
+// DefaultAddr is where the in-process Redis listens by default.
 const DefaultAddr = "127.0.0.1:6389"
 
 // expireEvery is how late a key may expire.
 const expireEvery = 250 * time.Millisecond
 
-// Config says how the in-process Redis is served. The zero value is the default.
+// Config is the configuration of a [Server]. The zero value is the default.
 type Config struct {
 	// Addr is host and port to listen on. Empty: [DefaultAddr]. Port 0: any free one.
 	Addr string
-	// Logger logs where the server listens. Nil: nothing is logged.
-	Logger *slog.Logger
 }
 
 // Server is a running in-process Redis.
@@ -39,10 +37,7 @@ type Server struct {
 // Start serves an empty Redis until Close is called. An address that cannot be
 // listened on is an error with the code CONFIG and the field Addr.
 func Start(cfg Config) (*Server, error) {
-	addr := cfg.Addr
-	if addr == "" {
-		addr = DefaultAddr
-	}
+	addr := cmp.Or(cfg.Addr, DefaultAddr)
 	if _, _, err := net.SplitHostPort(addr); err != nil {
 		return nil, events.Errorf(events.CodeConfig, "the address %q of the in-process Redis must be host:port, such as %s", addr, DefaultAddr).WithField("Addr")
 	}
@@ -57,9 +52,6 @@ func Start(cfg Config) (*Server, error) {
 	m.Server().SetPreHook(reads{m}.hook)
 	s := &Server{redis: m, addr: m.Addr(), stop: make(chan struct{}), done: make(chan struct{})}
 	go s.tick()
-	if cfg.Logger != nil {
-		cfg.Logger.Info("in-process Redis is listening; nothing in it is durable", "addr", s.addr)
-	}
 	return s, nil
 }
 

@@ -21,7 +21,7 @@ const logSuffix = "}:log"
 // from its first entry, for each reader and on every write: with ten thousand events in
 // the log an append takes 15 ms, and ever longer.
 //
-// It knows database 0 only, so that no other can be selected.
+// It serves database 0 only, so that no other can be selected.
 type reads struct{ redis *miniredis.Miniredis }
 
 // hook is called with every command first, and returns true for those that it has

@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"slices"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -60,14 +62,14 @@ func New(c Config) (http.Handler, error) {
 	case c.MaxBody < 0:
 		return nil, events.Errorf(events.CodeConfig, "httpapi: MaxBody is %d bytes; it must not be negative", c.MaxBody)
 	}
-	a := &api{Config: c, mux: http.NewServeMux()}
+	a := &api{
+		Config: c, mux: http.NewServeMux(),
+		correlationIDs: regexp.MustCompile(`^[a-zA-Z0-9_.:/+=@-]{1,128}$`),
+		traceparents:   regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}[0-9a-f-]{0,73}$`),
+	}
 	a.Names = slices.Sorted(slices.Values(c.Names))
-	if a.MaxBody == 0 {
-		a.MaxBody = 1 << 20
-	}
-	if a.Logger == nil {
-		a.Logger = slog.New(slog.DiscardHandler)
-	}
+	a.MaxBody = cmp.Or(a.MaxBody, 1<<20)
+	a.Logger = cmp.Or(a.Logger, slog.New(slog.DiscardHandler))
 	if err := a.routes(); err != nil {
 		return nil, err
 	}
@@ -83,6 +85,8 @@ func New(c Config) (http.Handler, error) {
 type api struct {
 	Config
 	mux *http.ServeMux
+	// What the headers of callers may hold.
+	correlationIDs, traceparents *regexp.Regexp
 }
 
 // routes lists all routes. A method that a path does not have is answered
@@ -92,9 +96,9 @@ func (a *api) routes() error {
 		method, path string
 		handler      http.Handler
 	}{
-		{http.MethodPost, "/v1/commands/{type}", http.HandlerFunc(a.command)},
-		{http.MethodGet, "/v1/projections/{name}", http.HandlerFunc(a.rows)},
-		{http.MethodGet, "/v1/projections/{name}/{key}", http.HandlerFunc(a.row)},
+		{http.MethodPost, "/v1/commands/{type}", a.endpoint(a.command)},
+		{http.MethodGet, "/v1/projections/{name}", a.endpoint(a.rows)},
+		{http.MethodGet, "/v1/projections/{name}/{key}", a.endpoint(a.row)},
 		{http.MethodGet, "/livez", http.HandlerFunc(live)},
 		{http.MethodGet, "/readyz", http.HandlerFunc(a.ready)},
 		{http.MethodGet, "/metrics", a.Metrics},
@@ -112,7 +116,7 @@ func (a *api) routes() error {
 		}
 	}
 	if _, taken := a.Extra["/"]; !taken {
-		a.mux.HandleFunc("/", a.notFound)
+		a.mux.Handle("/", a.endpoint(notFound))
 	}
 	return nil
 }
@@ -129,9 +133,9 @@ func handle(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	return nil
 }
 
-func (a *api) notFound(w http.ResponseWriter, r *http.Request) {
-	a.fail(w, r, http.StatusNotFound, events.Errorf(events.CodeNotFound, "there is nothing at this path").
-		WithHint("POST /v1/commands/{TYPE}, GET /v1/projections/{name} and /v1/projections/{name}/{key}, /livez, /readyz, /metrics"))
+func notFound(http.ResponseWriter, *http.Request) error {
+	return events.Errorf(events.CodeNotFound, "there is nothing at this path").
+		WithHint("POST /v1/commands/{TYPE}, GET /v1/projections/{name} and /v1/projections/{name}/{key}, /livez, /readyz, /metrics")
 }
 
 func (a *api) methodNotAllowed(allowed string) http.HandlerFunc {

@@ -24,52 +24,45 @@ const (
 )
 
 // command is POST /v1/commands/{type}.
-func (a *api) command(w http.ResponseWriter, r *http.Request) {
+func (a *api) command(w http.ResponseWriter, r *http.Request) error {
 	// Both ids are chosen before anything can fail, so that the caller can send the very
 	// same command again whatever the response is.
-	options := events.SendOptions{ID: commandID(r), CorrelationID: correlationID(r), Traceparent: traceparent(r)}
+	options := events.SendOptions{ID: commandID(r), CorrelationID: a.correlationID(r), Traceparent: a.traceparent(r)}
 	w.Header().Set(headerIdempotencyKey, options.ID)
 	w.Header().Set(headerCorrelationID, options.CorrelationID)
 
 	if _, given := r.Header[headerIdempotencyKey]; given && keyOf(r) == "" {
-		a.failed(w, r, events.Errorf(events.CodeInvalid, "the header %s is empty", headerIdempotencyKey).
-			WithHint("leave it out, or give the command an id, so that it can be sent again"))
-		return
+		return events.Errorf(events.CodeInvalid, "the header %s is empty", headerIdempotencyKey).
+			WithHint("leave it out, or give the command an id, so that it can be sent again")
 	}
 	wait, err := waitOf(r)
 	if err != nil {
-		a.failed(w, r, err)
-		return
+		return err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		a.fail(w, r, http.StatusRequestEntityTooLarge, events.Errorf(events.CodeTooLarge, "the body is larger than %d bytes", a.MaxBody))
-		return
-	case err != nil:
-		a.fail(w, r, http.StatusBadRequest, events.Errorf(events.CodeUndecodable, "the body ended too early").MayRetry())
-		return
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return events.Errorf(events.CodeTooLarge, "the body is larger than %d bytes", a.MaxBody)
+	}
+	if err != nil {
+		return events.Errorf(events.CodeUndecodable, "the body ended too early").MayRetry()
 	}
 	cmd, err := a.parse(r.PathValue("type"), body)
 	if err != nil {
-		a.refused(w, r, options, err)
-		return
+		return a.refused(w, r, options, err)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), sendTimeout)
 	defer cancel()
 	receipt, err := a.Commands.Send(ctx, cmd, options)
 	if err != nil {
-		a.refused(w, r, options, err)
-		return
+		return a.refused(w, r, options, err)
 	}
 	w.Header().Set(headerIdempotencyKey, receipt.CommandID)
 	w.Header().Set(headerCorrelationID, receipt.CorrelationID)
 	if wait == 0 {
 		a.respond(w, r, http.StatusAccepted, receipt)
-		return
+		return nil
 	}
-	a.await(w, r, receipt, wait)
+	return a.await(w, r, receipt, wait)
 }
 
 func (a *api) parse(name string, body []byte) (events.Command, error) {
@@ -82,7 +75,7 @@ func (a *api) parse(name string, body []byte) (events.Command, error) {
 
 // await responds with the command's outcome or, if it takes longer than wait, with
 // the ids and the status "unknown".
-func (a *api) await(w http.ResponseWriter, r *http.Request, receipt events.Receipt, wait time.Duration) {
+func (a *api) await(w http.ResponseWriter, r *http.Request, receipt events.Receipt, wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	outcome, err := a.Commands.Await(ctx, receipt)
@@ -97,22 +90,23 @@ func (a *api) await(w http.ResponseWriter, r *http.Request, receipt events.Recei
 			events.Receipt
 		}{"unknown", receipt})
 	default:
-		a.failed(w, r, err)
+		return err
 	}
+	return nil
 }
 
-// refused responds to a command that was not sent. A rejection before it is sent looks
-// like one that the domain returns later.
-func (a *api) refused(w http.ResponseWriter, r *http.Request, o events.SendOptions, err error) {
+// refused responds to a command that was rejected before it was sent, as if the domain had
+// rejected it later. It returns other errors as they are.
+func (a *api) refused(w http.ResponseWriter, r *http.Request, o events.SendOptions, err error) error {
 	rejection, ok := events.AsRejection(err)
 	if !ok {
-		a.failed(w, r, err)
-		return
+		return err
 	}
 	a.respond(w, r, http.StatusUnprocessableEntity, events.Outcome{
 		Status: events.StatusRejected, CommandID: o.ID, CorrelationID: o.CorrelationID,
 		Code: rejection.Code, Message: rejection.Message, Field: rejection.Field,
 	})
+	return nil
 }
 
 // commandID returns the caller's key as a UUID, or a new one. The quotes that a
@@ -135,37 +129,20 @@ func keyOf(r *http.Request) string {
 
 // correlationID returns the caller's, or a new one if it has none that is fit for
 // headers and log lines.
-func correlationID(r *http.Request) string {
-	id := r.Header.Get(headerCorrelationID)
-	if id == "" || len(id) > 128 {
-		return events.NewID()
+func (a *api) correlationID(r *http.Request) string {
+	if id := r.Header.Get(headerCorrelationID); a.correlationIDs.MatchString(id) {
+		return id
 	}
-	for _, c := range []byte(id) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-_.:/+=@", c) >= 0:
-		default:
-			return events.NewID()
-		}
-	}
-	return id
+	return events.NewID()
 }
 
 // traceparent returns the caller's W3C trace context, or "" where it has none of the form
 // that every version has: version, trace id, parent id and flags in hexadecimal.
-func traceparent(r *http.Request) string {
-	context := r.Header.Get(headerTraceparent)
-	if len(context) < 55 || len(context) > 128 {
-		return ""
+func (a *api) traceparent(r *http.Request) string {
+	if trace := r.Header.Get(headerTraceparent); a.traceparents.MatchString(trace) {
+		return trace
 	}
-	for i, c := range []byte(context) {
-		if dash := i == 2 || i == 35 || i == 52; dash != (c == '-') && i < 55 {
-			return ""
-		}
-		if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return ""
-		}
-	}
-	return context
+	return ""
 }
 
 func waitOf(r *http.Request) (time.Duration, error) {
@@ -175,9 +152,7 @@ func waitOf(r *http.Request) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(given)
 	if err != nil || d < 0 {
-		e := events.Errorf(events.CodeInvalid, "wait: %.40q is not a duration", given).WithHint("such as wait=5s, at most %s", maxWait)
-		e.Field = "wait"
-		return 0, e
+		return 0, events.Errorf(events.CodeInvalid, "wait: %.40q is not a duration", given).WithField("wait").WithHint("such as wait=5s, at most %s", maxWait)
 	}
 	return min(d, maxWait), nil
 }

@@ -1,14 +1,13 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
 )
 
 // statusOf returns the HTTP status of an error's code.
@@ -31,17 +30,13 @@ func statusOf(code string) int {
 	}
 }
 
-// problem is the body of a failure. Its names are part of the API.
-type problem struct {
-	Error problemError `json:"error"`
-}
-
-type problemError struct {
-	Code      string `json:"code"`
-	Message   string `json:"message"`
-	Field     string `json:"field,omitempty"`
-	Hint      string `json:"hint"`
-	Retryable bool   `json:"retryable"`
+// endpoint returns a handler that responds with the error of f, if there is one.
+func (a *api) endpoint(f func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := f(w, r); err != nil {
+			a.failed(w, r, err)
+		}
+	})
 }
 
 // failed responds with an error.
@@ -67,31 +62,32 @@ func (a *api) failed(w http.ResponseWriter, r *http.Request, err error) {
 	a.fail(w, r, status, e)
 }
 
-// fail responds with a status and an error.
+// fail responds with a status and an error: {"error":{…}}.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, status int, e *events.Error) {
-	a.respond(w, r, status, problem{problemError{e.Code, e.Message, e.Field, e.Hint, e.Retryable}})
+	a.respond(w, r, status, map[string]*events.Error{"error": e})
 }
 
 func (a *api) respond(w http.ResponseWriter, r *http.Request, status int, body any) {
-	var b bytes.Buffer
-	out := json.NewEncoder(&b)
-	out.SetEscapeHTML(false) // It is read by people in terminals, and never as HTML.
-	if err := out.Encode(body); err != nil {
+	text, err := json.MarshalReadable(body)
+	if err != nil {
 		a.Logger.LogAttrs(r.Context(), slog.LevelError, "a response cannot be written as JSON", slog.String("route", r.Pattern), slog.Any("error", err))
-		status = http.StatusInternalServerError
-		b.Reset()
-		b.WriteString(`{"error":{"code":"INTERNAL","message":"something went wrong inside","hint":"","retryable":false}}` + "\n")
+		status, text = http.StatusInternalServerError, []byte(`{"error":{"code":"INTERNAL","message":"something went wrong inside","hint":"","retryable":false}}`)
 	}
-	a.respondRaw(w, r, status, b.Bytes())
+	a.respondRaw(w, r, status, append(text, '\n'))
 }
 
 func (a *api) respondRaw(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	if _, err := w.Write(body); err != nil {
+	if err := write(w, status, "application/json", body); err != nil {
 		a.Logger.LogAttrs(r.Context(), slog.LevelDebug, "the client has disconnected", slog.String("route", r.Pattern), slog.Any("error", err))
 	}
+}
+
+// write responds with a body that must not be stored, nor its type guessed.
+func write(w http.ResponseWriter, status int, contentType string, body []byte) error {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, err := w.Write(body)
+	return err
 }

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -33,9 +32,5 @@ func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
 }
 
 func plain(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text) // It fails if the client has disconnected.
+	_ = write(w, status, "text/plain; charset=utf-8", []byte(text)) // It fails if the client has disconnected.
 }

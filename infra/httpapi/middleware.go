@@ -35,7 +35,7 @@ func (a *api) recovered(next http.Handler) http.Handler {
 				return
 			}
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(p) // The handler wants to cut the connection.
+				panic(p) // The handler cuts the connection.
 			}
 			a.Logger.LogAttrs(r.Context(), slog.LevelError, "a request panicked", slog.String("route", r.Pattern),
 				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))

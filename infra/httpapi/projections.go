@@ -17,42 +17,38 @@ const (
 )
 
 // row is GET /v1/projections/{name}/{key}.
-func (a *api) row(w http.ResponseWriter, r *http.Request) {
+func (a *api) row(w http.ResponseWriter, r *http.Request) error {
 	name, err := a.projection(r)
 	if err != nil {
-		a.failed(w, r, err)
-		return
+		return err
 	}
 	key := r.PathValue("key")
 	rows, err := a.Projections.Rows(r.Context(), name, []string{key})
 	switch {
 	case err != nil:
-		a.failed(w, r, err)
+		return err
 	case len(rows) == 0 || rows[0] == nil:
-		a.failed(w, r, events.Errorf(events.CodeNotFound, "the projection %s has no row %.128q", name, key).
-			WithHint("a projection follows the log with a short delay; ask again if the row has just been made").MayRetry())
-	default:
-		a.respondRaw(w, r, http.StatusOK, append(rows[0], '\n'))
+		return events.Errorf(events.CodeNotFound, "the projection %s has no row %.128q", name, key).
+			WithHint("a projection follows the log with a short delay; ask again if the row has just been made").MayRetry()
 	}
+	a.respondRaw(w, r, http.StatusOK, append(rows[0], '\n'))
+	return nil
 }
 
 // rows is GET /v1/projections/{name}.
-func (a *api) rows(w http.ResponseWriter, r *http.Request) {
+func (a *api) rows(w http.ResponseWriter, r *http.Request) error {
 	name, err := a.projection(r)
 	if err != nil {
-		a.failed(w, r, err)
-		return
+		return err
 	}
 	limit, err := limitOf(r)
 	if err != nil {
-		a.failed(w, r, err)
-		return
+		return err
 	}
 	// One more row than requested shows whether there is a next page.
 	rows, err := a.Projections.List(r.Context(), name, r.URL.Query().Get("after"), limit+1)
 	if err != nil {
-		a.failed(w, r, err)
-		return
+		return err
 	}
 	page := struct {
 		Rows []json.RawMessage `json:"rows"`
@@ -66,6 +62,7 @@ func (a *api) rows(w http.ResponseWriter, r *http.Request) {
 		page.Rows = append(page.Rows, row.Data)
 	}
 	a.respond(w, r, http.StatusOK, page)
+	return nil
 }
 
 func (a *api) projection(r *http.Request) (string, error) {
@@ -84,9 +81,8 @@ func limitOf(r *http.Request) (int, error) {
 	}
 	n, err := strconv.Atoi(given)
 	if err != nil || n < 1 {
-		e := events.Errorf(events.CodeInvalid, "limit: %.40q is not a number of rows", given).WithHint("1 to %d, by default %d", maxRows, defaultRows)
-		e.Field = "limit"
-		return 0, e
+		return 0, events.Errorf(events.CodeInvalid, "limit: %.40q is not a number of rows", given).WithField("limit").
+			WithHint("1 to %d, by default %d", maxRows, defaultRows)
 	}
 	return min(n, maxRows), nil
 }

@@ -34,8 +34,8 @@ func Listen(addr string) (net.Listener, error) {
 // progress finish for up to 5 s, and returns nil. It closes l. Errors of net/http go to
 // the standard logger.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	requests, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer giveUp()
+	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelRequests()
 	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -53,7 +53,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		return fmt.Errorf("the HTTP server has stopped: %w", err)
 	case <-ctx.Done():
 	}
-	last := time.AfterFunc(drainTimeout-time.Second, giveUp)
+	last := time.AfterFunc(drainTimeout-time.Second, cancelRequests)
 	defer last.Stop()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()

@@ -28,7 +28,7 @@ func checkFrom(v string) error {
 }
 
 // FromServices returns a Sender with the settings of an application that declares
-// [Settings]. It is closed at the end of the run. A wrong setting gives up the start.
+// [Settings]. It is closed at the end of the run. A wrong setting fails the start.
 func FromServices(s app.Services) *Sender {
 	sender, err := Open(Config{URL: s.Settings.String("smtp_url"), From: s.Settings.String("mail_from"), Logger: s.Logger})
 	if err != nil {

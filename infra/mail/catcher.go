@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -17,7 +18,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// DefaultCatcherAddr is where a [Catcher] listens unless told otherwise.
+// DefaultCatcherAddr is where a [Catcher] listens by default.
 const DefaultCatcherAddr = "127.0.0.1:1025"
 
 // CatcherConfig of a [Catcher]. The zero value is right for development.
@@ -50,14 +51,13 @@ type Catcher struct {
 	keep   int
 	logger *slog.Logger
 	caught func(Caught)
-	addr   string
 	server *smtp.Server
 	listen net.Listener
 	served chan struct{}
 
 	mu    sync.Mutex
 	count int
-	ring  []Caught // the newest; once full, the oldest is at count % keep
+	kept  []Caught // the newest, oldest first
 }
 
 // maxMailBytes bounds one mail. What is larger is refused with 552.
@@ -66,9 +66,9 @@ const maxMailBytes = 10 << 20
 // StartCatcher listens and catches mail until Close. An address that cannot be listened
 // on is an error with the code CONFIG and the field Addr.
 func StartCatcher(cfg CatcherConfig) (*Catcher, error) {
-	c := &Catcher{keep: defaulted(cfg.Keep, 1000), logger: cfg.Logger, caught: cfg.OnCaught, served: make(chan struct{})}
-	if c.logger == nil {
-		c.logger = slog.New(slog.DiscardHandler)
+	c := &Catcher{
+		keep: cmp.Or(cfg.Keep, 1000), logger: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
+		caught: cfg.OnCaught, served: make(chan struct{}),
 	}
 	if c.caught == nil {
 		c.caught = func(Caught) {}
@@ -76,7 +76,7 @@ func StartCatcher(cfg CatcherConfig) (*Catcher, error) {
 	if c.keep < 0 {
 		return nil, events.Errorf(events.CodeConfig, "mail catcher: cannot keep %d mails", c.keep)
 	}
-	addr := defaulted(cfg.Addr, DefaultCatcherAddr)
+	addr := cmp.Or(cfg.Addr, DefaultCatcherAddr)
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, events.Errorf(events.CodeConfig, "the mail catcher's address %s is in use", addr).WithField("Addr").
@@ -85,7 +85,7 @@ func StartCatcher(cfg CatcherConfig) (*Catcher, error) {
 	if err != nil {
 		return nil, events.Errorf(events.CodeConfig, "cannot catch mail at %s: %w", addr, err).WithField("Addr")
 	}
-	c.listen, c.addr = l, l.Addr().String()
+	c.listen = l
 	c.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &catching{catcher: c}, nil }))
 	c.server.Domain = "localhost"
 	c.server.MaxMessageBytes = maxMailBytes
@@ -103,7 +103,7 @@ func StartCatcher(cfg CatcherConfig) (*Catcher, error) {
 }
 
 // Addr is the address it listens on, with the port that was found for :0.
-func (c *Catcher) Addr() string { return c.addr }
+func (c *Catcher) Addr() string { return c.listen.Addr().String() }
 
 // Close stops listening and cuts all connections. What was caught stays readable.
 func (c *Catcher) Close() error {
@@ -128,20 +128,15 @@ func (c *Catcher) Count() int {
 func (c *Catcher) Messages() []Caught {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.ring) < c.keep {
-		return slices.Clone(c.ring)
-	}
-	oldest := c.count % c.keep
-	return slices.Concat(c.ring[oldest:], c.ring[:oldest])
+	return slices.Clone(c.kept)
 }
 
 func (c *Catcher) add(m Caught) {
 	c.mu.Lock()
-	if len(c.ring) < c.keep {
-		c.ring = append(c.ring, m)
-	} else {
-		c.ring[c.count%c.keep] = m
+	if len(c.kept) == c.keep {
+		c.kept = slices.Delete(c.kept, 0, 1)
 	}
+	c.kept = append(c.kept, m)
 	c.count++
 	c.mu.Unlock()
 	c.logger.LogAttrs(context.Background(), slog.LevelInfo, "mail caught", slog.String("to", m.To), slog.String("subject", m.Subject))

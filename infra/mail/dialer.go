@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -27,40 +28,36 @@ type dialer struct {
 }
 
 func newDialer(c Config) (*dialer, error) {
-	// The error of net/url can hold a part of the password, so it is
-	// not passed on.
-	hint := "it has the form smtp://user:password@host:port or smtps://…, with special characters of the password percent-encoded"
+	wrong := func(format string, args ...any) error {
+		return events.Errorf(events.CodeConfig, "the URL of the mail server "+format, args...).WithField("URL").
+			WithHint("it has the form smtp://user:password@host:port or smtps://…, with special characters of the password percent-encoded")
+	}
 	u, err := url.Parse(c.URL)
 	switch {
 	case err != nil:
-		return nil, events.Errorf(events.CodeConfig, "the URL of the mail server is not a URL").WithHint("%s", hint).WithField("URL")
+		return nil, wrong("is not a URL") // The error of net/url can hold a part of the password.
 	case u.Scheme != "smtp" && u.Scheme != "smtps":
-		return nil, events.Errorf(events.CodeConfig, "the URL of the mail server has the scheme %q", u.Scheme).WithHint("%s", hint).WithField("URL")
+		return nil, wrong("has the scheme %q", u.Scheme)
 	case u.Hostname() == "":
-		return nil, events.Errorf(events.CodeConfig, "the URL of the mail server names no host").WithHint("%s", hint).WithField("URL")
+		return nil, wrong("names no host")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		return nil, events.Errorf(events.CodeConfig, "the URL of the mail server has something after the host and port").WithHint("%s", hint).WithField("URL")
+		return nil, wrong("has something after the host and port")
 	}
-	d := &dialer{host: u.Hostname(), port: 25, secure: u.Scheme == "smtps", user: u.User.Username(), timeout: defaulted(c.Timeout, 30*time.Second)}
+	d := &dialer{host: u.Hostname(), port: 25, secure: u.Scheme == "smtps", user: u.User.Username(), timeout: cmp.Or(c.Timeout, 30*time.Second)}
 	d.password, _ = u.User.Password()
 	if d.secure {
 		d.port = 465
 	}
 	if p := u.Port(); p != "" {
 		if d.port, err = strconv.Atoi(p); err != nil || d.port < 1 || d.port > 65535 {
-			return nil, events.Errorf(events.CodeConfig, "the URL of the mail server has the port %s; a port is 1 to 65535", p).WithField("URL")
+			return nil, wrong("has the port %s; a port is 1 to 65535", p)
 		}
 	}
 	d.addr = net.JoinHostPort(d.host, strconv.Itoa(d.port))
-	d.tls = c.TLS.Clone()
-	if d.tls == nil {
-		d.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	if d.tls.ServerName == "" {
-		d.tls.ServerName = d.host
-	}
+	d.tls = cmp.Or(c.TLS.Clone(), &tls.Config{MinVersion: tls.VersionTLS12})
+	d.tls.ServerName = cmp.Or(d.tls.ServerName, d.host)
 	if _, err := d.client(nil); err != nil {
-		return nil, events.Errorf(events.CodeConfig, "the URL of the mail server: %w", err).WithField("URL")
+		return nil, wrong("cannot be used: %w", err)
 	}
 	return d, nil
 }
@@ -76,8 +73,12 @@ func (d *dialer) client(opened func(net.Conn)) (*gomail.Client, error) {
 		// stale session shows at MAIL, and the end of DATA resets.
 		gomail.WithoutNoop(),
 		gomail.WithoutRset(),
-		gomail.WithDialContextFunc(func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := d.connect(ctx, network, addr)
+		gomail.WithDialContextFunc(func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+			if d.secure {
+				conn, err = (&tls.Dialer{Config: d.tls}).DialContext(ctx, network, addr)
+			} else {
+				conn, err = (&net.Dialer{}).DialContext(ctx, network, addr)
+			}
 			if err == nil {
 				opened(conn)
 			}
@@ -88,13 +89,6 @@ func (d *dialer) client(opened func(net.Conn)) (*gomail.Client, error) {
 		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(d.user), gomail.WithPassword(d.password))
 	}
 	return gomail.NewClient(d.host, options...)
-}
-
-func (d *dialer) connect(ctx context.Context, network, addr string) (net.Conn, error) {
-	if d.secure {
-		return (&tls.Dialer{Config: d.tls}).DialContext(ctx, network, addr)
-	}
-	return (&net.Dialer{}).DialContext(ctx, network, addr)
 }
 
 // session is one SMTP session. One goroutine uses it at a time.

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// parse reads what a person wants to see of a mail. What cannot be parsed is
+// parse returns the parts of a mail that people read. What cannot be parsed is
 // shown as it came: a catcher refuses nothing.
 func parse(raw []byte) Caught {
 	m, err := netmail.ReadMessage(bytes.NewReader(raw))
@@ -27,7 +27,7 @@ func parse(raw []byte) Caught {
 }
 
 // text returns a part's text; of several parts the first one that has any. The
-// depth is bounded, since anybody may send to a catcher.
+// depth is bounded, since a catcher accepts mail from any client.
 func text(contentType, encoding string, body io.Reader, depth int) string {
 	kind, params, _ := mime.ParseMediaType(contentType)
 	if strings.HasPrefix(kind, "multipart/") && depth < 5 {

@@ -42,18 +42,19 @@ func (p *pool) take(ctx context.Context) (*session, error) {
 		return nil, errClosed
 	}
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		p.release()
-		return nil, errClosed
-	}
-	if n := len(p.idle); n > 0 {
-		s := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		p.mu.Unlock()
-		return s, nil
+	closed, last := p.closed, len(p.idle)-1
+	var s *session
+	if !closed && last >= 0 {
+		s, p.idle = p.idle[last], p.idle[:last]
 	}
 	p.mu.Unlock()
+	switch {
+	case closed:
+		p.release()
+		return nil, errClosed
+	case s != nil:
+		return s, nil
+	}
 	return p.open(ctx)
 }
 
@@ -63,9 +64,8 @@ func (p *pool) open(ctx context.Context) (*session, error) {
 	s, err := p.dialer.open(ctx)
 	if err != nil {
 		p.release()
-		return nil, err
 	}
-	return s, nil
+	return s, err
 }
 
 // give puts a session back.
@@ -83,9 +83,7 @@ func (p *pool) give(s *session) {
 	p.release()
 }
 
-// drop closes a broken session; its slot stays taken.
-func (p *pool) drop(s *session) { s.abort() }
-
+// release returns the slot of a session.
 func (p *pool) release() { <-p.slots }
 
 // reap closes sessions that have been idle for too long, until the pool closes.

@@ -1,12 +1,14 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
 	netmail "net/mail"
+	"regexp"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
@@ -17,7 +19,7 @@ import (
 // HeaderEventID is the header that carries the id given to [Sender.Send].
 const HeaderEventID = "X-Pitwheel-Event-Id"
 
-// DefaultFrom is the sender of mails unless told otherwise.
+// DefaultFrom is the default sender of mails.
 const DefaultFrom = "Pitwheel <pitwheel@localhost>"
 
 // Config of a [Sender]. The zero value discards all mail.
@@ -47,20 +49,19 @@ type Config struct {
 type Sender struct {
 	from   string
 	pool   *pool // nil: discard
-	broken error // answered to every Send, if it is set
+	broken error // returned by every Send, if it is set
 	logger *slog.Logger
+	// plainIDs matches ids that can stand in a Message-ID as they are.
+	plainIDs *regexp.Regexp
 }
 
 // Open checks the settings and returns a Sender. It does not connect: a mail
 // server that is not there yet fails the mails, which are then tried again, and
 // not the start. An error has the code CONFIG and never holds the password.
 func Open(c Config) (*Sender, error) {
-	s := &Sender{from: c.From, logger: c.Logger}
-	if s.logger == nil {
-		s.logger = slog.New(slog.DiscardHandler)
-	}
-	if s.from == "" {
-		s.from = DefaultFrom
+	s := &Sender{
+		from: cmp.Or(c.From, DefaultFrom), logger: cmp.Or(c.Logger, slog.New(slog.DiscardHandler)),
+		plainIDs: regexp.MustCompile(`^[a-zA-Z0-9_-]{0,128}$`),
 	}
 	if _, err := netmail.ParseAddress(s.from); err != nil {
 		return nil, events.Errorf(events.CodeConfig, "the sender %q is not a mail address: %w", s.from, err).WithField("From")
@@ -76,7 +77,7 @@ func Open(c Config) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.pool = newPool(d, defaulted(c.Sessions, 8), defaulted(c.Idle, 30*time.Second))
+	s.pool = newPool(d, cmp.Or(c.Sessions, 8), cmp.Or(c.Idle, 30*time.Second))
 	return s, nil
 }
 
@@ -104,7 +105,7 @@ func (s *Sender) Send(ctx context.Context, id, to, subject, text string) error {
 		return events.Permanent(err)
 	}
 	if err := ctx.Err(); err != nil {
-		return givenUp(ctx, id)
+		return unsent(ctx, id)
 	}
 	if s.pool == nil {
 		s.logger.Debug("mail discarded", "id", id)
@@ -118,22 +119,19 @@ func (s *Sender) Send(ctx context.Context, id, to, subject, text string) error {
 	if session.reused && isStale(err) && ctx.Err() == nil {
 		// The server closed the session while it was idle. It has seen nothing of
 		// this mail, so that a fresh session can send it.
-		s.pool.drop(session)
+		session.abort()
 		if session, err = s.pool.open(ctx); err != nil {
 			return s.failed(ctx, id, err)
 		}
 		err = session.send(ctx, m)
 	}
-	if err != nil && !isClean(err) {
-		s.pool.drop(session)
-		s.pool.release()
-	} else {
+	if err == nil || isClean(err) {
 		s.pool.give(session)
+	} else {
+		session.abort()
+		s.pool.release()
 	}
-	if err != nil {
-		return s.failed(ctx, id, err)
-	}
-	return nil
+	return s.failed(ctx, id, err)
 }
 
 func (s *Sender) message(id, to, subject, text string) (*gomail.Msg, error) {
@@ -148,7 +146,7 @@ func (s *Sender) message(id, to, subject, text string) (*gomail.Msg, error) {
 		return nil, events.Errorf(events.CodeInvalid, "mail %s: the recipient is not a mail address: %w", id, err)
 	}
 	key := id
-	if !plainID(id) {
+	if !s.plainIDs.MatchString(id) {
 		key = events.NormalizeID(id)
 	}
 	m.SetMessageIDWithValue(key + "@pitwheel")
@@ -161,35 +159,25 @@ func (s *Sender) message(id, to, subject, text string) (*gomail.Msg, error) {
 	return m, nil
 }
 
-// plainID reports whether an id can stand in a Message-ID as it is.
-func plainID(id string) bool {
-	for _, c := range []byte(id) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return len(id) <= 128
-}
-
-// failed classifies an error: the server's rejection, the end of ctx, or no connection.
+// failed classifies an error: the server's rejection, the end of ctx, or no connection. A
+// nil error stays nil.
 func (s *Sender) failed(ctx context.Context, id string, err error) error {
 	var refused *gomail.SendError
-	if errors.As(err, &refused) && refused.ErrorCode() >= 500 {
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused) && refused.ErrorCode() >= 500:
 		return events.Permanent(events.Errorf(events.CodeInvalid, "mail %s: the server %s refuses it: %w", id, s.pool.dialer.addr, err))
-	}
-	if ctx.Err() != nil {
-		return givenUp(ctx, id)
-	}
-	if errors.Is(err, errClosed) {
+	case ctx.Err() != nil:
+		return unsent(ctx, id)
+	case errors.Is(err, errClosed):
 		return events.Errorf(events.CodeShuttingDown, "mail %s: %w", id, err).MayRetry()
 	}
 	return events.Errorf(events.CodeUnavailable, "mail %s: the server %s: %w", id, s.pool.dialer.addr, err).MayRetry()
 }
 
-func givenUp(ctx context.Context, id string) error {
-	return events.Errorf(events.CodeTimeout, "mail %s was given up: %w", id, context.Cause(ctx)).MayRetry()
+func unsent(ctx context.Context, id string) error {
+	return events.Errorf(events.CodeTimeout, "mail %s was not sent: %w", id, context.Cause(ctx)).MayRetry()
 }
 
 // isStale reports whether the server had hung up before the mail began.
@@ -207,12 +195,4 @@ func isStale(err error) bool {
 func isClean(err error) bool {
 	var s *gomail.SendError
 	return errors.As(err, &s) && s.ErrorCode() != 0 && s.ErrorCode() != 421 && s.Reason != gomail.ErrSMTPData
-}
-
-func defaulted[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }

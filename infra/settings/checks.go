@@ -66,8 +66,8 @@ func Address(v string) error {
 	return nil
 }
 
-// Match returns a check against a regular expression. What may be used is told in
-// words. It panics if the expression is wrong.
+// Match returns a check against a regular expression. Words describe what
+// may be used. It panics if the expression is wrong.
 func Match(expr, words string) func(string) error {
 	re := regexp.MustCompile(expr)
 	return func(v string) error {

@@ -36,17 +36,18 @@ type Source struct {
 // CONFIG.
 func (s *Set) Load(from Source) (Values, error) {
 	env := s.environment(from.Environ)
-	path, namedBy := from.File, "--config"
+	path, hint := from.File, "--config names it"
 	if path == "" {
-		path, namedBy = env[s.Env("config")], s.Env("config")
+		path, hint = env[s.Env("config")], s.Env("config")+" names it"
 	}
-	if path == "" {
-		path, namedBy = s.File(), ""
+	optional := path == ""
+	if optional {
+		path, hint = s.File(), "it is read because it lies in the current directory"
 	}
 	// A separator that no handler's name can hold, so that a name with a dot stays one key.
 	k := koanf.New("/")
-	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil && (namedBy != "" || !errors.Is(err, os.ErrNotExist)) {
-		return Values{}, events.Errorf(events.CodeConfig, "the configuration file %q cannot be read: %w", path, withoutText(err)).WithHint("%s", fileHint(namedBy))
+	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil && !(optional && errors.Is(err, os.ErrNotExist)) {
+		return Values{}, events.Errorf(events.CodeConfig, "the configuration file %q cannot be read: %w", path, withoutText(err)).WithHint("%s", hint)
 	}
 	v := s.Defaults()
 	var errs, more []error
@@ -84,13 +85,6 @@ func (s *Set) names() []string {
 	return out
 }
 
-func fileHint(namedBy string) string {
-	if namedBy == "" {
-		return "it is read because it lies in the current directory"
-	}
-	return namedBy + " names it"
-}
-
 // environment returns the variables that can be settings. The prefix and TEST_ belong
 // to tests, and some names to Kubernetes.
 func (s *Set) environment(environ []string) map[string]string {
@@ -126,83 +120,86 @@ func injected(name string, services []string) bool {
 
 // envValues reads the settings of the environment, by name.
 func (s *Set) envValues(env map[string]string) (map[string]string, []error) {
-	values, names := map[string]string{}, []string{s.Env("config")}
-	rest := map[string]string{}
+	names := []string{s.Env("config")}
+	for _, name := range s.names() {
+		names = append(names, s.Env(name))
+	}
+	given := map[string]string{}
 	for name, v := range env {
 		if name != s.Env("config") {
-			rest[strings.ToLower(strings.TrimPrefix(name, s.Env("")))] = v
+			given[strings.ToLower(strings.TrimPrefix(name, s.Env("")))] = v
 		}
 	}
-	var errs []error
-	for _, one := range s.all {
-		names = append(names, s.Env(one.Name))
-		v, ok, err := take(rest, one.Name)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s %w", s.Env(one.Name), err))
-		} else if ok {
-			values[one.Name] = v
-		}
-	}
-	for key := range rest {
-		errs = append(errs, fmt.Errorf("the environment has %s, which is not a setting; the nearest is %s", s.Env(key), Nearest(s.Env(key), names)))
-	}
-	return values, errs
+	return s.pick(given, s.Env, func(key string) error {
+		return fmt.Errorf("the environment has %s, which is not a setting; the nearest is %s", s.Env(key), Nearest(s.Env(key), names))
+	})
 }
 
 // fileValues reads the settings of the file, by name.
 func (s *Set) fileValues(k *koanf.Koanf, path string) (map[string]string, []error) {
-	values, names := map[string]string{}, append(s.names(), handlersKey)
-	rest := map[string]string{}
+	given := map[string]string{}
 	var errs []error
 	for key, v := range k.Raw() {
 		switch v.(type) {
 		case nil:
-			rest[key] = ""
+			given[key] = ""
 		case map[string]any, []any:
-			rest[key] = "" // An unknown key is reported below.
+			given[key] = "" // An unknown key is reported below.
 			if slices.Contains(s.names(), key) {
 				errs = append(errs, fmt.Errorf("%s: %s must be a single value", path, key))
 			}
 		default:
-			rest[key] = fmt.Sprint(v)
+			given[key] = fmt.Sprint(v)
 		}
 	}
-	for _, one := range s.all {
-		v, ok, err := take(rest, one.Name)
+	values, more := s.pick(given, func(name string) string { return path + ": " + name }, func(key string) error {
+		return fmt.Errorf("%s: %q is not a setting; the nearest is %q", path, key, Nearest(key, append(s.names(), handlersKey)))
+	})
+	return values, append(errs, more...)
+}
+
+// pick returns the settings among the values that a source gives by key; empty ones are
+// left out. Shown is how the source names a setting, and unknown the error for a key that
+// is not one.
+func (s *Set) pick(given map[string]string, shown func(name string) string, unknown func(key string) error) (map[string]string, []error) {
+	values := map[string]string{}
+	var errs []error
+	for _, name := range s.names() {
+		v, err := take(given, name)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %s %w", path, one.Name, err))
-		} else if ok && v != "" {
-			values[one.Name] = v
+			errs = append(errs, fmt.Errorf("%s %w", shown(name), err))
+		} else if v != "" {
+			values[name] = v
 		}
 	}
-	for key := range rest {
-		errs = append(errs, fmt.Errorf("%s: %q is not a setting; the nearest is %q", path, key, Nearest(key, names)))
+	for key := range given {
+		errs = append(errs, unknown(key))
 	}
 	return values, errs
 }
 
 // take removes a name from the given values and returns its value, which may stand in
-// a file that the name with the suffix _file names.
-func take(values map[string]string, name string) (string, bool, error) {
+// a file that the name with the suffix _file names; "" if it is not given.
+func take(values map[string]string, name string) (string, error) {
 	v, ok := values[name]
 	path, fromFile := values[name+fileSuffix]
 	delete(values, name)
 	delete(values, name+fileSuffix)
 	switch {
 	case ok && fromFile:
-		return "", false, fmt.Errorf("is given twice, as itself and with the suffix %s; keep one", fileSuffix)
+		return "", fmt.Errorf("is given twice, as itself and with the suffix %s; keep one", fileSuffix)
 	case !fromFile:
-		return v, ok, nil
+		return v, nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", false, fmt.Errorf("with the suffix %s: %w", fileSuffix, err)
+		return "", fmt.Errorf("with the suffix %s: %w", fileSuffix, err)
 	}
 	if strings.TrimSpace(string(text)) == "" {
 		// A secret that is not filled in yet, rather than a setting that is switched off.
-		return "", false, fmt.Errorf("with the suffix %s: the file %s is empty; fill it, or leave the setting out", fileSuffix, path)
+		return "", fmt.Errorf("with the suffix %s: the file %s is empty; fill it, or leave the setting out", fileSuffix, path)
 	}
-	return strings.TrimRight(string(text), "\r\n"), true, nil
+	return strings.TrimRight(string(text), "\r\n"), nil
 }
 
 // asError returns a copy of the [events.Error] in err's chain, which must have one,
@@ -210,9 +207,9 @@ func take(values map[string]string, name string) (string, bool, error) {
 func asError(err error) *events.Error {
 	var e *events.Error
 	_ = errors.As(err, &e)
-	told := *e
-	told.Message = err.Error()
-	return &told
+	c := *e
+	c.Message = err.Error()
+	return &c
 }
 
 // withoutText hides what a YAML error repeats of the file in backquotes, since that

@@ -14,32 +14,37 @@ import (
 type override func(*router.Overrides, string) error
 
 // overridable returns the settings of the section "handlers". Their bounds are checked
-// by the router, which knows the declaration as well.
+// by the router, which has the declaration as well.
 func overridable() map[string]override {
+	number := func(field func(*router.Overrides) **int) override {
+		return parsed(field, strconv.Atoi, "a whole number")
+	}
+	duration := func(field func(*router.Overrides) **time.Duration) override {
+		return parsed(field, time.ParseDuration, "a duration with its unit, such as 10s")
+	}
 	return map[string]override{
-		"concurrency": overrideInt(func(o *router.Overrides, v *int) { o.Concurrency = v }),
-		"attempts":    overrideInt(func(o *router.Overrides, v *int) { o.Attempts = v }),
-		"timeout":     overrideDuration(func(o *router.Overrides, v *time.Duration) { o.Timeout = v }),
-		"backoff":     overrideDuration(func(o *router.Overrides, v *time.Duration) { o.Backoff = v }),
-		"max_backoff": overrideDuration(func(o *router.Overrides, v *time.Duration) { o.MaxBackoff = v }),
-		"break_after": overrideInt(func(o *router.Overrides, v *int) { o.BreakAfter = v }),
-		"break_pause": overrideDuration(func(o *router.Overrides, v *time.Duration) { o.BreakPause = v }),
-		"rate": func(o *router.Overrides, text string) error {
-			v, err := strconv.ParseFloat(text, 64)
-			if err != nil {
-				return fmt.Errorf("is %q; it must be a number of messages a second", text)
-			}
-			o.Rate = &v
-			return nil
-		},
-		"paused": func(o *router.Overrides, text string) error {
-			v, err := strconv.ParseBool(text)
-			if err != nil {
-				return fmt.Errorf("is %q; it must be true or false", text)
-			}
-			o.Paused = &v
-			return nil
-		},
+		"concurrency": number(func(o *router.Overrides) **int { return &o.Concurrency }),
+		"attempts":    number(func(o *router.Overrides) **int { return &o.Attempts }),
+		"timeout":     duration(func(o *router.Overrides) **time.Duration { return &o.Timeout }),
+		"backoff":     duration(func(o *router.Overrides) **time.Duration { return &o.Backoff }),
+		"max_backoff": duration(func(o *router.Overrides) **time.Duration { return &o.MaxBackoff }),
+		"break_after": number(func(o *router.Overrides) **int { return &o.BreakAfter }),
+		"break_pause": duration(func(o *router.Overrides) **time.Duration { return &o.BreakPause }),
+		"rate": parsed(func(o *router.Overrides) **float64 { return &o.Rate },
+			func(text string) (float64, error) { return strconv.ParseFloat(text, 64) }, "a number of messages a second"),
+		"paused": parsed(func(o *router.Overrides) **bool { return &o.Paused }, strconv.ParseBool, "true or false"),
+	}
+}
+
+// parsed returns an override that parses a text, which must be as it says, into a field.
+func parsed[T any](field func(*router.Overrides) **T, parse func(string) (T, error), must string) override {
+	return func(o *router.Overrides, text string) error {
+		v, err := parse(text)
+		if err != nil {
+			return fmt.Errorf("is %q; it must be %s", text, must)
+		}
+		*field(o) = &v
+		return nil
 	}
 }
 
@@ -88,26 +93,4 @@ func handlerOverrides(name string, section any) (router.Overrides, []error) {
 		}
 	}
 	return t, errs
-}
-
-func overrideInt(into func(*router.Overrides, *int)) override {
-	return func(o *router.Overrides, text string) error {
-		v, err := strconv.Atoi(text)
-		if err != nil {
-			return fmt.Errorf("is %q; it must be a whole number", text)
-		}
-		into(o, &v)
-		return nil
-	}
-}
-
-func overrideDuration(into func(*router.Overrides, *time.Duration)) override {
-	return func(o *router.Overrides, text string) error {
-		v, err := time.ParseDuration(text)
-		if err != nil {
-			return fmt.Errorf("is %q; it must be a duration with its unit, such as 10s", text)
-		}
-		into(o, &v)
-		return nil
-	}
 }

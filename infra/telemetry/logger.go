@@ -54,9 +54,9 @@ func NewLogger(w io.Writer, tty bool, level, format string) *slog.Logger {
 	return logger
 }
 
-// IsTerminal reports whether w is a terminal.
-func IsTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// IsTerminal reports whether a stream, such as [os.Stdin], is a terminal.
+func IsTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

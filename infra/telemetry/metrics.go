@@ -15,7 +15,7 @@ func NewRegistry(version, commit string) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pitwheel_build_info",
-		Help: "Always 1; the labels tell which program is running.",
+		Help: "Always 1; the labels identify the running program.",
 	}, []string{"version", "commit", "go_version"})
 	info.WithLabelValues(version, commit, runtime.Version()).Set(1)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info)
@@ -36,26 +36,17 @@ func BrokerState(reg prometheus.Registerer, broker string) func(connected bool) 
 		Name: "pitwheel_broker_reconnects_total",
 		Help: "How often a lost connection with the broker was made again.",
 	}, []string{"broker"})).WithLabelValues(broker)
-	connected.Set(0)
 
 	var mu sync.Mutex
 	var now, before bool
 	return func(is bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		if is == now {
-			return
-		}
-		now = is
-		if !is {
-			connected.Set(0)
-			return
-		}
-		connected.Set(1)
-		if before {
+		if is && !now && before {
 			reconnects.Inc()
 		}
-		before = true
+		set(connected, is)
+		now, before = is, before || is
 	}
 }
 
@@ -67,13 +58,15 @@ func BrokerBlocked(reg prometheus.Registerer, broker string) func(blocked bool) 
 		Name: "pitwheel_broker_blocked",
 		Help: "1 while the broker takes nothing that is written, as when it is short of memory or disk, else 0.",
 	}, []string{"broker"})).WithLabelValues(broker)
-	return func(is bool) {
-		if is {
-			gauge.Set(1)
-		} else {
-			gauge.Set(0)
-		}
+	return func(is bool) { set(gauge, is) }
+}
+
+func set(gauge prometheus.Gauge, is bool) {
+	value := 0.0
+	if is {
+		value = 1
 	}
+	gauge.Set(value)
 }
 
 // register returns the collector that is registered already, if there is one: the

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
 const (
@@ -19,7 +21,7 @@ const (
 
 // Options control an operation on many messages. The zero value is ready.
 type Options struct {
-	// Who wants the operation, and Why, for the audit trail.
+	// Who requested the operation, and Why, for the audit trail.
 	Who, Why string
 	// Interval is the least time that each message takes; 0: as fast as possible.
 	Interval time.Duration
@@ -75,7 +77,10 @@ func (a *Admin) run(ctx context.Context, p Plan, o Options, work func(context.Co
 		if err != nil {
 			return err
 		}
-		return waitUntil(ctx, began.Add(time.Duration(worked)*o.Interval))
+		if left := time.Until(began.Add(time.Duration(worked) * o.Interval)); left > 0 {
+			backoff.Wait(ctx, left)
+		}
+		return ctx.Err()
 	})
 	return t, err
 }
@@ -94,15 +99,11 @@ func (a *Admin) planned(ctx context.Context, p Plan) iter.Seq2[Message, error] {
 	}
 }
 
-// waitUntil returns at a time, or with an error when ctx ends.
-func waitUntil(ctx context.Context, at time.Time) error {
-	if left := time.Until(at); left > 0 {
-		timer := time.NewTimer(left)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		}
+// whole loads the messages of a batch, whole; those that are gone are left out.
+func (a *Admin) whole(ctx context.Context, heads []Message) ([]Message, error) {
+	ids := make([]string, len(heads))
+	for i, m := range heads {
+		ids[i] = m.ID
 	}
-	return ctx.Err()
+	return a.store.LoadPoison(ctx, ids...)
 }

@@ -1,6 +1,10 @@
 package poison
 
-import "time"
+import (
+	"time"
+
+	"github.com/pitwheel/pitwheel/events/json"
+)
 
 // Change is one change of a poison message, as the audit trail keeps it.
 type Change struct {
@@ -31,7 +35,7 @@ const (
 // MarshalJSON writes the change with names in snake_case.
 func (c Change) MarshalJSON() ([]byte, error) {
 	type fields Change // without this method
-	return marshal(struct {
+	return json.MarshalReadable(struct {
 		At string `json:"at"`
 		fields
 	}{timeText(c.At), fields(c)})

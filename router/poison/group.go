@@ -2,6 +2,7 @@ package poison
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/events/json"
 )
 
 // Group counts messages that have the same values in some fields.
@@ -26,7 +28,7 @@ func (g Group) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteByte('{')
 	for i, name := range g.Fields {
-		value, err := marshal(g.Values[i])
+		value, err := json.MarshalReadable(g.Values[i])
 		if err != nil {
 			return nil, err
 		}
@@ -98,10 +100,7 @@ func (g *grouping) sorted() []Group {
 		out = append(out, *group)
 	}
 	slices.SortFunc(out, func(a, b Group) int {
-		if a.Messages != b.Messages {
-			return b.Messages - a.Messages
-		}
-		return slices.Compare(a.Values, b.Values)
+		return cmp.Or(b.Messages-a.Messages, slices.Compare(a.Values, b.Values))
 	})
 	return out
 }

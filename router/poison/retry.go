@@ -29,11 +29,7 @@ type retrier struct {
 
 // retry processes one batch.
 func (r *retrier) retry(ctx context.Context, heads []Message, t *Tally) error {
-	ids := make([]string, len(heads))
-	for i, m := range heads {
-		ids[i] = m.ID
-	}
-	messages, err := r.store.LoadPoison(ctx, ids...)
+	messages, err := r.whole(ctx, heads)
 	if err != nil {
 		return err
 	}

@@ -16,11 +16,7 @@ import (
 // failure first.
 func (a *Admin) Export(ctx context.Context, f Filter, w io.Writer) error {
 	return batches(a.store.PoisonMessages(ctx, f, OldestFirst), maxBatch, func(heads []Message) error {
-		ids := make([]string, len(heads))
-		for i, m := range heads {
-			ids[i] = m.ID
-		}
-		messages, err := a.store.LoadPoison(ctx, ids...)
+		messages, err := a.whole(ctx, heads)
 		if err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ func ExampleFaults() {
 	twice := faults.On("Deliver greet").Times(1).LoseAnswer() // and then an acknowledgement gets lost
 	kit.Record(sample.Created{UserID: "0190f3c2-0000-7000-8000-00000000ada0", Email: "ada@example.com", Name: "Ada"})
 
-	fmt.Println("faults:", away.Struck(), "and", twice.Struck())
+	fmt.Println("faults:", away.Injected(), "and", twice.Injected())
 	fmt.Println("greeted:", greeted)
 	// Output:
 	// faults: 3 and 1

@@ -10,50 +10,40 @@ import (
 // Fault is one thing that goes wrong.
 type Fault struct {
 	schedule Schedule
-	needs    int // how many neighbours a call must have to be struck
-	apply    func(*strike)
+	needs    int // how many neighbours a call must have for the fault to be injected
+	apply    func(*Fault, *injection)
 
 	// The rest is guarded by the Faults' lock.
-	rand         *rand.Rand
-	seen, struck int
-	news         chan struct{} // closed at the next strike
-	ended        chan struct{}
+	rand           *rand.Rand
+	seen, injected int
+	news           chan struct{} // closed at the next injection
+	ended          chan struct{}
 }
 
-func (x *Fault) begin() *Fault {
+// Injected returns how many calls the fault was injected into.
+func (x *Fault) Injected() int {
 	f := x.schedule.faults
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	x.rand = rand.New(rand.NewPCG(f.Seed, f.made)) //nolint:gosec // The seed is there to be known.
-	f.made++
-	f.faults = append(f.faults, x)
-	return x
+	return x.injected
 }
 
-// Struck is how many calls it has struck.
-func (x *Fault) Struck() int {
-	f := x.schedule.faults
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return x.struck
-}
-
-// Await waits until it has struck n times. If that takes too long, the test fails.
+// Await waits until it was injected n times. If that takes too long, the test fails.
 func (x *Fault) Await(t testing.TB, n int) {
 	t.Helper()
 	f := x.schedule.faults
 	late := time.After(patience)
 	for {
 		f.mu.Lock()
-		struck, news := x.struck, x.news
+		injected, news := x.injected, x.news
 		f.mu.Unlock()
-		if struck >= n {
+		if injected >= n {
 			return
 		}
 		select {
 		case <-news:
 		case <-late:
-			t.Fatalf("routertest: after %s the fault on %v has struck %d times, not %d", patience, x.schedule.calls, struck, n)
+			t.Fatalf("routertest: after %s the fault on %v was injected %d times, not %d", patience, x.schedule.calls, injected, n)
 		}
 	}
 }
@@ -69,22 +59,18 @@ func (x *Fault) End() {
 	}
 }
 
-// strikes decides whether a call is struck. The caller holds the Faults' lock.
-func (x *Fault) strikes(point, about string) bool {
+// matches reports whether the fault is injected into a call, and counts it. The caller holds the Faults' lock.
+func (x *Fault) matches(point, about string) bool {
 	s := x.schedule
-	named := slices.Contains(s.calls, "*") || slices.Contains(s.calls, point) || slices.Contains(s.calls, point+" "+about)
-	if !named {
+	if !slices.ContainsFunc(s.calls, func(c string) bool { return c == "*" || c == point || c == point+" "+about }) {
 		return false
 	}
 	x.seen++
 	n := x.seen - s.skip
-	switch {
-	case n <= 0, n%s.every != 0, s.times > 0 && x.struck >= s.times:
-		return false
-	case x.rand.Float64() >= s.chance:
+	if n <= 0 || n%s.every != 0 || s.times > 0 && x.injected >= s.times || x.rand.Float64() >= s.chance {
 		return false
 	}
-	x.struck++
+	x.injected++
 	close(x.news)
 	x.news = make(chan struct{})
 	return true

@@ -3,6 +3,7 @@ package routertest
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,7 @@ import (
 //
 //	var faults routertest.Faults
 //	kit := routertest.StartWith(t, faults.Inject, catalogue, handlers...)
-//	faults.On("Append").Times(1).LoseAnswer()             // it is done, and nobody is told
+//	faults.On("Append").Times(1).LoseAnswer()             // it is done, and its caller gets an error
 //	faults.On("Publish user.events").Times(3).Fail()      // then all is well
 //	faults.On("Deliver send-welcome").Every(10).Duplicate()
 //	faults.On("*").Chance(0.01).Fail(errAway)             // anything, now and then
@@ -27,7 +28,7 @@ import (
 // It is safe for concurrent use.
 type Faults struct {
 	// Seed decides what [Schedule.Chance] decides: with the same seed the same of a
-	// fault's calls are struck, counted in the order in which they come.
+	// fault's calls fail, counted in the order in which they come.
 	Seed uint64
 
 	mu     sync.Mutex
@@ -38,7 +39,7 @@ type Faults struct {
 	waiting int
 }
 
-// points are the calls that a fault can strike, and what each is about: the word
+// points are the calls that a fault can be injected into, and what each is about: the word
 // that may follow its name.
 func points() map[string]string {
 	return map[string]string{
@@ -52,7 +53,7 @@ func points() map[string]string {
 	}
 }
 
-// On begins a fault: it names the calls that may be struck, and what is said next
+// On begins a fault: it names the calls that it may be injected into, and what is said next
 // decides when, and last what happens.
 //
 // A call has the name of the port's method; where it is about something, that may
@@ -60,7 +61,7 @@ func points() map[string]string {
 // topic, or the queue), "Delay send-welcome", "Commit user-directory", "Record
 // send-welcome", "SaveCheckpoint relay". "Deliver" is a message on its way from a
 // queue to its handler ("Deliver send-welcome"), and "*" is every call. On panics if
-// there is no such call, since a fault that never strikes proves nothing.
+// there is no such call, since a fault that is never injected proves nothing.
 func (f *Faults) On(calls ...string) Schedule {
 	for _, c := range calls {
 		point, about, _ := strings.Cut(c, " ")
@@ -71,8 +72,8 @@ func (f *Faults) On(calls ...string) Schedule {
 	return Schedule{faults: f, calls: calls, every: 1, chance: 1}
 }
 
-// Schedule says which calls a fault strikes: all of them, unless it is narrowed. The
-// narrowings add up: Every(10).Times(3) strikes the 10th, the 20th and the 30th.
+// Schedule says which calls a fault is injected into: all of them, unless it is narrowed. The
+// narrowings add up: Every(10).Times(3) picks the 10th, the 20th and the 30th.
 type Schedule struct {
 	faults             *Faults
 	calls              []string
@@ -83,21 +84,21 @@ type Schedule struct {
 // Skip lets n calls pass before anything else is counted.
 func (s Schedule) Skip(n int) Schedule { s.skip = n; return s }
 
-// Every strikes the n-th, 2n-th, 3n-th … call.
+// Every picks the n-th, 2n-th, 3n-th … call.
 func (s Schedule) Every(n int) Schedule { s.every = max(n, 1); return s }
 
-// Times ends the fault after n strikes.
+// Times ends the fault after n injections.
 func (s Schedule) Times(n int) Schedule { s.times = n; return s }
 
-// Chance strikes a call with the given probability, from 0 to 1.
+// Chance picks a call with the given probability, from 0 to 1.
 func (s Schedule) Chance(p float64) Schedule { s.chance = p; return s }
 
 // Fail lets a call fail before it has done anything. The error is the given one; if
-// there is none, one with the code UNAVAILABLE. A delivery that fails is handed
+// there is none, one with the code UNAVAILABLE. A delivery that fails goes
 // back to the queue before the handler sees it.
 func (s Schedule) Fail(err ...error) *Fault {
 	fault := failure(err)
-	return s.do(func(hit *strike) { hit.fail = fault })
+	return s.do(0, func(_ *Fault, hit *injection) { hit.fail = fault })
 }
 
 // LoseAnswer lets a call fail after it has done everything: its caller cannot know
@@ -105,19 +106,17 @@ func (s Schedule) Fail(err ...error) *Fault {
 // acknowledgement is lost, so that a message that was handled comes again.
 func (s Schedule) LoseAnswer(err ...error) *Fault {
 	fault := failure(err)
-	return s.do(func(hit *strike) { hit.lose = fault })
+	return s.do(0, func(_ *Fault, hit *injection) { hit.lose = fault })
 }
 
 // Delay lets a call begin d later, or not at all if its context ends sooner.
 func (s Schedule) Delay(d time.Duration) *Fault {
-	return s.do(func(hit *strike) { hit.delay += d })
+	return s.do(0, func(_ *Fault, hit *injection) { hit.delay += d })
 }
 
 // Hold lets a call wait until the fault is ended, or its context.
 func (s Schedule) Hold() *Fault {
-	x := s.fault()
-	x.apply = func(hit *strike) { hit.holds = append(hit.holds, x.ended) }
-	return x.begin()
+	return s.do(0, func(x *Fault, hit *injection) { hit.holds = append(hit.holds, x.ended) })
 }
 
 // Duplicate lets a call be made twice, as by a client that lost the first answer;
@@ -125,20 +124,15 @@ func (s Schedule) Hold() *Fault {
 // each event of a Read is there twice (which a log must never do), and a delivered
 // message that was handled is delivered once more.
 func (s Schedule) Duplicate() *Fault {
-	x := s.fault()
-	x.needs, x.apply = 1, func(hit *strike) { hit.twice = true }
-	return x.begin()
+	return s.do(1, func(_ *Fault, hit *injection) { hit.twice = true })
 }
 
 // Swap lets neighbours change places: the messages of one Publish, the events of one
 // Read (which a log must never do), and deliveries: a message then comes after the
-// next one of its key, or after 50 ms if there is none. The queue is told at once
-// that it was handled, since a queue that keeps order would not hand out the next
-// one otherwise. It strikes no call that has no neighbours to swap.
+// next one of its key, or after 50 ms if there is none. It is acked at once,
+// since a queue that keeps order would not deliver the next one otherwise. It is not injected into a call that has no neighbours to swap.
 func (s Schedule) Swap() *Fault {
-	x := s.fault()
-	x.needs, x.apply = 2, func(hit *strike) { hit.swap = true }
-	return x.begin()
+	return s.do(2, func(_ *Fault, hit *injection) { hit.swap = true })
 }
 
 func failure(err []error) error {
@@ -148,14 +142,16 @@ func failure(err []error) error {
 	return events.Errorf(events.CodeUnavailable, "a fault of the test: it cannot be reached").MayRetry()
 }
 
-func (s Schedule) fault() *Fault {
-	return &Fault{schedule: s, news: make(chan struct{}), ended: make(chan struct{})}
-}
-
-func (s Schedule) do(apply func(*strike)) *Fault {
-	x := s.fault()
-	x.apply = apply
-	return x.begin()
+// do begins a fault. It is not injected into calls with fewer neighbours than it needs.
+func (s Schedule) do(needs int, apply func(*Fault, *injection)) *Fault {
+	f := s.faults
+	x := &Fault{schedule: s, needs: needs, apply: apply, news: make(chan struct{}), ended: make(chan struct{})}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	x.rand = rand.New(rand.NewPCG(f.Seed, f.made)) //nolint:gosec // The seed is there to be known.
+	f.made++
+	f.faults = append(f.faults, x)
+	return x
 }
 
 // Inject puts the faults around every port of a router; it is made for [StartWith].

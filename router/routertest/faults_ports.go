@@ -1,6 +1,7 @@
 package routertest
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -49,16 +50,16 @@ type faultyReader struct {
 }
 
 func (r faultyReader) Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error) {
-	hit := r.f.strike("Read", "", 0, 0)
-	if err := hit.wait(ctx); err != nil || hit.fail != nil {
-		return nil, firstOf(err, hit.fail)
+	hit := r.f.inject("Read", "", 0, 0)
+	if err := hit.begin(ctx); err != nil {
+		return nil, err
 	}
 	batch, err := r.LogReader.Read(ctx, after, limit, wait)
 	if err != nil || hit.lose != nil {
-		return nil, firstOf(err, hit.lose)
+		return nil, cmp.Or(err, hit.lose)
 	}
 	// Only now it is known whether there is anything to double or to swap.
-	hit = r.f.strike("Read", "", 1, len(batch))
+	hit = r.f.inject("Read", "", 1, len(batch))
 	return disarranged(hit, batch, func(e events.Recorded) events.Recorded { return e }), nil
 }
 
@@ -84,27 +85,27 @@ func (c faultyCheckpoints) SaveCheckpoint(ctx context.Context, role string, at e
 
 // Projections puts the faults around the rows of projections.
 func (f *Faults) Projections(v router.ProjectionStore) router.ProjectionStore {
-	return faultyViews{v, f}
+	return faultyProjections{v, f}
 }
 
-type faultyViews struct {
+type faultyProjections struct {
 	router.ProjectionStore
 	f *Faults
 }
 
-func (v faultyViews) ProjectionCursor(ctx context.Context, projection string) (events.Cursor, error) {
+func (v faultyProjections) ProjectionCursor(ctx context.Context, projection string) (events.Cursor, error) {
 	return call(ctx, v.f, "ProjectionCursor", projection, func() (events.Cursor, error) { return v.ProjectionStore.ProjectionCursor(ctx, projection) })
 }
 
-func (v faultyViews) Rows(ctx context.Context, projection string, keys []string) ([][]byte, error) {
+func (v faultyProjections) Rows(ctx context.Context, projection string, keys []string) ([][]byte, error) {
 	return call(ctx, v.f, "Rows", projection, func() ([][]byte, error) { return v.ProjectionStore.Rows(ctx, projection, keys) })
 }
 
-func (v faultyViews) Commit(ctx context.Context, c events.ProjectionCommit) error {
+func (v faultyProjections) Commit(ctx context.Context, c events.ProjectionCommit) error {
 	return act(ctx, v.f, "Commit", c.Projection, func() error { return v.ProjectionStore.Commit(ctx, c) })
 }
 
-func (v faultyViews) List(ctx context.Context, projection, after string, limit int) ([]events.Row, error) {
+func (v faultyProjections) List(ctx context.Context, projection, after string, limit int) ([]events.Row, error) {
 	return call(ctx, v.f, "List", projection, func() ([]events.Row, error) { return v.ProjectionStore.List(ctx, projection, after, limit) })
 }
 
@@ -124,19 +125,19 @@ func (i faultyInbox) Record(ctx context.Context, handler, id string) error {
 	return act(ctx, i.f, "Record", handler, func() error { return i.Inbox.Record(ctx, handler, id) })
 }
 
-// Poison puts the faults around a store of letters.
-func (f *Faults) Poison(l router.PoisonStore) router.PoisonStore { return faultyLetters{l, f} }
+// Poison puts the faults around a poison store.
+func (f *Faults) Poison(l router.PoisonStore) router.PoisonStore { return faultyPoisonStore{l, f} }
 
-type faultyLetters struct {
+type faultyPoisonStore struct {
 	router.PoisonStore
 	f *Faults
 }
 
-func (l faultyLetters) StorePoison(ctx context.Context, letter poison.Message) error {
-	return act(ctx, l.f, "StorePoison", letter.Handler, func() error { return l.PoisonStore.StorePoison(ctx, letter) })
+func (l faultyPoisonStore) StorePoison(ctx context.Context, m poison.Message) error {
+	return act(ctx, l.f, "StorePoison", m.Handler, func() error { return l.PoisonStore.StorePoison(ctx, m) })
 }
 
-func (l faultyLetters) CountPoison(ctx context.Context) (map[string]int, error) {
+func (l faultyPoisonStore) CountPoison(ctx context.Context) (map[string]int, error) {
 	return call(ctx, l.f, "CountPoison", "", func() (map[string]int, error) { return l.PoisonStore.CountPoison(ctx) })
 }
 
@@ -167,9 +168,9 @@ func (p faultyParking) ReleaseKey(ctx context.Context, handler, key, id string, 
 		return msg, err
 	})
 	if err != nil {
-		return "", nil, err
+		next = "" // Its answer is lost.
 	}
-	return next, msg, nil
+	return next, msg, err
 }
 
 func (p faultyParking) UnparkMessage(ctx context.Context, handler, key, id string) error {
@@ -183,13 +184,13 @@ func (p faultyParking) CountParked(ctx context.Context, handler string) (int, in
 		return keys, err
 	})
 	if err != nil {
-		return 0, 0, err
+		messages = 0 // Its answer is lost.
 	}
-	return keys, messages, nil
+	return keys, messages, err
 }
 
 // Elector puts the faults around an election. Only its beginning and its end can be
-// struck, not what is done meanwhile.
+// subject to faults, not what is done meanwhile.
 func (f *Faults) Elector(e router.Elector) router.Elector { return faultyElector{e, f} }
 
 type faultyElector struct {
@@ -199,14 +200,4 @@ type faultyElector struct {
 
 func (e faultyElector) Lead(ctx context.Context, role string, do func(context.Context) error) error {
 	return act(ctx, e.f, "Lead", role, func() error { return e.Elector.Lead(ctx, role, do) })
-}
-
-// firstOf returns the first error that is one.
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

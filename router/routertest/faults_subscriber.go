@@ -1,6 +1,7 @@
 package routertest
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
 // swapWait is how long a message waits for the neighbour with which it changes places.
@@ -34,25 +36,20 @@ type faultySubscriber struct {
 	key   func(*message.Message) string
 
 	running sync.WaitGroup
-	// stopping is over when nothing more may be handed out, and ended when nothing is
+	// stopping ends when nothing more may be delivered, and ended when nothing is
 	// waited for any more.
 	stopping, ended context.Context //nolint:containedctx // They are this subscriber's own.
 	stop, end       context.CancelFunc
 }
 
-func (s *faultySubscriber) about(topic string) string {
-	if s.queue != "" {
-		return s.queue
-	}
-	return topic
-}
+func (s *faultySubscriber) about(topic string) string { return cmp.Or(s.queue, topic) }
 
 // Declare declares what the inner one does.
 func (s *faultySubscriber) Declare(ctx context.Context) error {
 	return act(ctx, s.f, "Declare", s.about(s.queue), func() error { return s.Subscriber.Declare(ctx) })
 }
 
-// Subscribe hands on what the inner one hands out.
+// Subscribe delivers what the inner one delivers, with the faults.
 func (s *faultySubscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	in, err := s.Subscriber.Subscribe(ctx, topic)
 	if err != nil {
@@ -85,7 +82,7 @@ func (s *faultySubscriber) Drain(ctx context.Context) error {
 	}
 }
 
-// Close closes the inner one, and gives up what is held back here.
+// Close closes the inner one, and discards what is held back here.
 func (s *faultySubscriber) Close() error {
 	s.stop()
 	err := s.Subscriber.Close()
@@ -126,7 +123,7 @@ func (d *deliveries) run(in <-chan *message.Message) {
 // take decides what becomes of a message. Messages of one key come one after the
 // other, so each may go its own way.
 func (d *deliveries) take(m *message.Message) {
-	hit := d.s.f.strike("Deliver", d.about, 0, 2)
+	hit := d.s.f.inject("Deliver", d.about, 0, 2)
 	switch {
 	case d.held != nil && d.s.key(d.held) == d.s.key(m):
 		d.deliver(m, hit)
@@ -137,7 +134,7 @@ func (d *deliveries) take(m *message.Message) {
 		d.held.SetContext(context.WithoutCancel(m.Context()))
 		m.Ack()
 	case hit.nothing():
-		if !d.hand(d.s.stopping, m) {
+		if !d.put(d.s.stopping, m) {
 			m.Nack()
 		}
 	default:
@@ -145,22 +142,21 @@ func (d *deliveries) take(m *message.Message) {
 	}
 }
 
-// deliver hands copies of a message out and settles it as the last of them was.
-func (d *deliveries) deliver(m *message.Message, hit strike) {
-	if hit.wait(d.s.stopping) != nil || hit.fail != nil {
+// deliver delivers copies of a message, and acks it if the last of them was acked.
+func (d *deliveries) deliver(m *message.Message, hit injection) {
+	if hit.begin(d.s.stopping) != nil {
 		m.Nack()
 		return
 	}
-	times := 1
-	if hit.twice {
-		times = 2
-	}
-	for range times {
+	for again := hit.twice; ; again = false {
 		c := m.CopyWithContext()
-		if !d.hand(d.s.stopping, c) || !d.handled(m.Context(), c) {
+		if !d.put(d.s.stopping, c) || !d.handled(m.Context(), c) {
 			m.Metadata = c.Metadata
 			m.Nack()
 			return
+		}
+		if !again {
+			break
 		}
 	}
 	if hit.lose != nil {
@@ -170,7 +166,7 @@ func (d *deliveries) deliver(m *message.Message, hit strike) {
 	m.Ack()
 }
 
-// release hands out the message that is held, until it is handled.
+// release delivers the message that is held, until it is handled.
 func (d *deliveries) release() {
 	if d.held == nil {
 		return
@@ -180,7 +176,7 @@ func (d *deliveries) release() {
 	d.held, d.due = nil, nil
 	for {
 		c := m.CopyWithContext()
-		if !d.hand(d.s.ended, c) || d.handled(context.Background(), c) {
+		if !d.put(d.s.ended, c) || d.handled(context.Background(), c) {
 			return
 		}
 		pause, err := time.ParseDuration(c.Metadata[events.MetaPause])
@@ -189,15 +185,14 @@ func (d *deliveries) release() {
 		}
 		m.Metadata = c.Metadata
 		delete(m.Metadata, events.MetaPause)
-		rest := strike{delay: pause}
-		if rest.wait(d.s.ended) != nil {
+		if !backoff.Wait(d.s.ended, pause) {
 			return
 		}
 	}
 }
 
-// hand hands a message out, unless ctx is over before somebody takes it.
-func (d *deliveries) hand(ctx context.Context, m *message.Message) bool {
+// put delivers a message, unless ctx ends before it is received.
+func (d *deliveries) put(ctx context.Context, m *message.Message) bool {
 	select {
 	case d.out <- m:
 		return true
@@ -206,8 +201,8 @@ func (d *deliveries) hand(ctx context.Context, m *message.Message) bool {
 	}
 }
 
-// handled waits until a message is settled, or its delivery given up, and tells
-// whether it was acknowledged.
+// handled waits until a message is acked or nacked, or its delivery ends, and reports
+// whether it was acked.
 func (d *deliveries) handled(delivery context.Context, m *message.Message) bool {
 	select {
 	case <-m.Acked():

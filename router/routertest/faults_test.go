@@ -24,8 +24,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var errAway = errors.New("away")
 
-// struck asks an inbox n times and tells which times failed, counted from 1.
-func struck(f *routertest.Faults, n int) []int {
+// injected asks an inbox n times and returns which times failed, counted from 1.
+func injected(f *routertest.Faults, n int) []int {
 	inbox := f.Inbox(&routertest.Store{})
 	var out []int
 	for i := range n {
@@ -36,7 +36,7 @@ func struck(f *routertest.Faults, n int) []int {
 	return out
 }
 
-func TestSchedules(t *testing.T) {
+func TestFaults_Schedules(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -64,31 +64,31 @@ func TestSchedules(t *testing.T) {
 			t.Parallel()
 			var f routertest.Faults
 			tt.with(&f)
-			if diff := cmp.Diff(tt.want, struck(&f, 8)); diff != "" {
-				t.Errorf("struck otherwise than wanted (-want +got):\n%s", diff)
+			if diff := cmp.Diff(tt.want, injected(&f, 8)); diff != "" {
+				t.Errorf("not the calls that were to fail (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestTheSeedDecidesWhatChanceDoes(t *testing.T) {
+func TestFaults_Seed(t *testing.T) {
 	t.Parallel()
 	by := func(seed uint64) string {
 		f := routertest.Faults{Seed: seed}
 		f.On("Seen").Chance(0.5).Fail()
-		return fmt.Sprint(struck(&f, 100))
+		return fmt.Sprint(injected(&f, 100))
 	}
 	first, again, other := by(1), by(1), by(2)
 	if first != again || first == other {
-		t.Errorf("seed 1 strikes %s and %s, seed 2 %s", first, again, other)
+		t.Errorf("seed 1 picks %s and %s, seed 2 %s", first, again, other)
 	}
 	if n := strings.Count(first, " "); n < 30 || n > 70 {
-		t.Errorf("a chance of 0.5 strikes about %d of 100", n)
+		t.Errorf("a chance of 0.5 picks about %d of 100", n)
 	}
 }
 
 // A call that fails has done nothing; one whose answer is lost has done everything.
-func TestBeforeAndAfter(t *testing.T) {
+func TestFaults_BeforeAndAfter(t *testing.T) {
 	t.Parallel()
 	var store routertest.Store
 	var f routertest.Faults
@@ -120,7 +120,7 @@ func TestBeforeAndAfter(t *testing.T) {
 	}
 }
 
-func TestACallThatDoesNotExist(t *testing.T) {
+func TestFaults_UnknownCall(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", "Apend", "Publish*", "Read everything", "append"} {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestACallThatDoesNotExist(t *testing.T) {
 }
 
 // Any of Watermill's publishers and subscribers will do.
-func TestAForeignPublisherAndSubscriber(t *testing.T) {
+func TestFaults_ForeignPublisherAndSubscriber(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -205,7 +205,7 @@ func (s alwaysReady) Drain(context.Context) error { return s.Close() }
 func (alwaysReady) Ready() error { return nil }
 
 // A drain ends what a fault makes wait, and loses nothing that it holds back.
-func TestADrainWaitsForNoFault(t *testing.T) {
+func TestFaults_Drain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string
@@ -242,7 +242,7 @@ func TestADrainWaitsForNoFault(t *testing.T) {
 				if err := transport.QueuePublisher().Publish("q", message.NewMessage("1", nil)); err != nil {
 					t.Fatal(err)
 				}
-				synctest.Wait() // The message is in the fault's hands.
+				synctest.Wait() // The fault has the message.
 				began := time.Now()
 				if err := sub.Drain(t.Context()); err != nil || time.Since(began) > time.Second {
 					t.Errorf("drained after %s: %v", time.Since(began), err)

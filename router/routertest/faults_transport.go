@@ -1,6 +1,7 @@
 package routertest
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -19,16 +20,16 @@ type faultyPublisher struct {
 }
 
 func (p faultyPublisher) Publish(topic string, msgs ...*message.Message) error {
-	hit := p.f.strike("Publish", topic, 0, len(msgs))
+	hit := p.f.inject("Publish", topic, 0, len(msgs))
 	ctx := context.Background()
 	if len(msgs) > 0 {
 		ctx = msgs[0].Context()
 	}
-	if err := hit.wait(ctx); err != nil || hit.fail != nil {
-		return firstOf(err, hit.fail)
+	if err := hit.begin(ctx); err != nil {
+		return err
 	}
 	err := p.Publisher.Publish(topic, disarranged(hit, msgs, (*message.Message).CopyWithContext)...)
-	return firstOf(hit.lose, err)
+	return cmp.Or(hit.lose, err)
 }
 
 // Transport puts the faults around all that a transport makes.
@@ -61,7 +62,7 @@ func (t faultyTransport) Subscriber(s router.Subscription) (router.Subscriber, e
 	return t.f.subscriber(inner, s.Queue, s.Key), nil
 }
 
-// idle tells the kit whether nothing is held back of what its queues believe handled.
+// idle reports whether nothing is held back that the queues have as handled.
 func (t faultyTransport) idle() bool {
 	if inner, ok := t.Transport.(faultyTransport); ok && !inner.idle() {
 		return false

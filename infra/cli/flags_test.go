@@ -1,6 +1,8 @@
 package cli
 
-import "testing"
+import (
+	"testing"
+)
 
 // A shell that puts in a variable that is not set leaves a flag without a value. No
 // command may take that for no flag at all.
@@ -35,19 +37,5 @@ func TestFlags_Empty(t *testing.T) {
 	} {
 		r := pitwheel(t, environ, tt.args...).exits(t, exitUsage)
 		has(t, r.stderr, tt.flag)
-	}
-}
-
-// What is in quotes may hold a comma, as it does in pflag's own lists.
-func TestFilledList(t *testing.T) {
-	t.Parallel()
-	var l filledList
-	for _, text := range []string{"a,b", `"c,d"`} {
-		if err := l.Set(text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := l.GetSlice(); len(got) != 3 || got[2] != "c,d" {
-		t.Errorf("the list is %q", got)
 	}
 }

@@ -1,4 +1,4 @@
-package cli
+package output
 
 import (
 	"bytes"
@@ -16,47 +16,47 @@ type thing struct {
 	Tags  any    `json:"tags,omitempty"`
 }
 
-func printed(t *testing.T, format string, print func(printer) error) string {
+func printed(t *testing.T, format string, print func(Printer) error) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := print(printer{out: &out, format: format}); err != nil {
+	if err := print(Printer{Out: &out, Format: format}); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
 }
 
-func TestPrintOne(t *testing.T) {
+func TestOne(t *testing.T) {
 	t.Parallel()
 	v := thing{"a<b>\x1b[1m", 3, []string{"x", "1"}}
 	for format, want := range map[string]string{
-		formatJSON:  `{"name":"a<b>\u001b[1m","count":3,"tags":["x","1"]}` + "\n",
-		formatJSONL: `{"name":"a<b>\u001b[1m","count":3,"tags":["x","1"]}` + "\n",
-		formatYAML:  "name: \"a<b>\\e[1m\"\ncount: 3\ntags:\n  - x\n  - \"1\"\n",
-		formatTable: "name   \"a<b>\\u001b[1m\"\ncount  3\ntags   [\"x\",\"1\"]\n",
+		JSON:  `{"name":"a<b>\u001b[1m","count":3,"tags":["x","1"]}` + "\n",
+		JSONL: `{"name":"a<b>\u001b[1m","count":3,"tags":["x","1"]}` + "\n",
+		YAML:  "name: \"a<b>\\e[1m\"\ncount: 3\ntags:\n  - x\n  - \"1\"\n",
+		Table: "name   \"a<b>\\u001b[1m\"\ncount  3\ntags   [\"x\",\"1\"]\n",
 	} {
-		if diff := cmp.Diff(want, printed(t, format, func(p printer) error { return printOne(p, v) })); diff != "" {
+		if diff := cmp.Diff(want, printed(t, format, func(p Printer) error { return One(p, v) })); diff != "" {
 			t.Errorf("%s: %s", format, diff)
 		}
 	}
 }
 
-func TestPrintList(t *testing.T) {
+func TestList(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		format string
 		list   []thing
 		want   string
 	}{
-		{formatJSON, nil, "[]\n"},
-		{formatJSON, []thing{{Name: "a"}, {Name: "b"}}, `[{"name":"a","count":0},{"name":"b","count":0}]` + "\n"},
-		{formatJSONL, nil, ""},
-		{formatJSONL, []thing{{Name: "a"}, {Name: "b"}}, `{"name":"a","count":0}` + "\n" + `{"name":"b","count":0}` + "\n"},
-		{formatYAML, nil, "[]\n"},
-		{formatYAML, []thing{{Name: "no"}}, "- name: \"no\"\n  count: 0\n"},
-		{formatTable, []thing{{Name: "a"}, {Name: "longer"}}, "NAME    N\na       x\nlonger  x\n"},
+		{JSON, nil, "[]\n"},
+		{JSON, []thing{{Name: "a"}, {Name: "b"}}, `[{"name":"a","count":0},{"name":"b","count":0}]` + "\n"},
+		{JSONL, nil, ""},
+		{JSONL, []thing{{Name: "a"}, {Name: "b"}}, `{"name":"a","count":0}` + "\n" + `{"name":"b","count":0}` + "\n"},
+		{YAML, nil, "[]\n"},
+		{YAML, []thing{{Name: "no"}}, "- name: \"no\"\n  count: 0\n"},
+		{Table, []thing{{Name: "a"}, {Name: "longer"}}, "NAME    N\na       x\nlonger  x\n"},
 	} {
-		got := printed(t, c.format, func(p printer) error {
-			return printList(p, c.list, column[thing]{"name", func(v thing) string { return v.Name }}, column[thing]{"n", func(thing) string { return "x" }})
+		got := printed(t, c.format, func(p Printer) error {
+			return List(p, c.list, []string{"name", "n"}, func(v thing) []any { return []any{v.Name, "x"} })
 		})
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s of %v: %s", c.format, c.list, diff)
@@ -64,11 +64,11 @@ func TestPrintList(t *testing.T) {
 	}
 }
 
-// Ids and names may come from anywhere. No terminal obeys them.
-func TestPrint_ControlCharacters(t *testing.T) {
+// Ids and names may come from anywhere. No terminal must obey them.
+func TestList_ControlCharacters(t *testing.T) {
 	t.Parallel()
-	got := printed(t, formatTable, func(p printer) error {
-		return printList(p, []string{"a\nb\x1b[31m\u009b"}, column[string]{"name", func(s string) string { return s }})
+	got := printed(t, Table, func(p Printer) error {
+		return List(p, []string{"a\nb\x1b[31m\u009b"}, []string{"name"}, func(s string) []any { return []any{s} })
 	})
 	if diff := cmp.Diff("NAME\na b\uFFFD[31m\uFFFD\n", got); diff != "" {
 		t.Error(diff)
@@ -82,15 +82,15 @@ func TestStream(t *testing.T) {
 		list   []string
 		want   string
 	}{
-		{formatJSON, nil, "[]\n"},
-		{formatJSON, []string{"a", "b"}, "[\"a\",\n\"b\"]\n"},
-		{formatJSONL, []string{"a", "b"}, "\"a\"\n\"b\"\n"},
-		{formatYAML, nil, "[]\n"},
-		{formatYAML, []string{"a", "b"}, "- a\n- b\n"},
-		{formatTable, []string{"a", "b"}, "= a\n= b\n"},
+		{JSON, nil, "[]\n"},
+		{JSON, []string{"a", "b"}, "[\"a\",\n\"b\"]\n"},
+		{JSONL, []string{"a", "b"}, "\"a\"\n\"b\"\n"},
+		{YAML, nil, "[]\n"},
+		{YAML, []string{"a", "b"}, "- a\n- b\n"},
+		{Table, []string{"a", "b"}, "= a\n= b\n"},
 	} {
-		got := printed(t, c.format, func(p printer) error {
-			s := stream[string]{p: p, line: func(v string) string { return "= " + v }}
+		got := printed(t, c.format, func(p Printer) error {
+			s := Stream[string]{Printer: p, Line: func(v string) string { return "= " + v }}
 			for _, v := range c.list {
 				if err := s.Put(v); err != nil {
 					return err
@@ -104,8 +104,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// TestPrint_YAMLEqualsJSON compares what YAML and JSON say, for any texts.
-func TestPrint_YAMLEqualsJSON(t *testing.T) {
+// TestOne_YAMLEqualsJSON compares what YAML and JSON say, for any texts.
+func TestOne_YAMLEqualsJSON(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		v := map[string]any{}
@@ -124,7 +124,7 @@ func TestPrint_YAMLEqualsJSON(t *testing.T) {
 		if err := json.Unmarshal(text, &want); err != nil {
 			rt.Fatal(err)
 		}
-		out := printed(t, formatYAML, func(p printer) error { return printOne(p, v) })
+		out := printed(t, YAML, func(p Printer) error { return One(p, v) })
 		var fromYAML any
 		if err := yaml.Unmarshal([]byte(out), &fromYAML); err != nil {
 			rt.Fatalf("%v\n%s", err, out)

@@ -1,4 +1,4 @@
-package cli
+package output
 
 import (
 	"io"
@@ -9,19 +9,19 @@ import (
 	"github.com/pitwheel/pitwheel/infra/telemetry"
 )
 
-// bar shows the progress of a long command on a terminal. A nil bar shows nothing.
-type bar struct {
+// Bar shows the progress of a long command on a terminal. A nil Bar shows nothing.
+type Bar struct {
 	writer  progress.Writer
 	tracker *progress.Tracker
 	ended   chan struct{}
 }
 
-// newBar draws a bar until it is closed, or returns nil if w is not a terminal.
-func newBar(w io.Writer, what string, total int) *bar {
+// NewBar draws a bar until it is closed, or returns nil if w is not a terminal.
+func NewBar(w io.Writer, what string, total int) *Bar {
 	if !telemetry.IsTerminal(w) || total == 0 {
 		return nil
 	}
-	b := &bar{writer: progress.NewWriter(), tracker: &progress.Tracker{Message: what, Total: int64(total)}, ended: make(chan struct{})}
+	b := &Bar{writer: progress.NewWriter(), tracker: &progress.Tracker{Message: what, Total: int64(total)}, ended: make(chan struct{})}
 	b.writer.SetOutputWriter(w)
 	b.writer.SetUpdateFrequency(100 * time.Millisecond)
 	b.writer.AppendTracker(b.tracker)
@@ -32,15 +32,15 @@ func newBar(w io.Writer, what string, total int) *bar {
 	return b
 }
 
-// add advances the bar.
-func (b *bar) add(n int) {
+// Add advances the bar.
+func (b *Bar) Add(n int) {
 	if b != nil {
 		b.tracker.Increment(int64(n))
 	}
 }
 
-// close leaves the bar as it is.
-func (b *bar) close() {
+// Close leaves the bar as it is.
+func (b *Bar) Close() {
 	if b == nil {
 		return
 	}

@@ -18,50 +18,50 @@ import (
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// letterBox is a store of letters, and queues on Redis Streams.
-type letterBox struct {
+// testStore is a poison store, and queues on Redis Streams.
+type testStore struct {
 	t       *testing.T
 	store   *redis.Store
 	environ []string
 }
 
-// newLetterBox makes one on an in-process Redis.
-func newLetterBox(t *testing.T) *letterBox {
+// newTestStore makes one on an in-process Redis.
+func newTestStore(t *testing.T) *testStore {
 	t.Helper()
 	srv, err := embedded.Start(embedded.Config{Addr: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = srv.Close() })
-	return openLetterBox(t, srv.URL(), "", "PITWHEEL_DEV_REDIS_ADDR="+srv.Addr())
+	return openTestStore(t, srv.URL(), "", "PITWHEEL_DEV_REDIS_ADDR="+srv.Addr())
 }
 
-// realLetterBox makes one on a real Redis.
-func realLetterBox(t *testing.T) *letterBox {
+// newRealTestStore makes one on a real Redis.
+func newRealTestStore(t *testing.T) *testStore {
 	t.Helper()
 	url, ns := brokertest.Redis(t), brokertest.Namespace(t)
 	brokertest.CleanRedis(t, url, ns)
-	return openLetterBox(t, url, ns, "PITWHEEL_REDIS_URL="+url, "PITWHEEL_NAMESPACE="+ns)
+	return openTestStore(t, url, ns, "PITWHEEL_REDIS_URL="+url, "PITWHEEL_NAMESPACE="+ns)
 }
 
-func openLetterBox(t *testing.T, url, ns string, environ ...string) *letterBox {
+func openTestStore(t *testing.T, url, ns string, environ ...string) *testStore {
 	t.Helper()
 	s, err := redis.Open(t.Context(), redis.Config{URL: url, Namespace: ns})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	return &letterBox{t, s, append(environ, "USER=ada")}
+	return &testStore{t, s, append(environ, "USER=ada")}
 }
 
 // poison runs a verb.
-func (b *letterBox) poison(args ...string) result {
+func (b *testStore) poison(args ...string) result {
 	b.t.Helper()
 	return pitwheel(b.t, b.environ, append([]string{"poison"}, args...)...)
 }
 
-// letterNumber makes a letter of send-welcome.
-func letterNumber(n int) poison.Message {
+// poisonNumber makes a poison message of send-welcome.
+func poisonNumber(n int) poison.Message {
 	id := fmt.Sprintf("6f2b1f6e-52a1-4d0c-9a55-%012d", n)
 	body := []byte(fmt.Sprintf(`{"id":%q,"type":"USER_CREATED","timestamp":"2026-01-24T10:00:00.000Z","data":{"userId":%q,"email":"u%d@example.com","name":"<%d>"}}`, id, id, n, n))
 	at := time.Date(2026, 1, 24, 10, 0, 0, 0, time.UTC).Add(time.Duration(n/100) * time.Second)
@@ -73,14 +73,14 @@ func letterNumber(n int) poison.Message {
 	}
 }
 
-// fill stores letters 0 to n-1, each changed by adapt if that is not nil.
-func (b *letterBox) fill(n int, adapt func(int, *poison.Message)) {
+// fill stores poison messages 0 to n-1, each changed by adapt if that is not nil.
+func (b *testStore) fill(n int, adapt func(int, *poison.Message)) {
 	b.t.Helper()
 	var all sync.WaitGroup
 	for w := range 16 {
 		all.Go(func() {
 			for i := w; i < n; i += 16 {
-				l := letterNumber(i)
+				l := poisonNumber(i)
 				if adapt != nil {
 					adapt(i, &l)
 					l.ID, l.Size = poison.ID(l.Handler, l.MessageID), len(l.Body)
@@ -94,7 +94,7 @@ func (b *letterBox) fill(n int, adapt func(int, *poison.Message)) {
 	all.Wait()
 }
 
-func (b *letterBox) count() int {
+func (b *testStore) count() int {
 	b.t.Helper()
 	counts, err := b.store.CountPoison(b.t.Context())
 	if err != nil {
@@ -108,7 +108,7 @@ func (b *letterBox) count() int {
 }
 
 // listen begins to collect what comes out of a queue.
-func (b *letterBox) listen(queue string) *mailbox {
+func (b *testStore) listen(queue string) *mailbox {
 	b.t.Helper()
 	sub, err := b.store.Subscriber(router.Subscription{Queue: queue})
 	if err != nil {
@@ -154,8 +154,8 @@ func (m *mailbox) of(id string) []*message.Message {
 	return m.by[id]
 }
 
-// lettersOf reads letters from JSON lines.
-func lettersOf(t *testing.T, lines string) []poison.Message {
+// poisonOf reads poison messages from JSON lines.
+func poisonOf(t *testing.T, lines string) []poison.Message {
 	t.Helper()
 	var out []poison.Message
 	for line := range strings.Lines(lines) {

@@ -4,44 +4,41 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
-// strike is what goes wrong with one call.
-type strike struct {
+// injection is what goes wrong with one call.
+type injection struct {
 	delay       time.Duration
 	holds       []<-chan struct{}
 	fail, lose  error
 	twice, swap bool
 }
 
-func (s *strike) nothing() bool {
+func (s *injection) nothing() bool {
 	return s.delay == 0 && len(s.holds) == 0 && s.fail == nil && s.lose == nil && !s.twice && !s.swap
 }
 
-// strike decides what goes wrong with a call that is about so many neighbours: no
-// fault strikes it that needs more, or fewer than least.
-func (f *Faults) strike(point, about string, least, neighbours int) strike {
+// inject decides what goes wrong with a call that is about so many neighbours: no
+// fault is injected that needs more, or fewer than least.
+func (f *Faults) inject(point, about string, least, neighbours int) injection {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var hit strike
+	var hit injection
 	for _, x := range f.faults {
-		if x.needs >= least && x.needs <= neighbours && x.strikes(point, about) {
-			x.apply(&hit)
+		if x.needs >= least && x.needs <= neighbours && x.matches(point, about) {
+			x.apply(x, &hit)
 		}
 	}
 	return hit
 }
 
-// wait spends what the call has to wait, unless ctx ends first.
-func (s *strike) wait(ctx context.Context) error {
-	if s.delay > 0 {
-		timer := time.NewTimer(s.delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+// begin waits as long as the call has to wait, unless ctx ends first, and returns why the
+// call must not be made, or nil.
+func (s *injection) begin(ctx context.Context) error {
+	if s.delay > 0 && !backoff.Wait(ctx, s.delay) {
+		return ctx.Err()
 	}
 	for _, released := range s.holds {
 		select {
@@ -50,18 +47,15 @@ func (s *strike) wait(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return nil
+	return s.fail
 }
 
 // call makes a call, as far as the faults let it.
 func call[T any](ctx context.Context, f *Faults, point, about string, do func() (T, error)) (T, error) {
-	hit := f.strike(point, about, 0, 1)
+	hit := f.inject(point, about, 0, 1)
 	var none T
-	if err := hit.wait(ctx); err != nil {
+	if err := hit.begin(ctx); err != nil {
 		return none, err
-	}
-	if hit.fail != nil {
-		return none, hit.fail
 	}
 	v, err := do()
 	if err == nil && hit.twice {
@@ -80,22 +74,17 @@ func act(ctx context.Context, f *Faults, point, about string, do func() error) e
 }
 
 // disarranged returns what neighbours look like that were doubled or have changed places.
-func disarranged[T any](s strike, in []T, again func(T) T) []T {
-	if !s.twice && !s.swap {
-		return in
-	}
+func disarranged[T any](hit injection, in []T, again func(T) T) []T {
 	out := slices.Clone(in)
-	if s.swap {
+	if hit.swap {
 		for i := 0; i+1 < len(out); i += 2 {
 			out[i], out[i+1] = out[i+1], out[i]
 		}
 	}
-	if !s.twice {
-		return out
+	if hit.twice {
+		for i := len(out) - 1; i >= 0; i-- {
+			out = slices.Insert(out, i+1, again(out[i]))
+		}
 	}
-	doubled := make([]T, 0, 2*len(out))
-	for _, v := range out {
-		doubled = append(doubled, v, again(v))
-	}
-	return doubled
+	return out
 }

@@ -90,20 +90,20 @@ func TestFailures_OneInAHundred(t *testing.T) {
 			eventually(t, "the rest", func() bool { return p.good.Load() == all })
 			stop()
 			stop = others(fill(failing), "with failures")
-			r.letters(failing)
+			r.poisoned(failing)
 			stop()
 			pitwheel(t, r.environ, "poison", "discard", "--filter", "handler=h", "--reason", "the next pair", "-y").ok(t)
 		}
 
 		p := fill(failing)
 		others(p, "with failures")
-		for _, l := range r.letters(failing) {
+		for _, l := range r.poisoned(failing) {
 			if !p.badUsers[l.Key] || l.Attempts != 5 || l.Handler != "h" {
-				t.Errorf("a letter is %+v", l)
+				t.Errorf("a poison message is %+v", l)
 			}
 			delete(p.badUsers, l.Key)
 		}
-		count := func(handled, retried, poisoned, letters float64) {
+		count := func(handled, retried, poisoned, kept float64) {
 			t.Helper()
 			eventually(t, "metrics that agree", func() bool {
 				page := r.page()
@@ -111,7 +111,7 @@ func TestFailures_OneInAHundred(t *testing.T) {
 					return metric(page, "pitwheel_handler_messages_total", `handler_name="h"`, `outcome="`+name+`"`)
 				}
 				return outcome("handled") == handled && outcome("retried") == retried && outcome("poisoned") == poisoned &&
-					metric(page, "pitwheel_poison_messages", `handler_name="h"`) == letters
+					metric(page, "pitwheel_poison_messages", `handler_name="h"`) == kept
 			})
 		}
 		count(all-failing, 4*failing, failing, failing)
@@ -124,7 +124,7 @@ func TestFailures_OneInAHundred(t *testing.T) {
 			t.Errorf("%d of the others were handled, not %d", n, all-failing)
 		}
 		if out := pitwheel(t, r.environ, "poison", "list", "-o", "json").ok(t).stdout; out != "[]\n" {
-			t.Errorf("letters are left: %s", out)
+			t.Errorf("poison messages are left: %s", out)
 		}
 	}, nil)
 }

@@ -1,4 +1,4 @@
-package cli
+package output
 
 import (
 	"fmt"
@@ -6,17 +6,22 @@ import (
 	"time"
 )
 
-// cell returns a text on one line of at most n characters, without control characters.
-func cell(s string, n int) string {
-	short := []rune(safeText(s, false))
+// Cell returns a text on one line of at most n characters, without control characters.
+func Cell(s string, n int) string {
+	short := []rune(Safe(s))
 	if len(short) > n {
 		return string(short[:n-1]) + "…"
 	}
 	return string(short)
 }
 
-// safeText replaces control characters; line breaks and tabs are kept if lines is set.
-func safeText(s string, lines bool) string {
+// Safe returns a text on one line without control characters.
+func Safe(s string) string { return safe(s, false) }
+
+// SafeLines returns a text without control characters but line breaks and tabs.
+func SafeLines(s string) string { return safe(s, true) }
+
+func safe(s string, lines bool) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case lines && (r == '\n' || r == '\t'):
@@ -30,8 +35,8 @@ func safeText(s string, lines bool) string {
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// ago returns how long ago something was, in its two largest units at most.
-func ago(d time.Duration) string {
+// Ago returns how long ago something was, in its two largest units at most.
+func Ago(d time.Duration) string {
 	switch d = max(0, d); {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds ago", int(d.Seconds()))
