@@ -82,12 +82,15 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	}
 	a := &App{def: d, values: v, options: o, proxy: newStartupProxy(brokers...), lifetime: &lifetime{}, running: make(chan struct{}), ended: make(chan struct{})}
 	a.logger = telemetry.NewLogger(o.Log, telemetry.IsTerminal(o.Log), v.String("log_level"), v.String("log_format"))
+	if !o.Dev { // On one's own screen there is only one application.
+		a.logger = a.logger.With("application", d.Name)
+	}
 	var err error
 	if a.infos, err = d.Describe(v); err != nil {
 		return nil, err
 	}
 	build := telemetry.ThisBuild()
-	a.registry = telemetry.NewRegistry(build.Version, build.Commit)
+	a.registry = telemetry.NewRegistry(d.Name, build.Version, build.Commit)
 	a.metrics, err = router.NewMetrics(a.registry)
 	return a, err
 }

@@ -10,14 +10,14 @@ import (
 )
 
 // NewRegistry returns a registry that measures the process itself. The metric
-// pitwheel_build_info names the program.
-func NewRegistry(version, commit string) *prometheus.Registry {
+// pitwheel_build_info names the application and its build.
+func NewRegistry(application, version, commit string) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pitwheel_build_info",
 		Help: "Always 1; the labels identify the running program.",
-	}, []string{"version", "commit", "go_version"})
-	info.WithLabelValues(version, commit, runtime.Version()).Set(1)
+	}, []string{"application", "version", "commit", "go_version"})
+	info.WithLabelValues(application, version, commit, runtime.Version()).Set(1)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info)
 	return reg
 }

@@ -156,7 +156,7 @@ func TestWatermillLogger_DifferentErrors(t *testing.T) {
 
 func TestNewRegistry(t *testing.T) {
 	t.Parallel()
-	reg := telemetry.NewRegistry("v1.2.3", "abc")
+	reg := telemetry.NewRegistry("shop", "v1.2.3", "abc")
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestNewRegistry(t *testing.T) {
 		names[f.GetName()] = true
 		if f.GetName() == "pitwheel_build_info" {
 			labels := fmt.Sprint(f.GetMetric()[0].GetLabel())
-			if !strings.Contains(labels, "v1.2.3") || !strings.Contains(labels, "abc") || !strings.Contains(labels, "go1.") {
+			if !strings.Contains(labels, "shop") || !strings.Contains(labels, "v1.2.3") || !strings.Contains(labels, "abc") || !strings.Contains(labels, "go1.") {
 				t.Errorf("labels %s", labels)
 			}
 		}
