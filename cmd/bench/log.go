@@ -15,33 +15,36 @@ import (
 
 // Shared by the rows that read the log.
 
-// historyLength is how many events each user has in a log that [application.record]
-// wrote: one creation and changes of address.
-const historyLength = 10
+const (
+	// historyLength is how many events each user has in a log that [application.record]
+	// wrote: one creation and changes of address.
+	historyLength = 10
+	newEmail      = "ada.lovelace@example.com"
+)
+
+// history returns an event of a user's: the creation, and then changes of address.
+func history(user, i int) events.Envelope {
+	e := standard(1).envelope(user)
+	if i > 0 {
+		e.Type = "USER_EMAIL_CHANGED"
+		e.Data, _ = json.Marshal(sample.EmailChanged{UserID: userID(user), Email: newEmail})
+	}
+	return e
+}
 
 // record writes n events into the log.
-func (a *application) record(ctx context.Context, n int) error {
-	load := standard(n)
+func (a *application) record(ctx context.Context, n int) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(64)
 	for user := range (n + historyLength - 1) / historyLength {
-		if ctx.Err() != nil {
-			break
-		}
 		group.Go(func() error {
-			id := userID(user)
-			_, err := a.store.Append(ctx, decided(id, 0, min(historyLength, n-user*historyLength), func(i int) events.Envelope {
-				e := load.envelope(user)
-				if i > 0 {
-					e.Type = "USER_EMAIL_CHANGED"
-					e.Data, _ = json.Marshal(sample.EmailChanged{UserID: id, Email: "ada.lovelace@example.com"})
-				}
-				return e
+			_, err := a.store.Append(ctx, decided(userID(user), 0, min(historyLength, n-user*historyLength), func(i int) events.Envelope {
+				return history(user, i)
 			}))
 			return err
 		})
 	}
-	return group.Wait()
+	check(group.Wait())
 }
 
 // stopwatch runs from the first read of the log that finds something until all n
@@ -76,17 +79,15 @@ func (w *stopwatch) reached(c events.Cursor) {
 }
 
 // wait returns how many events a second were done with.
-func (w *stopwatch) wait(ctx context.Context) (float64, error) {
-	timer := time.NewTimer(2 * time.Minute)
-	defer timer.Stop()
+func (w *stopwatch) wait(ctx context.Context) float64 {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	select {
 	case <-w.done:
-		return perSecond(int(w.n), w.took), nil
 	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-timer.C:
-		return 0, events.Errorf(events.CodeTimeout, "the reader of %d events did not get to the end of the log", w.n)
+		check(events.Errorf(events.CodeTimeout, "the reader of %d events did not get to the end of the log: %w", w.n, ctx.Err()))
 	}
+	return perSecond(int(w.n), w.took)
 }
 
 type timedReader struct {
