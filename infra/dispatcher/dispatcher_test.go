@@ -54,7 +54,7 @@ func receive(t *testing.T, out <-chan *message.Message) *message.Message {
 	select {
 	case msg := <-out:
 		return msg
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		t.Fatal("no message was delivered")
 		return nil
 	}
