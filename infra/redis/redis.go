@@ -18,6 +18,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/projections"
 	"github.com/pitwheel/pitwheel/infra/redis/streams"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // Config says where the store is and what it keeps for how long. Only URL is needed.
@@ -75,6 +76,7 @@ var (
 	_ router.Inbox           = (*Store)(nil)
 	_ router.Parking         = (*Store)(nil)
 	_ router.PoisonStore     = (*Store)(nil)
+	_ poison.Store           = (*Store)(nil)
 	_ router.Elector         = (*Store)(nil)
 	_ router.Transport       = (*Store)(nil)
 )
