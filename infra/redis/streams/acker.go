@@ -16,7 +16,7 @@ const (
 
 // acker gathers acknowledgements and sends them in batches.
 type acker struct {
-	sub *subscription
+	sub *consumer
 
 	mu      sync.Mutex
 	waiting map[string][]any // ids by stream
@@ -29,7 +29,7 @@ type acker struct {
 	acked atomic.Int64 // how many were acknowledged, to decide when streams are trimmed
 }
 
-func newAcker(sub *subscription) *acker {
+func newAcker(sub *consumer) *acker {
 	a := &acker{
 		sub: sub, waiting: map[string][]any{},
 		some: make(chan struct{}, 1), full: make(chan struct{}, 1),

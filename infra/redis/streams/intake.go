@@ -23,7 +23,7 @@ const (
 // intake reads the entries of some streams into the dispatcher, in one term. It reads one
 // batch ahead of what it dispatches, so that Redis and this process work at the same time.
 type intake struct {
-	sub     *subscription
+	sub     *consumer
 	term    *term
 	streams []string
 	ahead   chan batch
