@@ -114,12 +114,12 @@ func (a *application) waits(ctx context.Context, slow time.Duration) float64 {
 	load := workload{n: n, keys: 100, size: bodySize}
 	due, took := make([]atomic.Int64, n), make([]time.Duration, n)
 	m, started := newMeter(n, n), time.Now()
-	lazy := userID(0)
+	slowUser := userID(0)
 	handler := router.On("bench", func(ctx context.Context, e router.Event[sample.Created]) error {
 		if i := numberOf(e.ID); i >= 0 && i < n {
 			took[i] = time.Since(started) - time.Duration(due[i].Load())
 		}
-		if e.AggregateID == lazy {
+		if e.AggregateID == slowUser {
 			if err := pause(ctx, slow); err != nil {
 				return err
 			}

@@ -28,7 +28,7 @@ type consumer struct {
 
 	intake   context.Context // ends when no more is received
 	stop     context.CancelFunc
-	drained  chan struct{} // closed when everything received is settled
+	drained  chan struct{} // closed when everything received is done
 	drainOne sync.Once
 	finished chan struct{} // closed when run has returned and all is acknowledged
 
@@ -56,13 +56,13 @@ func newConsumer(b *Broker, cfg router.Subscription) *consumer {
 	s.window = dispatcher.New(dispatcher.Config[delivery]{
 		Concurrency: cfg.Concurrency,
 		Window:      cfg.Prefetch,
-		Settle:      func(d delivery, acked bool) { d.acker.settle(d.tag, acked) },
+		Done:        func(d delivery, acked bool) { d.acker.finish(d.tag, acked) },
 		Stale:       func(d delivery) bool { return d.acker.dead.Load() },
 	}, s.out)
 	return s
 }
 
-// run consumes until intake ends and everything is settled. It declares and
+// run consumes until intake ends and everything is done. It declares and
 // consumes again whenever connection, channel or queue is lost.
 func (s *consumer) run() {
 	defer close(s.finished)
@@ -144,7 +144,7 @@ func (s *consumer) unavailable(err error) error {
 }
 
 // consume receives deliveries until intake ends or the consumer is lost. In the first case
-// it returns when what it received is settled and acknowledged.
+// it returns when what it received is done and acknowledged.
 func (s *consumer) consume(channel *amqp.Channel, deliveries <-chan amqp.Delivery) {
 	acks := newAcker(channel.Ack, s.cfg.Prefetch)
 	acks.start()

@@ -21,8 +21,8 @@ func exchange(name string) amqp.ExchangeConfig {
 	}
 }
 
-// queue returns how a queue is declared. Its qualified name says whether it is a handler's
-// queue or a poison queue.
+// queue returns how a queue is declared. A poison queue is recognised by its qualified
+// name.
 func (c Config) queue(name string, ordered bool) amqp.QueueConfig {
 	args := amqp091.Table{amqp091.QueueTypeArg: c.QueueType}
 	switch {

@@ -33,7 +33,7 @@ type Config struct {
 	// fixed when the store is made; another number than the store's is an error. 0: the
 	// store's, and [eventlog.DefaultPartitions] for a new one.
 	Partitions int
-	// ReadOnly is for clients that only look: where there is no store none is made, and it
+	// ReadOnly is for read-only clients: where there is no store none is made, and it
 	// counts as an empty one with [eventlog.DefaultPartitions].
 	ReadOnly bool
 	// OutcomeTTL is how long the outcome of a command is kept after it ended; at least a

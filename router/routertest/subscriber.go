@@ -44,7 +44,7 @@ func (s *subscriber) Subscribe(ctx context.Context, _ string) (<-chan *message.M
 	}
 	sub := &subscription{queue: s.transport.declare(s.cfg), cfg: s.cfg, out: make(chan *message.Message), ended: make(chan struct{})}
 	sub.intake, sub.stop = context.WithCancel(context.WithoutCancel(ctx))
-	sub.life, sub.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	sub.life, sub.abandon = context.WithCancel(context.WithoutCancel(ctx))
 	s.open = append(s.open, sub)
 	sub.queue.join(sub)
 	go sub.run()
@@ -97,13 +97,13 @@ type subscription struct {
 	cfg   router.Subscription
 	out   chan *message.Message
 
-	intake context.Context //nolint:containedctx // Ends when no more is delivered.
-	stop   context.CancelFunc
-	life   context.Context //nolint:containedctx // Ends when what is delivered is given up.
-	giveUp context.CancelFunc
-	ended  chan struct{} // closed when everything has ended
+	intake  context.Context //nolint:containedctx // Ends when no more is delivered.
+	stop    context.CancelFunc
+	life    context.Context //nolint:containedctx // Ends when what is delivered is abandoned.
+	abandon context.CancelFunc
+	ended   chan struct{} // closed when everything has ended
 
-	running int // messages that are delivered and not settled; the queue's lock protects it
+	running int // messages that are delivered and neither acked nor nacked; the queue's lock protects it
 }
 
 // run delivers until intake ends, and waits for what it has delivered.
@@ -138,7 +138,7 @@ func (s *subscription) run() {
 	}
 }
 
-// await settles a message as its handler does.
+// await acks or nacks a message as its handler does.
 func (s *subscription) await(d *delivery, m *message.Message) {
 	select {
 	case <-m.Acked():
@@ -155,21 +155,21 @@ func (s *subscription) await(d *delivery, m *message.Message) {
 	}
 }
 
-// drain returns when everything delivered is settled, or given up as ctx has ended.
+// drain returns when everything delivered is acked or nacked, or abandoned as ctx has ended.
 func (s *subscription) drain(ctx context.Context) error {
 	s.stop()
-	defer s.giveUp()
+	defer s.abandon()
 	select {
 	case <-s.ended:
 		return nil
 	case <-ctx.Done():
 	}
-	s.giveUp()
+	s.abandon()
 	<-s.ended
 	return ctx.Err()
 }
 
-// drainWithin is a drain that gives up after d, which is not an error.
+// drainWithin is a drain that is cut short after d, which is not an error.
 func (s *subscription) drainWithin(d time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()

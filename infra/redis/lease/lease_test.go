@@ -9,7 +9,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/internal/redistest"
 )
 
-func TestElector_HandsOver(t *testing.T) {
+func TestElector_Transfer(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)

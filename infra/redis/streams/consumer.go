@@ -63,7 +63,7 @@ type consumer struct {
 
 	intake  context.Context // ends when nothing more may be received
 	close   context.CancelFunc
-	life    context.Context // ends when every delivery is acked or given up
+	life    context.Context // ends when every delivery is acked or abandoned
 	end     context.CancelFunc
 	readers sync.WaitGroup
 	once    sync.Once
@@ -86,7 +86,7 @@ func newConsumer(of *Subscriber, topic string, undeclared error) *consumer {
 	sub.acks = newAcker(sub)
 	sub.dispatch = dispatcher.New(dispatcher.Config[delivery]{
 		Concurrency: of.cfg.Concurrency, Window: of.cfg.Prefetch,
-		Settle: func(d delivery, handled bool) {
+		Done: func(d delivery, handled bool) {
 			if handled { // Else it stays pending, and is reclaimed.
 				sub.acks.add(d)
 			}

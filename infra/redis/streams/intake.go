@@ -112,7 +112,7 @@ func (in *intake) readLost(ctx context.Context) error {
 	return nil
 }
 
-// pass hands entries to dispatch.
+// pass sends entries to dispatch.
 func (in *intake) pass(ctx context.Context, stream string, entries []any) error {
 	select {
 	case in.ahead <- batch{stream, entries}:
