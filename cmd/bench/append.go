@@ -86,17 +86,26 @@ func (a *application) appendAll(ctx context.Context, n int) float64 {
 func eachWriter(ctx context.Context, n int, f func(ctx context.Context, user string, version uint64, i int) error) float64 {
 	const users = keys / writers
 	salt := rand.IntN(1<<20) * keys // New aggregates at each call.
+	return concurrently(ctx, writers, n, func(ctx context.Context, w, mine, i int) error {
+		return f(ctx, userID(salt+w*users+mine%users), uint64(mine/users), i)
+	})
+}
+
+// concurrently calls f n times in all, from several workers, and returns how many calls a
+// second there were. Mine is how often this worker has called it before, and i how often
+// all of them have.
+func concurrently(ctx context.Context, workers, n int, f func(ctx context.Context, worker, mine, i int) error) float64 {
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	started := time.Now()
-	for w := range writers {
+	for w := range min(workers, n) {
 		group.Go(func() error {
 			for mine := 0; ; mine++ {
 				i := int(next.Add(1)) - 1
 				if i >= n {
 					return nil
 				}
-				if err := f(ctx, userID(salt+w*users+mine%users), uint64(mine/users), i); err != nil {
+				if err := f(ctx, w, mine, i); err != nil {
 					return err
 				}
 			}

@@ -77,23 +77,10 @@ func (r *reference) create(ctx context.Context) error {
 	return err
 }
 
-// flood sends n commands as fast as their outcomes arrive.
-func (r *reference) flood(ctx context.Context, n int) {
-	var left atomic.Int64
-	left.Store(int64(n))
-	group, ctx := errgroup.WithContext(ctx)
-	for range min(senders, n) {
-		group.Go(func() error {
-			for left.Add(-1) >= 0 {
-				if err := r.create(ctx); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
+// flood sends n commands as fast as their outcomes arrive, and returns how many a second do.
+func (r *reference) flood(ctx context.Context, n int) float64 {
 	r.sent += int64(n)
-	check(group.Wait())
+	return concurrently(ctx, senders, n, func(ctx context.Context, _, _, _ int) error { return r.create(ctx) })
 }
 
 // drained waits until every user has been sent a mail and has a row.
@@ -117,10 +104,9 @@ func (r *reference) drained(ctx context.Context) {
 func throughput(ctx context.Context, s *space, partitions, n int) []float64 {
 	return s.serve(ctx, partitions, func(ctx context.Context, r *reference) []float64 {
 		started := time.Now()
-		r.flood(ctx, n)
-		known := time.Since(started)
+		known := r.flood(ctx, n)
 		r.drained(ctx)
-		return []float64{perSecond(n, known), perSecond(n, time.Since(started))}
+		return []float64{known, perSecond(n, time.Since(started))}
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
@@ -90,41 +91,42 @@ func (w *stopwatch) wait(ctx context.Context) float64 {
 	return perSecond(int(w.n), w.took)
 }
 
-type timedReader struct {
-	router.LogReader
-	*stopwatch
+// timed is a store that starts a stopwatch when the log is read, and stops it when a
+// checkpoint or a projection has got to the end.
+type timed struct {
+	*redis.Store
+	watch *stopwatch
 }
 
-// Read reads and starts the watch.
-func (r timedReader) Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error) {
-	r.begin()
-	return r.LogReader.Read(ctx, after, limit, wait)
+// Read reads the log.
+func (t timed) Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error) {
+	t.watch.begin()
+	return t.Store.Read(ctx, after, limit, wait)
 }
 
-type timedCheckpoints struct {
-	router.Checkpoints
-	*stopwatch
-}
-
-// SaveCheckpoint saves, and checks whether this is the end.
-func (c timedCheckpoints) SaveCheckpoint(ctx context.Context, role string, at events.Cursor) error {
-	err := c.Checkpoints.SaveCheckpoint(ctx, role, at)
+// SaveCheckpoint saves a checkpoint.
+func (t timed) SaveCheckpoint(ctx context.Context, role string, at events.Cursor) error {
+	err := t.Store.SaveCheckpoint(ctx, role, at)
 	if err == nil {
-		c.reached(at)
+		t.watch.reached(at)
 	}
 	return err
 }
 
-type timedViews struct {
-	router.ProjectionStore
-	*stopwatch
-}
-
-// Commit commits, and checks whether this is the end.
-func (v timedViews) Commit(ctx context.Context, c events.ProjectionCommit) error {
-	err := v.ProjectionStore.Commit(ctx, c)
+// Commit commits a step of a projection.
+func (t timed) Commit(ctx context.Context, c events.ProjectionCommit) error {
+	err := t.Store.Commit(ctx, c)
 	if err == nil {
-		v.reached(c.To)
+		t.watch.reached(c.To)
 	}
 	return err
+}
+
+// timed runs a router with the background roles whose names start with role until they have
+// got to the end of a log of n events, and returns how many they did in a second.
+func (a *application) timed(ctx context.Context, n int, role string, handlers ...router.Handler) float64 {
+	t := timed{a.store, newStopwatch(n)}
+	c := a.config(role, handlers...)
+	c.Reader, c.Checkpoints, c.Projections = t, t, t
+	return whileRunning(ctx, c, t.watch.wait)
 }

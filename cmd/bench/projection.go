@@ -40,11 +40,7 @@ func rebuilding(sizes ...int) func(context.Context, *space) contest {
 func (a *application) rebuild(ctx context.Context, n int) float64 {
 	list := directory()
 	check(a.store.DropProjection(ctx, list[0].Name()))
-	watch := newStopwatch(n)
-	c := a.config("projection", list...)
-	c.Reader = timedReader{a.store, watch}
-	c.Projections = timedViews{a.store, watch}
-	rate := whileRunning(ctx, c, watch.wait)
+	rate := a.timed(ctx, n, "projection", list...)
 	last := (n - 1) / historyLength
 	rows := get(a.store.Rows(ctx, list[0].Name(), []string{userID(0), userID(last)}))
 	if rows[0] == nil || rows[1] == nil {

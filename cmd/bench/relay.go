@@ -30,11 +30,7 @@ func relaying(ctx context.Context, s *space) contest {
 		}),
 		plain: {named("forwarder", func(ctx context.Context) float64 { return s.forward(ctx, some) })},
 		pitwheel: only(func(ctx context.Context) float64 {
-			watch := newStopwatch(n)
-			c := app.config("relay")
-			c.Reader = timedReader{app.store, watch}
-			c.Checkpoints = timedCheckpoints{app.store, watch}
-			rate := whileRunning(ctx, c, watch.wait)
+			rate := app.timed(ctx, n, "relay")
 			s.arrived(queue, n)
 			return rate
 		}),

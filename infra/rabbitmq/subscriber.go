@@ -75,36 +75,11 @@ func (s *Subscriber) Declare(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.Life(), cancel)()
-	err := s.declare(ctx)
+	err := s.broker.onChannel(ctx, func(ch *amqp.Channel) error { return s.broker.declare(ch, s.cfg) })
 	if err != nil && s.Life().Err() != nil {
 		return errClosed
 	}
 	return err
-}
-
-// declare tries until the broker has accepted or refused, or ctx ends.
-func (s *Subscriber) declare(ctx context.Context) error {
-	for {
-		conn, err := s.broker.consume.await(ctx)
-		if err != nil {
-			return err
-		}
-		// The client waits for the broker's answer as long as the connection is open, which
-		// may be three heartbeats.
-		answer := make(chan error, 1)
-		go func() {
-			answer <- declareOn(conn, func(ch *amqp.Channel) error { return s.broker.declare(ch, s.cfg) })
-		}()
-		select {
-		case err = <-answer:
-		case <-ctx.Done():
-			return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s did not answer the declaration of queue %s: %w",
-				s.broker.cfg.address(), s.broker.cfg.qualify(s.cfg.Queue), ctx.Err()).MayRetry()
-		}
-		if err == nil || !conn.IsClosed() {
-			return err
-		}
-	}
 }
 
 // Drain is as in [router.Subscriber].
