@@ -75,7 +75,7 @@ func (a *application) own(queue string) {
 	a.space.queue(queue + ".poison")
 }
 
-// Background roles of a router, beside "relay" and those that start with "projection".
+// Values for the role of config. Other roles are "relay", and those that start with "projection".
 const (
 	everyRole = ""
 	noRole    = "none of them"

@@ -131,6 +131,7 @@ func (a *application) waits(ctx context.Context, slow time.Duration) float64 {
 	c.Inbox = nil // Both runs have the same ids.
 	whileRunning(ctx, c, func(ctx context.Context) float64 {
 		var publishing errgroup.Group
+		publisher := a.transport.Publisher()
 		err := paced(ctx, rate/10, n/10, func(i int, at time.Time) {
 			batch := make([]*message.Message, 10)
 			for j := range batch {
@@ -141,7 +142,7 @@ func (a *application) waits(ctx context.Context, slow time.Duration) float64 {
 				batch[j] = asMessage(e)
 				due[10*i+j].Store(int64(at.Sub(started)))
 			}
-			publishing.Go(func() error { return a.transport.Publisher().Publish(topic, batch...) })
+			publishing.Go(func() error { return publisher.Publish(topic, batch...) })
 		})
 		check(errors.Join(err, publishing.Wait()))
 		return m.wait(ctx)

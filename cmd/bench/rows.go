@@ -42,7 +42,7 @@ func rows() []row {
 		{name: "projection-rebuild", lasting: true, needs: onlyRedis, prepare: rebuilding(10_000, 100_000),
 			figures: grown("projection-rebuild", []int{10_000, 100_000}, "events, projection rebuild", "events/s", goal{"", 100_000})},
 		{name: "load-aggregate", lasting: true, needs: onlyRedis, prepare: loading,
-			figures: one("load an aggregate of 100,000 events, beside one of 10", "ms", goal{limit, 1.5})},
+			figures: one("load an aggregate of 100,000 events, compared with one of 10", "ms", goal{limit, 1.5})},
 		{name: "command-throughput", needs: both, prepare: func(_ context.Context, s *space) contest {
 			n := s.count(25_000, 2_000)
 			return contest{
@@ -66,7 +66,7 @@ func rows() []row {
 		{name: "restless-redis", long: true, needs: onlyRedis, prepare: restlessRow(redisDB),
 			figures: one("Redis Streams: "+restless, "msgs/s", goal{plain, 20})},
 		{name: "slow-key", long: true, needs: both, prepare: slowKey,
-			figures: one("99th percentile of the wait of other keys while one takes 1 s, beside none", "ms", goal{limit, 2})},
+			figures: one("99th percentile of the wait of other keys while one takes 1 s, compared with none", "ms", goal{limit, 2})},
 		{name: "growth-handlers", long: true, lasting: true, needs: both, prepare: growingHandlers,
 			figures: grown("growth-handlers", handlerCounts(), "handlers on one event", "msgs/s")},
 		{name: "growth-partitions", long: true, lasting: true, needs: both, prepare: growingPartitions,

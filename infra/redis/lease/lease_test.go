@@ -31,7 +31,7 @@ func TestElector_Transfer(t *testing.T) {
 		go func() { ended <- second.Lead(ctx2, "relay", lead(ctx2, 2)) }()
 		select {
 		case who := <-began:
-			t.Errorf("%d leads beside the first", who)
+			t.Errorf("%d leads as well as the first", who)
 		case <-time.After(1200 * time.Millisecond):
 		}
 		holder := func() string { return s.Client().Get(t.Context(), ns+":lease:relay").Val() }
