@@ -96,12 +96,12 @@ func TestSet_EndOfContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		add(ctx, t, s, &running{done: make(chan struct{})})
 		cancel()
-		time.Sleep(time.Second - time.Nanosecond)
+		<-time.After(time.Second - time.Nanosecond)
 		synctest.Wait()
 		if err := s.Ready(); err != nil {
 			t.Errorf("it has ended before the grace period: %v", err)
 		}
-		time.Sleep(time.Nanosecond)
+		<-time.After(time.Nanosecond)
 		synctest.Wait()
 		wantCode(t, s.Ready(), events.CodeUnavailable)
 	})
