@@ -63,12 +63,12 @@ func (s *source) Close() error {
 // transports of the brokers do. What is published is dropped.
 type memoryTransport struct{ feed }
 
-func (memoryTransport) Publisher() message.Publisher { return dropped{} }
+func (memoryTransport) Publisher() message.Publisher { return sink{} }
 
-func (memoryTransport) QueuePublisher() message.Publisher { return noPoison{} }
+func (memoryTransport) QueuePublisher() message.Publisher { return noPoison() }
 
 func (memoryTransport) Delay(_ context.Context, queue string, _ time.Duration, msgs ...*message.Message) error {
-	return noPoison{}.Publish(queue, msgs...)
+	return noPoison().Publish(queue, msgs...)
 }
 
 func (memoryTransport) HasQueue(context.Context, string) (bool, error) { return true, nil }
@@ -77,12 +77,6 @@ func (t memoryTransport) Subscriber(s router.Subscription) (router.Subscriber, e
 	ctx, cancel := context.WithCancel(context.Background())
 	return &keyedSource{feed: t.feed, cfg: s, ctx: ctx, cancel: cancel}, nil
 }
-
-type dropped struct{}
-
-func (dropped) Publish(string, ...*message.Message) error { return nil }
-
-func (dropped) Close() error { return nil }
 
 // keyedSource is a subscriber that delivers through a keyed dispatcher.
 type keyedSource struct {

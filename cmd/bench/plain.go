@@ -46,19 +46,21 @@ func (p plainConsumer) run(ctx context.Context, m *meter) (rate float64) {
 // plainMiddleware adds what Watermill's documentation recommends for production.
 func plainMiddleware(r *message.Router) {
 	metrics.NewPrometheusMetricsBuilder(prometheus.NewRegistry(), "", "").AddPrometheusRouterMetrics(r)
-	poison := get(middleware.PoisonQueue(noPoison{}, "poison"))
+	poison := get(middleware.PoisonQueue(noPoison(), "poison"))
 	retry := middleware.Retry{MaxRetries: 4, InitialInterval: 100 * time.Millisecond, MaxInterval: 10 * time.Second, Multiplier: 2}
 	r.AddMiddleware(middleware.CorrelationID, poison, retry.Middleware, middleware.Recoverer)
 }
 
-// noPoison is the poison queue of runs in which nothing may be poisoned.
-type noPoison struct{}
+// sink is a publisher that drops everything, or fails.
+type sink struct{ err error }
 
-func (noPoison) Publish(string, ...*message.Message) error {
-	return errors.New("a message was poisoned") // Nacked, so that it is missed.
-}
+func (s sink) Publish(string, ...*message.Message) error { return s.err }
 
-func (noPoison) Close() error { return nil }
+func (sink) Close() error { return nil }
+
+// noPoison is the poison queue of runs in which nothing may be poisoned: the message is
+// nacked, so that it is missed.
+func noPoison() sink { return sink{errors.New("a message was poisoned")} }
 
 // plainAMQP is the configuration of watermill-amqp for durable queues, with the
 // type of queue and a prefetch that serve it best.
