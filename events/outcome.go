@@ -77,6 +77,24 @@ type AppendRequest struct {
 	Outcome Outcome
 }
 
+// Validate returns an error with the code INTERNAL for a request that would leave a gap in
+// the log, or whose outcome could not be found again. Stores call it.
+func (a AppendRequest) Validate() error {
+	if a.Outcome.CommandID == "" {
+		return Errorf(CodeInternal, "an append to %s %s has no command id; its outcome could not be found again", a.Aggregate, a.AggregateID)
+	}
+	for i := range a.Events {
+		e := &a.Events[i]
+		if want := a.ExpectedVersion + uint64(i) + 1; e.Version != want {
+			return Errorf(CodeInternal, "event %d of command %s has the version %d; it must be %d", i, a.Outcome.CommandID, e.Version, want)
+		}
+		if e.Type == "" || e.ID == "" {
+			return Errorf(CodeInternal, "event %d of command %s has no type or no id", i, a.Outcome.CommandID)
+		}
+	}
+	return nil
+}
+
 // Snapshot is an aggregate's state at a version, stored to shorten loading. It is a
 // cache: it may be missing, and is ignored where it cannot be read.
 type Snapshot struct {

@@ -6,10 +6,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/backoff"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
@@ -24,121 +27,103 @@ type application struct {
 
 // openOn connects an application whose messages travel by the given broker. A
 // partition count of 0 is the default.
-func (s *space) openOn(ctx context.Context, carrier broker, queueType string, partitions int) (*application, error) {
-	catalogue := sample.Catalogue()
-	store, err := redis.Open(ctx, redis.Config{URL: s.redisURL, Namespace: s.name, Partitions: partitions, Logger: s.logger})
-	if err != nil {
-		return nil, err
-	}
+func (s *space) openOn(ctx context.Context, carrier broker, queueType string, partitions int) *application {
+	store := get(redis.Open(ctx, redis.Config{URL: s.redisURL, Namespace: s.name, Partitions: partitions, Logger: s.logger}))
 	s.later(func() { _ = store.Close() })
-	a := &application{space: s, catalogue: catalogue, store: store, transport: store}
+	a := &application{space: s, catalogue: sample.Catalogue(), store: store, transport: store}
 	if carrier == redisDB {
-		return a, nil
+		return a
 	}
-	a.broker, err = rabbitmq.Open(rabbitmq.Config{URL: s.amqpURL, Namespace: s.name, QueueType: queueType, Logger: s.logger})
-	if err != nil {
-		return nil, err
-	}
+	a.broker = get(rabbitmq.Open(rabbitmq.Config{URL: s.amqpURL, Namespace: s.name, QueueType: queueType, Logger: s.logger}))
 	s.later(func() { _ = a.broker.Close() })
 	s.exchange("user.events")
 	s.exchange("user.commands")
 	a.transport = a.broker
-	return a, a.awaitBroker(ctx)
-}
-
-func (a *application) awaitBroker(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
 	for {
 		err := a.broker.Ready()
-		if err == nil || events.CodeOf(err) == events.CodeConfig {
-			return err
+		if err == nil {
+			return a
 		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return err
+		if events.CodeOf(err) == events.CodeConfig || !backoff.Wait(ctx, 5*time.Millisecond) {
+			check(err)
 		}
 	}
 }
 
-// declare declares the queues of reactions to the benchmark's event, so that they can
-// be filled before anything consumes them.
-func (a *application) declare(queues ...string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+// fill declares the queues of reactions to the benchmark's event, and publishes messages,
+// so that all of the queues hold them.
+func (a *application) fill(ctx context.Context, msgs []*message.Message, queues ...string) {
+	declaring, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for _, q := range queues {
 		a.own(q)
-		sub, err := a.transport.Subscriber(router.Subscription{Handler: q, Topic: topic, Types: []string{userType}, Queue: q, Concurrency: 1})
-		if err != nil {
-			return err
-		}
-		err = sub.Declare(ctx)
-		if err := errors.Join(err, sub.Close()); err != nil {
-			return err
-		}
+		sub := get(a.transport.Subscriber(router.Subscription{Handler: q, Topic: topic, Types: []string{userType}, Queue: q, Concurrency: 1}))
+		check(errors.Join(sub.Declare(declaring), sub.Close()))
 	}
-	return nil
+	if a.broker != nil {
+		a.space.publishRaw(ctx, a.space.exchange(topic), userType, publishings(msgs))
+	} else {
+		publishAll(a.transport.Publisher(), topic, msgs, 1, publishBatch)
+	}
 }
 
 // own registers a queue for removal at the end.
-func (a *application) own(queues ...string) {
-	for _, q := range queues {
-		a.space.queue(q)
-		a.space.queue(q + ".poison")
-	}
+func (a *application) own(queue string) {
+	a.space.queue(queue)
+	a.space.queue(queue + ".poison")
 }
 
-// start runs handlers until the function it returns is called, which drains them.
-// with may change the configuration.
-func (a *application) start(ctx context.Context, list []router.Handler, with func(*router.Config)) (stop func() error, running <-chan struct{}, err error) {
-	infos, err := router.Describe(a.catalogue, list, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, i := range infos {
+// Values for the role of config. Other roles are "relay", and those that start with "projection".
+const (
+	everyRole = ""
+	noRole    = "none of them"
+)
+
+// config configures a router with handlers, and those background roles whose names start
+// with role.
+func (a *application) config(role string, handlers ...router.Handler) router.Config {
+	for _, i := range get(router.Describe(a.catalogue, handlers, nil)) {
 		if i.Queue != "" && a.broker != nil {
 			a.own(i.Queue)
 		}
 	}
-	c := router.Config{
-		Catalogue: a.catalogue, Handlers: list, Transport: a.transport,
-		Log: a.store, Reader: a.store, Checkpoints: a.store, Projections: a.store, Inbox: a.store, Elector: a.store,
+	return router.Config{
+		Catalogue: a.catalogue, Handlers: handlers, Transport: a.transport,
+		Log: a.store, Reader: a.store, Checkpoints: a.store, Projections: a.store, Inbox: a.store, Elector: onlyRole{a.store, role},
 		Logger: a.space.logger,
 	}
-	if with != nil {
-		with(&c)
-	}
-	return startRouter(ctx, c)
 }
 
-// startRouter runs a router until stop is called.
-func startRouter(ctx context.Context, c router.Config) (stop func() error, running <-chan struct{}, err error) {
-	r, err := router.New(c)
-	if err != nil {
-		return nil, nil, err
-	}
+// whileRunning runs a router while it measures, and then drains it.
+func whileRunning[T any](ctx context.Context, c router.Config, measure func(context.Context) T) (v T) {
+	r := get(router.New(c))
 	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx) }()
-	return func() error {
-		cancel()
-		return <-ended
-	}, r.Running(), nil
+	go func() {
+		ended <- r.Run(ctx)
+		close(ended)
+	}()
+	var err error
+	select {
+	case <-r.Running():
+		err = catch(func() { v = measure(ctx) })
+	case err = <-ended:
+	}
+	cancel()
+	check(errors.Join(err, <-ended))
+	return v
 }
 
-// nothingElse prevents all background roles from running.
-func (a *application) nothingElse(c *router.Config) { c.Elector = onlyRole{a.store, "none of them"} }
-
-// onlyRole runs just one background role, so that a row measures that alone.
+// onlyRole runs just some background roles, so that a row measures those alone.
 type onlyRole struct {
 	router.Elector
-	role string // the role, or how its name begins
+	role string // how the names of the roles start
 }
 
-// Lead runs the one role; the others wait for the end of ctx.
+// Lead runs the roles; the others wait for the end of ctx.
 func (o onlyRole) Lead(ctx context.Context, role string, f func(context.Context) error) error {
 	if strings.HasPrefix(role, o.role) {
 		return o.Elector.Lead(ctx, role, f)

@@ -44,25 +44,15 @@ func decided(user string, version uint64, n int, event func(i int) events.Envelo
 }
 
 // appends measures one append after the other by each of fifty writers.
-func appends(ctx context.Context, s *space) (contest, error) {
-	app, err := s.openOn(ctx, redisDB, "", 0)
-	if err != nil {
-		return nil, err
-	}
-	client, err := s.redisClient()
-	if err != nil {
-		return nil, err
-	}
-	sha, err := client.ScriptLoad(ctx, rawAppend).Result()
-	if err != nil {
-		return nil, err
-	}
+func appends(ctx context.Context, s *space) contest {
+	app, client := s.openOn(ctx, redisDB, "", 0), s.redisClient()
+	sha := get(client.ScriptLoad(ctx, rawAppend).Result())
 	n := s.count(100_000, 8_000)
 	outcome := `{"status":"accepted","command_id":"` + messageID(1) + `","aggregate":"user","aggregate_id":"` + messageID(2) + `","version":1}`
 	load := standard(n)
 	return contest{
 		limit: {
-			{"go-redis, 50 goroutines", one(func(ctx context.Context) (float64, error) {
+			named("go-redis, 50 goroutines", func(ctx context.Context) float64 {
 				return eachWriter(ctx, n, func(ctx context.Context, user string, version uint64, i int) error {
 					e := load.envelope(i)
 					done, err := client.EvalSha(ctx, sha, []string{s.key("{0}:o:" + events.NewID()), s.key("{0}:i:" + user), s.key("{0}:log")},
@@ -72,120 +62,105 @@ func appends(ctx context.Context, s *space) (contest, error) {
 					}
 					return err
 				})
-			})},
-			{"redis-benchmark, 50 clients", one(func(ctx context.Context) (float64, error) {
-				return s.redisBenchmark(ctx, n, []string{"EVALSHA", sha, "3", s.key("{1}:o:__rand_int__"), s.key("{1}:i:__rand_int__"), s.key("{1}:log"),
-					"0", messageID(1), userType, string(load.envelope(1).Data), outcome})
-			})},
+			}),
+			named("redis-benchmark, 50 clients", func(ctx context.Context) float64 {
+				return s.redisBenchmark(ctx, n, "EVALSHA", sha, "3", s.key("{1}:o:__rand_int__"), s.key("{1}:i:__rand_int__"), s.key("{1}:log"),
+					"0", messageID(1), userType, string(load.envelope(1).Data), outcome)
+			}),
 		},
-		pitwheel: {{"", one(func(ctx context.Context) (float64, error) {
-			return eachWriter(ctx, n, func(ctx context.Context, user string, version uint64, i int) error {
-				_, err := app.store.Append(ctx, decided(user, version, 1, func(int) events.Envelope { return load.envelope(i) }))
-				return err
-			})
-		})}},
-	}, nil
+		pitwheel: only(func(ctx context.Context) float64 { return app.appendAll(ctx, n) }),
+	}
+}
+
+// appendAll appends n events, each with a command of its own.
+func (a *application) appendAll(ctx context.Context, n int) float64 {
+	load := standard(n)
+	return eachWriter(ctx, n, func(ctx context.Context, user string, version uint64, i int) error {
+		_, err := a.store.Append(ctx, decided(user, version, 1, func(int) events.Envelope { return load.envelope(i) }))
+		return err
+	})
 }
 
 // eachWriter runs f n times in all, each writer on aggregates of its own, so that
 // no version is ever wrong.
-func eachWriter(ctx context.Context, n int, f func(ctx context.Context, user string, version uint64, i int) error) (float64, error) {
+func eachWriter(ctx context.Context, n int, f func(ctx context.Context, user string, version uint64, i int) error) float64 {
 	const users = keys / writers
 	salt := rand.IntN(1<<20) * keys // New aggregates at each call.
+	return concurrently(ctx, writers, n, func(ctx context.Context, w, mine, i int) error {
+		return f(ctx, userID(salt+w*users+mine%users), uint64(mine/users), i)
+	})
+}
+
+// concurrently calls f n times in all, from several workers, and returns how many calls a
+// second there were. Mine is how often this worker has called it before, and i how often
+// all of them have.
+func concurrently(ctx context.Context, workers, n int, f func(ctx context.Context, worker, mine, i int) error) float64 {
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	started := time.Now()
-	for w := range writers {
+	for w := range min(workers, n) {
 		group.Go(func() error {
 			for mine := 0; ; mine++ {
 				i := int(next.Add(1)) - 1
 				if i >= n {
 					return nil
 				}
-				if err := f(ctx, userID(salt+w*users+mine%users), uint64(mine/users), i); err != nil {
+				if err := f(ctx, w, mine, i); err != nil {
 					return err
 				}
 			}
 		})
 	}
-	err := group.Wait()
-	return perSecond(n, time.Since(started)), err
+	check(group.Wait())
+	return perSecond(n, time.Since(started))
 }
 
 // logMemory measures the memory of one event in the log, compared with a plain stream
 // entry with the same content in five fields.
-func logMemory(ctx context.Context, s *space) (contest, error) {
-	app, err := s.openOn(ctx, redisDB, "", 0)
-	if err != nil {
-		return nil, err
-	}
-	client, err := s.redisClient()
-	if err != nil {
-		return nil, err
-	}
+func logMemory(ctx context.Context, s *space) contest {
+	app := s.openOn(ctx, redisDB, "", 0)
 	n := s.count(50_000, 10_000)
 	load := standard(n)
 	return contest{
-		limit: {{"", one(func(ctx context.Context) (float64, error) {
-			for from := 0; from < n; from += rawBatch {
-				_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-					for i := from; i < min(n, from+rawBatch); i++ {
-						e := load.envelope(i)
-						pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.key("raw"), Values: []any{"id", e.ID, "type", e.Type,
-							"aggregate_id", e.AggregateID, "version", e.Version, "data", []byte(e.Data)}})
-					}
-					return nil
-				})
-				if err != nil {
-					return 0, err
-				}
+		limit: only(func(ctx context.Context) float64 {
+			entries := make([]*redis.XAddArgs, n)
+			for i := range entries {
+				e := load.envelope(i)
+				entries[i] = &redis.XAddArgs{Stream: s.key("raw"), Values: []any{"id", e.ID, "type", e.Type,
+					"aggregate_id", e.AggregateID, "version", e.Version, "data", []byte(e.Data)}}
 			}
-			return memoryOf(ctx, client, n, s.key("raw"))
-		})}},
-		pitwheel: {{"", one(func(ctx context.Context) (float64, error) {
-			if _, err := eachWriter(ctx, n, func(ctx context.Context, user string, version uint64, i int) error {
-				_, err := app.store.Append(ctx, decided(user, version, 1, func(int) events.Envelope { return load.envelope(i) }))
-				return err
-			}); err != nil {
-				return 0, err
-			}
-			logs, err := s.logs(ctx, client)
-			if err != nil {
-				return 0, err
-			}
-			return memoryOf(ctx, client, n, logs...)
-		})}},
-	}, nil
+			s.addEntries(ctx, entries)
+			return s.memoryOf(ctx, n, s.key("raw"))
+		}),
+		pitwheel: only(func(ctx context.Context) float64 {
+			app.appendAll(ctx, n)
+			return s.memoryOf(ctx, n, s.logs(ctx)...)
+		}),
+	}
 }
 
 // logs returns the streams of the space's log.
-func (s *space) logs(ctx context.Context, client *redis.Client) ([]string, error) {
+func (s *space) logs(ctx context.Context) []string {
 	var out []string
-	all := client.ScanType(ctx, 0, s.name+":*", 5000, "stream").Iterator()
+	all := s.redisClient().ScanType(ctx, 0, s.name+":*", 5000, "stream").Iterator()
 	for all.Next(ctx) {
 		if strings.HasSuffix(all.Val(), ":log") {
 			out = append(out, all.Val())
 		}
 	}
-	return out, all.Err()
+	check(all.Err())
+	return out
 }
 
 // memoryOf returns how many bytes of Redis one of n entries takes.
-func memoryOf(ctx context.Context, client *redis.Client, n int, streams ...string) (float64, error) {
-	total, entries := int64(0), int64(0)
+func (s *space) memoryOf(ctx context.Context, n int, streams ...string) float64 {
+	client, total, entries := s.redisClient(), int64(0), int64(0)
 	for _, stream := range streams {
-		used, err := client.MemoryUsage(ctx, stream, 0).Result()
-		if err != nil {
-			return 0, err
-		}
-		length, err := client.XLen(ctx, stream).Result()
-		if err != nil {
-			return 0, err
-		}
-		total, entries = total+used, entries+length
+		total += get(client.MemoryUsage(ctx, stream, 0).Result())
+		entries += get(client.XLen(ctx, stream).Result())
 	}
 	if entries != int64(n) {
-		return 0, events.Errorf(events.CodeInternal, "the streams hold %d entries, not %d", entries, n)
+		check(events.Errorf(events.CodeInternal, "the streams hold %d entries, not %d", entries, n))
 	}
-	return float64(total) / float64(n), nil
+	return float64(total) / float64(n)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strconv"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/backoff"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
@@ -43,26 +45,20 @@ type reference struct {
 	*application
 	commands *router.Commands
 	mails    *countedMail
-	stop     func() error
 	next     atomic.Int64 // number of the next user
 	sent     int64        // commands whose outcome is known
 }
 
-// serve starts the sample application and waits until all of it consumes.
-func (a *application) serve(ctx context.Context) (*reference, error) {
+// serve runs the sample application, and measures once all of it consumes and is warm.
+func (s *space) serve(ctx context.Context, partitions int, measure func(context.Context, *reference) []float64) []float64 {
+	a := s.openOn(ctx, rabbitMQ, "quorum", partitions)
 	r := &reference{application: a, mails: &countedMail{}}
-	stop, running, err := a.start(ctx, sample.Handlers(r.mails.welcome), nil)
-	if err != nil {
-		return nil, err
-	}
-	r.stop = stop
-	select {
-	case <-running:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	r.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: a.catalogue, Publisher: a.transport.Publisher(), Log: a.store})
-	return r, err
+	r.commands = get(router.NewCommands(router.CommandsConfig{Catalogue: a.catalogue, Publisher: a.transport.Publisher(), Log: a.store}))
+	return whileRunning(ctx, a.config(everyRole, sample.Handlers(r.mails.welcome)...), func(ctx context.Context) []float64 {
+		r.flood(ctx, 300)
+		r.drained(ctx)
+		return measure(ctx, r)
+	})
 }
 
 // create sends one command and waits for its outcome.
@@ -81,117 +77,56 @@ func (r *reference) create(ctx context.Context) error {
 	return err
 }
 
-// flood sends n commands as fast as their outcomes arrive.
-func (r *reference) flood(ctx context.Context, n int) error {
-	var left atomic.Int64
-	left.Store(int64(n))
-	group, ctx := errgroup.WithContext(ctx)
-	for range min(senders, n) {
-		group.Go(func() error {
-			for left.Add(-1) >= 0 {
-				if err := r.create(ctx); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
+// flood sends n commands as fast as their outcomes arrive, and returns how many a second do.
+func (r *reference) flood(ctx context.Context, n int) float64 {
 	r.sent += int64(n)
-	return group.Wait()
+	return concurrently(ctx, senders, n, func(ctx context.Context, _, _, _ int) error { return r.create(ctx) })
 }
 
 // drained waits until every user has been sent a mail and has a row.
-func (r *reference) drained(ctx context.Context) error {
+func (r *reference) drained(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	ticker := time.NewTicker(2 * time.Millisecond)
-	defer ticker.Stop()
 	for {
-		end, err := r.store.End(ctx)
-		if err != nil {
-			return err
-		}
-		at, err := r.store.ProjectionCursor(ctx, "user-directory")
-		if err != nil {
-			return err
-		}
+		end := get(r.store.End(ctx))
+		at := get(r.store.ProjectionCursor(ctx, "user-directory"))
 		if r.mails.count.Load() == r.sent && at.Behind(end) == 0 {
-			return nil
+			return
 		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return events.Errorf(events.CodeTimeout, "%d commands were accepted, %d mails are sent, and the directory is %d events behind", r.sent, r.mails.count.Load(), at.Behind(end))
+		if !backoff.Wait(ctx, 2*time.Millisecond) {
+			check(events.Errorf(events.CodeTimeout, "%d commands were accepted, %d mails are sent, and the directory is %d events behind", r.sent, r.mails.count.Load(), at.Behind(end)))
 		}
 	}
 }
 
 // throughput measures commands a second until their outcomes are known, and until
 // all their effects are done. Partitions are those of the log, 0 the default.
-func throughput(ctx context.Context, s *space, partitions, n int) ([]float64, error) {
-	app, err := s.openOn(ctx, rabbitMQ, "quorum", partitions)
-	if err != nil {
-		return nil, err
-	}
-	r, err := app.serve(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.warm(ctx); err != nil {
-		return nil, err
-	}
-	started := time.Now()
-	err = r.flood(ctx, n)
-	known := time.Since(started)
-	if err == nil {
-		err = r.drained(ctx)
-	}
-	done := time.Since(started)
-	if stopErr := r.stop(); err == nil {
-		err = stopErr
-	}
-	return []float64{perSecond(n, known), perSecond(n, done)}, err
-}
-
-func (r *reference) warm(ctx context.Context) error {
-	if err := r.flood(ctx, 300); err != nil {
-		return err
-	}
-	return r.drained(ctx)
+func throughput(ctx context.Context, s *space, partitions, n int) []float64 {
+	return s.serve(ctx, partitions, func(ctx context.Context, r *reference) []float64 {
+		started := time.Now()
+		known := r.flood(ctx, n)
+		r.drained(ctx)
+		return []float64{known, perSecond(n, time.Since(started))}
+	})
 }
 
 // latency measures how long a sender waits for an outcome while commands come at a
 // quarter and then at half of the rate that is asked for, whether or not earlier ones
 // are done.
-func latency(ctx context.Context, s *space, n int) ([]float64, error) {
-	app, err := s.openOn(ctx, rabbitMQ, "quorum", 0)
-	if err != nil {
-		return nil, err
-	}
-	r, err := app.serve(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.warm(ctx); err != nil {
-		return nil, err
-	}
-	var out []float64
-	for _, rate := range []float64{halfRate / 2, halfRate} {
-		took, paceErr := r.pace(ctx, rate, n)
-		if err = paceErr; err != nil {
-			break
+func latency(ctx context.Context, s *space, n int) []float64 {
+	return s.serve(ctx, 0, func(ctx context.Context, r *reference) []float64 {
+		var out []float64
+		for _, rate := range []float64{halfRate / 2, halfRate} {
+			took := r.pace(ctx, rate, n)
+			out = append(out, percentile(took, 50), percentile(took, 99))
 		}
-		out = append(out, percentile(took, 50), percentile(took, 99))
-	}
-	if stopErr := r.stop(); err == nil {
-		err = stopErr
-	}
-	return out, err
+		return out
+	})
 }
 
 // pace sends n commands at a rate and returns how long each took, from when it was
 // due until its outcome was known.
-func (r *reference) pace(ctx context.Context, rate float64, n int) ([]time.Duration, error) {
+func (r *reference) pace(ctx context.Context, rate float64, n int) []time.Duration {
 	took := make([]time.Duration, n)
 	group, groupCtx := errgroup.WithContext(ctx)
 	err := paced(ctx, rate, n, func(i int, due time.Time) {
@@ -201,14 +136,10 @@ func (r *reference) pace(ctx context.Context, rate float64, n int) ([]time.Durat
 			return err
 		})
 	})
-	if waitErr := group.Wait(); err == nil {
-		err = waitErr
-	}
+	check(errors.Join(err, group.Wait()))
 	r.sent += int64(n)
-	if err == nil {
-		err = r.drained(ctx)
-	}
-	return took, err
+	r.drained(ctx)
+	return took
 }
 
 // paced calls f n times at a rate, and catches up when it is late: load from outside does
@@ -228,23 +159,14 @@ func paced(ctx context.Context, rate float64, n int, f func(i int, due time.Time
 // carried is the limit of commands a second: the raw client alone publishes,
 // confirms and consumes as many messages twice, once for the commands and once for
 // their events, and nothing else is done.
-func carried(ctx context.Context, s *space, n int) ([]float64, error) {
-	queue, err := s.bound("raw", "quorum")
-	if err != nil {
-		return nil, err
-	}
+func carried(ctx context.Context, s *space, n int) []float64 {
+	queue := s.bound("raw", "quorum", userType)
 	msgs := publishings(standard(n).messages())
 	perCommand := 0.0 // seconds
 	for range 2 {
-		published, err := s.publishRaw(ctx, msgs)
-		if err != nil {
-			return nil, err
-		}
-		consumed, err := s.consumeRaw(ctx, queue, newMeter(n, n))
-		if err != nil {
-			return nil, err
-		}
+		published := s.publishRaw(ctx, s.exchange(topic), userType, msgs)
+		consumed := s.consumeRabbit(ctx, queue, newMeter(n, n))
 		perCommand += 1/published + 1/consumed
 	}
-	return []float64{1 / perCommand, math.NaN()}, nil
+	return []float64{1 / perCommand, math.NaN()}
 }

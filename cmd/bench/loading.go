@@ -20,52 +20,30 @@ const (
 
 // loading measures how long it takes to load and fold an aggregate with a long history,
 // compared with one with a short history.
-func loading(ctx context.Context, s *space) (contest, error) {
-	app, err := s.openOn(ctx, redisDB, "", 0)
-	if err != nil {
-		return nil, err
+func loading(ctx context.Context, s *space) contest {
+	app := s.openOn(ctx, redisDB, "", 0)
+	timed := func(who string, user int, life uint64) []contestant {
+		app.grow(ctx, user, life)
+		return []contestant{named(who, func(ctx context.Context) float64 { return app.load(ctx, userID(user), life) })}
 	}
-	young, old := userID(1), userID(2)
-	if err := app.grow(ctx, young, shortLife); err != nil {
-		return nil, err
-	}
-	if err := app.grow(ctx, old, longLife); err != nil {
-		return nil, err
-	}
-	return contest{
-		limit:    {{"10 events", one(func(ctx context.Context) (float64, error) { return app.load(ctx, young, shortLife) })}},
-		pitwheel: {{"100,000 events", one(func(ctx context.Context) (float64, error) { return app.load(ctx, old, longLife) })}},
-	}, nil
+	return contest{limit: timed("10 events", 1, shortLife), pitwheel: timed("100,000 events", 2, longLife)}
 }
 
 // grow gives an aggregate its history, and a snapshot if it is long.
-func (a *application) grow(ctx context.Context, id string, life uint64) error {
+func (a *application) grow(ctx context.Context, user int, life uint64) {
 	const atOnce = 500
-	load := standard(1)
-	var state sample.User
-	event := func(i int) events.Envelope {
-		e := load.envelope(0)
-		if i > 0 {
-			e.Type = "USER_EMAIL_CHANGED"
-			e.Data, _ = json.Marshal(sample.EmailChanged{UserID: id, Email: "ada.lovelace@example.com"})
-		}
-		return e
-	}
+	id := userID(user)
 	for version := uint64(0); version < life; version += atOnce {
 		n := int(min(atOnce, life-version))
-		if _, err := a.store.Append(ctx, decided(id, version, n, func(i int) events.Envelope { return event(int(version) + i) })); err != nil {
-			return err
-		}
+		get(a.store.Append(ctx, decided(id, version, n, func(i int) events.Envelope { return history(user, int(version)+i) })))
 	}
 	if life <= sinceSnapshot {
-		return nil
+		return
 	}
-	state = state.Apply(sample.Created{UserID: id, Email: "ada@ex.com"}).Apply(sample.EmailChanged{UserID: id, Email: "ada.lovelace@example.com"})
-	text, err := json.Marshal(state)
-	if err != nil {
-		return err
-	}
-	return a.store.SaveSnapshot(ctx, "user", id, events.Snapshot{Version: life - sinceSnapshot, Schema: a.schema(), State: text})
+	var state sample.User
+	state = state.Apply(sample.Created{UserID: id, Email: "ada@ex.com"}).Apply(sample.EmailChanged{UserID: id, Email: newEmail})
+	text := get(json.Marshal(state))
+	check(a.store.SaveSnapshot(ctx, "user", id, events.Snapshot{Version: life - sinceSnapshot, Schema: a.schema(), State: text}))
 }
 
 // schema is the schema of the aggregate's state.
@@ -76,22 +54,16 @@ func (a *application) schema() string {
 
 // load loads and folds an aggregate many times, one after the other, and returns
 // the median in milliseconds.
-func (a *application) load(ctx context.Context, id string, version uint64) (float64, error) {
+func (a *application) load(ctx context.Context, id string, version uint64) float64 {
 	took := make([]time.Duration, 0, loads)
 	for range loads {
 		started := time.Now()
-		h, err := a.store.Load(ctx, "user", id, a.schema())
-		if err != nil {
-			return 0, err
-		}
-		state, err := events.Fold[sample.User](a.catalogue, h)
-		if err != nil {
-			return 0, err
-		}
+		h := get(a.store.Load(ctx, "user", id, a.schema()))
+		state := get(events.Fold[sample.User](a.catalogue, h))
 		took = append(took, time.Since(started))
 		if h.Version() != version || !state.Exists() {
-			return 0, events.Errorf(events.CodeInternal, "an aggregate of %d events was loaded at version %d", version, h.Version())
+			check(events.Errorf(events.CodeInternal, "an aggregate of %d events was loaded at version %d", version, h.Version()))
 		}
 	}
-	return percentile(took, 50), nil
+	return percentile(took, 50)
 }

@@ -9,39 +9,43 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
 // Shared by the rows that read the log.
 
-// historyLength is how many events each user has in a log that [application.record]
-// wrote: one creation and changes of address.
-const historyLength = 10
+const (
+	// historyLength is how many events each user has in a log that [application.record]
+	// wrote: one creation and changes of address.
+	historyLength = 10
+	newEmail      = "ada.lovelace@example.com"
+)
+
+// history returns an event of a user's: the creation, and then changes of address.
+func history(user, i int) events.Envelope {
+	e := standard(1).envelope(user)
+	if i > 0 {
+		e.Type = "USER_EMAIL_CHANGED"
+		e.Data, _ = json.Marshal(sample.EmailChanged{UserID: userID(user), Email: newEmail})
+	}
+	return e
+}
 
 // record writes n events into the log.
-func (a *application) record(ctx context.Context, n int) error {
-	load := standard(n)
+func (a *application) record(ctx context.Context, n int) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(64)
 	for user := range (n + historyLength - 1) / historyLength {
-		if ctx.Err() != nil {
-			break
-		}
 		group.Go(func() error {
-			id := userID(user)
-			_, err := a.store.Append(ctx, decided(id, 0, min(historyLength, n-user*historyLength), func(i int) events.Envelope {
-				e := load.envelope(user)
-				if i > 0 {
-					e.Type = "USER_EMAIL_CHANGED"
-					e.Data, _ = json.Marshal(sample.EmailChanged{UserID: id, Email: "ada.lovelace@example.com"})
-				}
-				return e
+			_, err := a.store.Append(ctx, decided(userID(user), 0, min(historyLength, n-user*historyLength), func(i int) events.Envelope {
+				return history(user, i)
 			}))
 			return err
 		})
 	}
-	return group.Wait()
+	check(group.Wait())
 }
 
 // stopwatch runs from the first read of the log that finds something until all n
@@ -76,54 +80,53 @@ func (w *stopwatch) reached(c events.Cursor) {
 }
 
 // wait returns how many events a second were done with.
-func (w *stopwatch) wait(ctx context.Context) (float64, error) {
-	timer := time.NewTimer(2 * time.Minute)
-	defer timer.Stop()
+func (w *stopwatch) wait(ctx context.Context) float64 {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	select {
 	case <-w.done:
-		return perSecond(int(w.n), w.took), nil
 	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-timer.C:
-		return 0, events.Errorf(events.CodeTimeout, "the reader of %d events did not get to the end of the log", w.n)
+		check(events.Errorf(events.CodeTimeout, "the reader of %d events did not get to the end of the log: %w", w.n, ctx.Err()))
 	}
+	return perSecond(int(w.n), w.took)
 }
 
-type timedReader struct {
-	router.LogReader
-	*stopwatch
+// timed is a store that starts a stopwatch when the log is read, and stops it when a
+// checkpoint or a projection has got to the end.
+type timed struct {
+	*redis.Store
+	watch *stopwatch
 }
 
-// Read reads and starts the watch.
-func (r timedReader) Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error) {
-	r.begin()
-	return r.LogReader.Read(ctx, after, limit, wait)
+// Read reads the log.
+func (t timed) Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error) {
+	t.watch.begin()
+	return t.Store.Read(ctx, after, limit, wait)
 }
 
-type timedCheckpoints struct {
-	router.Checkpoints
-	*stopwatch
-}
-
-// SaveCheckpoint saves, and checks whether this is the end.
-func (c timedCheckpoints) SaveCheckpoint(ctx context.Context, role string, at events.Cursor) error {
-	err := c.Checkpoints.SaveCheckpoint(ctx, role, at)
+// SaveCheckpoint saves a checkpoint.
+func (t timed) SaveCheckpoint(ctx context.Context, role string, at events.Cursor) error {
+	err := t.Store.SaveCheckpoint(ctx, role, at)
 	if err == nil {
-		c.reached(at)
+		t.watch.reached(at)
 	}
 	return err
 }
 
-type timedViews struct {
-	router.ProjectionStore
-	*stopwatch
-}
-
-// Commit commits, and checks whether this is the end.
-func (v timedViews) Commit(ctx context.Context, c events.ProjectionCommit) error {
-	err := v.ProjectionStore.Commit(ctx, c)
+// Commit commits a step of a projection.
+func (t timed) Commit(ctx context.Context, c events.ProjectionCommit) error {
+	err := t.Store.Commit(ctx, c)
 	if err == nil {
-		v.reached(c.To)
+		t.watch.reached(c.To)
 	}
 	return err
+}
+
+// timed runs a router with the background roles whose names start with role until they have
+// got to the end of a log of n events, and returns how many they did in a second.
+func (a *application) timed(ctx context.Context, n int, role string, handlers ...router.Handler) float64 {
+	t := timed{a.store, newStopwatch(n)}
+	c := a.config(role, handlers...)
+	c.Reader, c.Checkpoints, c.Projections = t, t, t
+	return whileRunning(ctx, c, t.watch.wait)
 }

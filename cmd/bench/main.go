@@ -14,6 +14,7 @@
 //	rows.go       the table of contents: every row
 //	row.go        what a row is
 //	measure.go    pairs of runs, one contestant after the other
+//	check.go      how an error ends a row
 //	stats.go      medians, ratios, goals
 //	report.go     the table and the JSON
 //	workload.go   the messages, and meter.go, which counts and times them

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -21,64 +20,58 @@ type runs [][]float64
 // measured is the result of all pairs of a row.
 type measured map[role]map[string]runs
 
-// rounds measures a row in pairs.
+// rounds measures a row in pairs. A row that is not lasting has a space for each pair.
 func (b *bench) rounds(ctx context.Context, r row, pairs int) (measured, error) {
 	seen := measured{}
-	for from := 0; from < pairs; {
-		to := from + 1
-		if r.lasting {
-			to = pairs
-		}
-		if err := b.inSpace(ctx, r, from, to, pairs, seen); err != nil {
+	each := 1
+	if r.lasting {
+		each = pairs
+	}
+	for from := 0; from < pairs; from += each {
+		err := b.inSpace(func(s *space) {
+			b.progress("%s  %d/%d  preparing", r.name, from+1, pairs)
+			c := r.prepare(ctx, s)
+			for pair := from; pair < from+each; pair++ {
+				b.round(ctx, r, c, pair, pairs, seen)
+			}
+		})
+		if err != nil {
 			return nil, err
 		}
-		from = to
 	}
 	return seen, nil
 }
 
-// inSpace prepares a space and runs some of the pairs in it.
-func (b *bench) inSpace(ctx context.Context, r row, from, to, pairs int, seen measured) (err error) {
-	s := b.newSpace()
-	defer func() { err = errors.Join(err, s.clean()) }()
-	b.progress("%s  %d/%d  preparing", r.name, from+1, pairs)
-	c, err := r.prepare(ctx, s)
-	for pair := from; pair < to && err == nil; pair++ {
-		err = b.round(ctx, r, c, pair, pairs, seen)
-	}
-	return err
-}
-
 // round runs every contestant once.
-func (b *bench) round(ctx context.Context, r row, c contest, pair, pairs int, seen measured) error {
+func (b *bench) round(ctx context.Context, r row, c contest, pair, pairs int, seen measured) {
 	order := roles()
 	if pair%2 == 1 {
 		slices.Reverse(order) // Over all pairs, no contestant runs first more often.
 	}
 	for _, as := range order {
 		for _, who := range c[as] {
-			b.progress("%s  %d/%d  %s", r.name, pair+1, pairs, label(as, who))
+			b.progress("%s  %d/%d  %s", r.name, pair+1, pairs, label(as, who.who))
 			runtime.GC() // No contestant collects the garbage of another.
 			stop := b.profile(r, as, pair == pairs-1)
-			values, err := who.run(ctx)
+			var values []float64
+			err := catch(func() { values = who.run(ctx) })
 			stop()
-			if err != nil {
-				return fmt.Errorf("%s: %w", label(as, who), err)
+			if err == nil && len(values) != len(r.figures) {
+				err = events.Errorf(events.CodeInternal, "%d values for %d figures", len(values), len(r.figures))
 			}
-			if len(values) != len(r.figures) {
-				return events.Errorf(events.CodeInternal, "%s gave %d values for %d figures", label(as, who), len(values), len(r.figures))
+			if err != nil {
+				check(fmt.Errorf("%s: %w", label(as, who.who), err))
 			}
 			seen.add(as, who.who, values)
 		}
 	}
-	return nil
 }
 
-func label(as role, who contestant) string {
-	if who.who == "" {
+func label(as role, who string) string {
+	if who == "" {
 		return string(as)
 	}
-	return string(as) + ", " + who.who
+	return string(as) + ", " + who
 }
 
 func (m measured) add(as role, who string, values []float64) {
@@ -129,7 +122,7 @@ func (m measured) variants(figure int) map[string]float64 {
 	for as, all := range m {
 		for who, r := range all {
 			if v := median(r[figure]); len(all) > 1 && !math.IsNaN(v) {
-				out[label(as, contestant{who: who})] = round(v)
+				out[label(as, who)] = round(v)
 			}
 		}
 	}

@@ -63,12 +63,12 @@ func (s *source) Close() error {
 // transports of the brokers do. What is published is dropped.
 type memoryTransport struct{ feed }
 
-func (memoryTransport) Publisher() message.Publisher { return dropped{} }
+func (memoryTransport) Publisher() message.Publisher { return sink{} }
 
-func (memoryTransport) QueuePublisher() message.Publisher { return noPoison{} }
+func (memoryTransport) QueuePublisher() message.Publisher { return noPoison() }
 
 func (memoryTransport) Delay(_ context.Context, queue string, _ time.Duration, msgs ...*message.Message) error {
-	return noPoison{}.Publish(queue, msgs...)
+	return noPoison().Publish(queue, msgs...)
 }
 
 func (memoryTransport) HasQueue(context.Context, string) (bool, error) { return true, nil }
@@ -77,12 +77,6 @@ func (t memoryTransport) Subscriber(s router.Subscription) (router.Subscriber, e
 	ctx, cancel := context.WithCancel(context.Background())
 	return &keyedSource{feed: t.feed, cfg: s, ctx: ctx, cancel: cancel}, nil
 }
-
-type dropped struct{}
-
-func (dropped) Publish(string, ...*message.Message) error { return nil }
-
-func (dropped) Close() error { return nil }
 
 // keyedSource is a subscriber that delivers through a keyed dispatcher.
 type keyedSource struct {
@@ -137,47 +131,32 @@ func (freeInbox) Record(context.Context, string, string) error { return nil }
 
 // inProcess measures the router alone: bare, with Watermill's five middlewares,
 // and with Pitwheel's pipeline and keyed dispatcher.
-func inProcess(n int) func(context.Context, *space) (contest, error) {
-	return func(context.Context, *space) (contest, error) {
-		f := feed{standard(n).messages()}
-		shared := map[string]message.Metadata{} // One for each key saves memory.
-		for _, m := range f.msgs {
-			key := m.Metadata[events.MetaAggregateID]
-			if shared[key] == nil {
-				shared[key] = m.Metadata
-			}
-			m.Metadata = shared[key]
+func inProcess(n int) contest {
+	f := feed{standard(n).messages()}
+	shared := map[string]message.Metadata{} // One for each key saves memory.
+	for _, m := range f.msgs {
+		key := m.Metadata[events.MetaAggregateID]
+		if shared[key] == nil {
+			shared[key] = m.Metadata
 		}
-		runtime.GC()
-		watermill := func(bare bool) func(context.Context) ([]float64, error) {
-			return one(func(ctx context.Context) (float64, error) {
-				m := newMeter(n, n)
-				src := &source{feed: f, stop: make(chan struct{})}
-				return plainConsumer{subscribers: []message.Subscriber{src}, topic: topic, handle: plainReaction(m, 0), bare: bare}.run(ctx, m)
-			})
-		}
-		return contest{
-			limit:    {{"", watermill(true)}},
-			plain:    {{"", watermill(false)}},
-			pitwheel: {{"", one(f.through)}},
-		}, nil
+		m.Metadata = shared[key]
 	}
+	runtime.GC()
+	watermill := func(bare bool) []contestant {
+		return only(func(ctx context.Context) float64 {
+			m := newMeter(n, n)
+			src := &source{feed: f, stop: make(chan struct{})}
+			return plainConsumer{subscribers: []message.Subscriber{src}, topic: topic, handle: plainReaction(m, 0), bare: bare}.run(ctx, m)
+		})
+	}
+	return contest{limit: watermill(true), plain: watermill(false), pitwheel: only(f.through)}
 }
 
 // through sends the feed through Pitwheel's router.
-func (f feed) through(ctx context.Context) (float64, error) {
-	catalogue := sample.Catalogue()
+func (f feed) through(ctx context.Context) float64 {
 	m, store := newMeter(len(f.msgs), len(f.msgs)), &routertest.Store{}
-	stop, _, err := startRouter(ctx, router.Config{
-		Catalogue: catalogue, Handlers: []router.Handler{reaction(m, 0)}, Transport: memoryTransport{f},
+	return whileRunning(ctx, router.Config{
+		Catalogue: sample.Catalogue(), Handlers: []router.Handler{reaction(m, 0)}, Transport: memoryTransport{f},
 		Log: store, Reader: store, Checkpoints: store, Projections: store, Elector: store, Inbox: freeInbox{},
-	})
-	if err != nil {
-		return 0, err
-	}
-	rate, err := m.wait(ctx)
-	if stopErr := stop(); err == nil {
-		err = stopErr
-	}
-	return rate, err
+	}, m.wait)
 }

@@ -52,21 +52,21 @@ func (m *meter) mark(i int) {
 func (m *meter) markID(id string) { m.mark(numberOf(id)) }
 
 // wait returns how many messages a second were handled, when all are.
-func (m *meter) wait(ctx context.Context) (float64, error) {
+func (m *meter) wait(ctx context.Context) float64 {
 	ticker := time.NewTicker(patience)
 	defer ticker.Stop()
 	for last := int64(0); ; {
 		select {
 		case <-m.done:
-			return perSecond(m.n-m.warm, m.end-time.Duration(m.start.Load())), nil
+			return perSecond(m.n-m.warm, m.end-time.Duration(m.start.Load()))
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			check(ctx.Err())
 		case <-ticker.C:
-			if now := m.count.Load(); now != last {
-				last = now
-				continue
+			now := m.count.Load()
+			if now == last {
+				check(events.Errorf(events.CodeTimeout, "%d of %d messages were handled, and no further one within %s", now, m.n, patience))
 			}
-			return 0, events.Errorf(events.CodeTimeout, "%d of %d messages were handled, and no further one within %s", m.count.Load(), m.n, patience)
+			last = now
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
@@ -52,58 +53,31 @@ func (r *restless) inOrder(i int, version uint64) {
 
 // restlessRow measures a slow handler that sometimes fails, with the order of each key
 // checked, compared with one plain subscriber.
-func restlessRow(carrier broker) func(context.Context, *space) (contest, error) {
-	return func(ctx context.Context, s *space) (contest, error) {
+func restlessRow(carrier broker) func(context.Context, *space) contest {
+	return func(ctx context.Context, s *space) contest {
 		n, few := s.count(100_000, 20_000), s.count(1_000, 200)
-		load := standard(n)
-		app, err := s.openOn(ctx, carrier, "quorum", 0)
-		if err != nil {
-			return nil, err
-		}
-		if err := app.declare("bench"); err != nil {
-			return nil, err
-		}
-		msgs := load.messages()
-		var subscribe func() ([]message.Subscriber, error)
-		var from string
-		if carrier == rabbitMQ {
-			if from, err = s.bound("plain", "quorum"); err != nil {
-				return nil, err
-			}
-			subscribe = func() ([]message.Subscriber, error) { return s.plainFromRabbit(1, "quorum") }
-			err = s.fillRabbit(ctx, load)
-		} else {
-			from = s.key("plain")
-			subscribe = func() ([]message.Subscriber, error) { return s.plainFromRedis(1, "plain") }
-			if _, err = s.addRaw(ctx, from, msgs[:few]); err == nil {
-				_, err = publishAll(app.transport.Publisher(), topic, msgs, 1, publishBatch)
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
+		msgs := standard(n).messages()
+		app := s.openOn(ctx, carrier, "quorum", 0)
+		app.fill(ctx, msgs, "bench")
+		from := s.filled(ctx, carrier, "quorum", "plain", msgs[:few])
 		return contest{
-			plain: {{"1 subscriber", one(func(ctx context.Context) (float64, error) {
-				subs, err := subscribe()
-				if err != nil {
-					return 0, err
-				}
+			plain: {named("1 subscriber", func(ctx context.Context) float64 {
 				r := newRestless(few, n)
-				return plainConsumer{subscribers: subs, topic: from, handle: func(msg *message.Message) error {
+				return plainConsumer{subscribers: s.plainFrom(carrier, "quorum", 1), topic: from, handle: func(msg *message.Message) error {
 					if err := r.attempt(msg.Context(), numberOf(msg.UUID)); err != nil {
 						return err
 					}
 					r.markID(msg.UUID)
 					return nil
 				}}.run(ctx, r.meter)
-			})}},
-			pitwheel: {{"", one(func(ctx context.Context) (float64, error) { return app.restless(ctx, n) })}},
-		}, nil
+			})},
+			pitwheel: only(func(ctx context.Context) float64 { return app.restless(ctx, n) }),
+		}
 	}
 }
 
 // restless empties the queue with a restless handler.
-func (a *application) restless(ctx context.Context, n int) (float64, error) {
+func (a *application) restless(ctx context.Context, n int) float64 {
 	r := newRestless(n, n)
 	handler := router.On("bench", func(ctx context.Context, e router.Event[sample.Created]) error {
 		i := numberOf(e.ID)
@@ -114,51 +88,38 @@ func (a *application) restless(ctx context.Context, n int) (float64, error) {
 		r.mark(i)
 		return nil
 	}, router.Policy{Concurrency: 64})
-	stop, _, err := a.start(ctx, []router.Handler{handler}, a.nothingElse)
-	if err != nil {
-		return 0, err
+	rate := whileRunning(ctx, a.config(noRole, handler), r.wait)
+	if wrong := r.disorder.Load(); wrong > 0 {
+		check(events.Errorf(events.CodeInternal, "%d of %d messages were handled out of the order of their key", wrong, n))
 	}
-	rate, err := r.wait(ctx)
-	if stopErr := stop(); err == nil {
-		err = stopErr
-	}
-	if wrong := r.disorder.Load(); err == nil && wrong > 0 {
-		err = events.Errorf(events.CodeInternal, "%d of %d messages were handled out of the order of their key", wrong, n)
-	}
-	return rate, err
+	return rate
 }
 
 // slowKey measures how long messages wait for their handler at a steady rate: the
 // limit without, and Pitwheel with one key that takes a second a message.
-func slowKey(ctx context.Context, s *space) (contest, error) {
-	app, err := s.openOn(ctx, rabbitMQ, "quorum", 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := app.declare("bench"); err != nil {
-		return nil, err
-	}
+func slowKey(ctx context.Context, s *space) contest {
+	app := s.openOn(ctx, rabbitMQ, "quorum", 0)
 	return contest{
-		limit:    {{"no key slow", one(func(ctx context.Context) (float64, error) { return app.waits(ctx, 0) })}},
-		pitwheel: {{"one key slow", one(func(ctx context.Context) (float64, error) { return app.waits(ctx, time.Second) })}},
-	}, nil
+		limit:    {named("no key slow", func(ctx context.Context) float64 { return app.waits(ctx, 0) })},
+		pitwheel: {named("one key slow", func(ctx context.Context) float64 { return app.waits(ctx, time.Second) })},
+	}
 }
 
 // waits publishes 2,000 messages a second over a hundred keys, and returns the 99th
 // percentile of the time from then to the handler for all keys but the first one,
 // which gets one message in two thousand and handles it slowly.
-func (a *application) waits(ctx context.Context, slow time.Duration) (float64, error) {
+func (a *application) waits(ctx context.Context, slow time.Duration) float64 {
 	const rate = 2_000
 	n := a.space.count(8_000, 4_000)
 	load := workload{n: n, keys: 100, size: bodySize}
 	due, took := make([]atomic.Int64, n), make([]time.Duration, n)
 	m, started := newMeter(n, n), time.Now()
-	lazy := userID(0)
+	slowUser := userID(0)
 	handler := router.On("bench", func(ctx context.Context, e router.Event[sample.Created]) error {
 		if i := numberOf(e.ID); i >= 0 && i < n {
 			took[i] = time.Since(started) - time.Duration(due[i].Load())
 		}
-		if e.AggregateID == lazy {
+		if e.AggregateID == slowUser {
 			if err := pause(ctx, slow); err != nil {
 				return err
 			}
@@ -166,43 +127,31 @@ func (a *application) waits(ctx context.Context, slow time.Duration) (float64, e
 		m.markID(e.ID)
 		return nil
 	})
-	stop, running, err := a.start(ctx, []router.Handler{handler}, func(c *router.Config) {
-		c.Inbox = nil // Both runs have the same ids.
-		a.nothingElse(c)
-	})
-	if err != nil {
-		return 0, err
-	}
-	<-running
-	publisher := a.transport.Publisher()
-	failed := make(chan error, n)
-	err = paced(ctx, rate/10, n/10, func(i int, at time.Time) {
-		batch := make([]*message.Message, 10)
-		for j := range batch {
-			e := load.envelope(10*i + j)
-			if key := (10*i + j) % load.keys; key == 0 && (10*i+j)%rate != 0 {
-				e.AggregateID = userID(1)
+	c := a.config(noRole, handler)
+	c.Inbox = nil // Both runs have the same ids.
+	whileRunning(ctx, c, func(ctx context.Context) float64 {
+		var publishing errgroup.Group
+		publisher := a.transport.Publisher()
+		err := paced(ctx, rate/10, n/10, func(i int, at time.Time) {
+			batch := make([]*message.Message, 10)
+			for j := range batch {
+				e := load.envelope(10*i + j)
+				if key := (10*i + j) % load.keys; key == 0 && (10*i+j)%rate != 0 {
+					e.AggregateID = userID(1)
+				}
+				batch[j] = asMessage(e)
+				due[10*i+j].Store(int64(at.Sub(started)))
 			}
-			batch[j] = message.NewMessage(e.ID, events.Encode(e))
-			batch[j].Metadata = metadata(e)
-			due[10*i+j].Store(int64(at.Sub(started)))
-		}
-		go func() { failed <- publisher.Publish(topic, batch...) }()
+			publishing.Go(func() error { return publisher.Publish(topic, batch...) })
+		})
+		check(errors.Join(err, publishing.Wait()))
+		return m.wait(ctx)
 	})
-	for i := 0; i < n/10 && err == nil; i++ {
-		err = <-failed
-	}
-	if err == nil {
-		_, err = m.wait(ctx)
-	}
-	if stopErr := stop(); err == nil {
-		err = stopErr
-	}
 	var others []time.Duration
 	for i, d := range took {
 		if i%rate != 0 {
 			others = append(others, d)
 		}
 	}
-	return percentile(others, 99), err
+	return percentile(others, 99)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -14,7 +15,6 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 	amqp "github.com/rabbitmq/amqp091-go"
-	"github.com/redis/go-redis/v9"
 )
 
 // plainConsumer is what a user of Watermill would write today: a router with
@@ -28,45 +28,39 @@ type plainConsumer struct {
 }
 
 // run consumes until the meter is done.
-func (p plainConsumer) run(ctx context.Context, m *meter) (rate float64, err error) {
-	r, err := message.NewRouter(message.RouterConfig{CloseTimeout: 5 * time.Second}, watermill.NopLogger{})
-	if err != nil {
-		return 0, err
-	}
+func (p plainConsumer) run(ctx context.Context, m *meter) (rate float64) {
+	r := get(message.NewRouter(message.RouterConfig{CloseTimeout: 5 * time.Second}, watermill.NopLogger{}))
 	if !p.bare {
-		if err := plainMiddleware(r); err != nil {
-			return 0, err
-		}
+		plainMiddleware(r)
 	}
 	for i, sub := range p.subscribers {
 		r.AddConsumerHandler(fmt.Sprintf("bench-%d", i), p.topic, sub, p.handle)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(context.WithoutCancel(ctx)) }()
-	rate, err = m.wait(ctx)
-	return rate, errors.Join(err, r.Close(), <-ended)
+	err := catch(func() { rate = m.wait(ctx) })
+	check(errors.Join(err, r.Close(), <-ended))
+	return rate
 }
 
 // plainMiddleware adds what Watermill's documentation recommends for production.
-func plainMiddleware(r *message.Router) error {
+func plainMiddleware(r *message.Router) {
 	metrics.NewPrometheusMetricsBuilder(prometheus.NewRegistry(), "", "").AddPrometheusRouterMetrics(r)
-	poison, err := middleware.PoisonQueue(noPoison{}, "poison")
-	if err != nil {
-		return err
-	}
+	poison := get(middleware.PoisonQueue(noPoison(), "poison"))
 	retry := middleware.Retry{MaxRetries: 4, InitialInterval: 100 * time.Millisecond, MaxInterval: 10 * time.Second, Multiplier: 2}
 	r.AddMiddleware(middleware.CorrelationID, poison, retry.Middleware, middleware.Recoverer)
-	return nil
 }
 
-// noPoison is the poison queue of runs in which nothing may be poisoned.
-type noPoison struct{}
+// sink is a publisher that drops everything, or fails.
+type sink struct{ err error }
 
-func (noPoison) Publish(string, ...*message.Message) error {
-	return errors.New("a message was poisoned") // Nacked, so that it is missed.
-}
+func (s sink) Publish(string, ...*message.Message) error { return s.err }
 
-func (noPoison) Close() error { return nil }
+func (sink) Close() error { return nil }
+
+// noPoison is the poison queue of runs in which nothing may be poisoned: the message is
+// nacked, so that it is missed.
+func noPoison() sink { return sink{errors.New("a message was poisoned")} }
 
 // plainAMQP is the configuration of watermill-amqp for durable queues, with the
 // type of queue and a prefetch that serve it best.
@@ -77,42 +71,30 @@ func (s *space) plainAMQP(queueType string) wamqp.Config {
 	return c
 }
 
-// plainFromRabbit returns n subscribers of watermill-amqp: one, that subscribes n
-// times, as in a program of one process.
-func (s *space) plainFromRabbit(n int, queueType string) ([]message.Subscriber, error) {
-	sub, err := wamqp.NewSubscriber(s.plainAMQP(queueType), watermill.NopLogger{})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]message.Subscriber, n)
-	for i := range out {
-		out[i] = sub
-	}
-	return out, nil
+// plainPublisher is a publisher of watermill-amqp that waits for confirms. Several
+// goroutines share a pool of as many channels.
+func (s *space) plainPublisher(queueType string, pool int) *wamqp.Publisher {
+	c := s.plainAMQP(queueType)
+	c.Publish.ConfirmDelivery, c.Publish.ChannelPoolSize = true, pool
+	return get(wamqp.NewPublisher(c, watermill.NopLogger{}))
 }
 
-// plainFromRedis returns n subscribers of watermill-redisstream in one group.
-func (s *space) plainFromRedis(n int, group string) ([]message.Subscriber, error) {
+// plainFrom returns n subscribers that share a queue or stream: one of watermill-amqp that
+// subscribes n times, as in a program of one process, or n of watermill-redisstream in one
+// group.
+func (s *space) plainFrom(carrier broker, queueType string, n int) []message.Subscriber {
+	if carrier == rabbitMQ {
+		var sub message.Subscriber = get(wamqp.NewSubscriber(s.plainAMQP(queueType), watermill.NopLogger{}))
+		return slices.Repeat([]message.Subscriber{sub}, n)
+	}
 	out := make([]message.Subscriber, n)
 	for i := range out {
-		client, err := s.redis()
-		if err != nil {
-			return nil, err
-		}
-		// Without the last setting a subscriber that finds nothing does not stop.
-		out[i], err = redisstream.NewSubscriber(redisstream.SubscriberConfig{
-			Client: client, ConsumerGroup: group, DisableIndefiniteInitialBlock: true,
-		}, watermill.NopLogger{})
-		if err != nil {
-			return nil, err
-		}
+		client := get(s.redis())
 		s.later(func() { _ = client.Close() })
+		// Without the last setting a subscriber that finds nothing does not stop.
+		out[i] = get(redisstream.NewSubscriber(redisstream.SubscriberConfig{
+			Client: client, ConsumerGroup: "plain", DisableIndefiniteInitialBlock: true,
+		}, watermill.NopLogger{}))
 	}
-	return out, nil
-}
-
-// plainEntry is an entry of a stream as watermill-redisstream writes it.
-func plainEntry(stream string, msg *message.Message) (*redis.XAddArgs, error) {
-	values, err := redisstream.DefaultMarshallerUnmarshaller{}.Marshal(stream, msg)
-	return &redis.XAddArgs{Stream: stream, Values: values}, err
+	return out
 }

@@ -16,31 +16,25 @@ import (
 // unconfirmed is how many unconfirmed publishes the raw client has at most.
 const unconfirmed = 1024
 
-// bound declares a queue of the raw client's and binds it to the exchange of events.
-func (s *space) bound(queue, queueType string) (string, error) {
-	ch, err := s.channel()
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = ch.Close() }()
-	exchange, name := s.exchange(topic), s.queue(queue)
-	if err := ch.ExchangeDeclare(exchange, amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
-		return "", err
-	}
-	if _, err := ch.QueueDeclare(name, true, false, false, false, amqp.Table{amqp.QueueTypeArg: queueType}); err != nil {
-		return "", err
-	}
-	return name, ch.QueueBind(name, userType, exchange, false, nil)
+// declareRaw declares a queue of the raw client's.
+func (s *space) declareRaw(name, queueType string) string {
+	queue := s.queue(name)
+	s.onChannel(func(ch *amqp.Channel) {
+		get(ch.QueueDeclare(queue, true, false, false, false, amqp.Table{amqp.QueueTypeArg: queueType}))
+	})
+	return queue
 }
 
-// unbind unbinds a queue, so that it does not receive what is published next.
-func (s *space) unbind(queue string) error {
-	ch, err := s.channel()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = ch.Close() }()
-	return ch.QueueUnbind(queue, userType, s.exchange(topic), nil)
+// bound declares a queue and binds it to the exchange of events.
+func (s *space) bound(name, queueType string, keys ...string) string {
+	queue, exchange := s.declareRaw(name, queueType), s.exchange(topic)
+	s.onChannel(func(ch *amqp.Channel) {
+		check(ch.ExchangeDeclare(exchange, amqp.ExchangeTopic, true, false, false, false, nil))
+		for _, key := range keys {
+			check(ch.QueueBind(queue, key, exchange, false, nil))
+		}
+	})
+	return queue
 }
 
 // publishing is a message of the contract's form, which Watermill's own marshaler
@@ -68,86 +62,63 @@ func publishings(msgs []*message.Message) []amqp.Publishing {
 	return out
 }
 
-// publishRaw publishes to the exchange of events with pipelined confirms and
-// returns how many messages a second were confirmed.
-func (s *space) publishRaw(ctx context.Context, msgs []amqp.Publishing) (float64, error) {
-	ch, err := s.channel()
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = ch.Close() }()
-	if err := ch.Confirm(false); err != nil {
-		return 0, err
-	}
-	exchange := s.exchange(topic)
-	window := make([]*amqp.DeferredConfirmation, unconfirmed)
-	started := time.Now()
-	for i := range len(msgs) + unconfirmed {
-		slot := i % unconfirmed
-		if old := window[slot]; old != nil {
-			if ok, err := old.WaitContext(ctx); err != nil || !ok {
-				return 0, events.Errorf(events.CodeUnavailable, "RabbitMQ did not confirm a message (error: %v)", err)
+// publishRaw publishes with pipelined confirms and returns how many messages a second were
+// confirmed.
+func (s *space) publishRaw(ctx context.Context, exchange, key string, msgs []amqp.Publishing) (rate float64) {
+	s.onChannel(func(ch *amqp.Channel) {
+		check(ch.Confirm(false))
+		window := make([]*amqp.DeferredConfirmation, unconfirmed)
+		started := time.Now()
+		for i := range len(msgs) + unconfirmed {
+			slot := i % unconfirmed
+			if old := window[slot]; old != nil {
+				if ok, err := old.WaitContext(ctx); err != nil || !ok {
+					check(events.Errorf(events.CodeUnavailable, "RabbitMQ did not confirm a message (error: %v)", err))
+				}
+				window[slot] = nil
 			}
-			window[slot] = nil
-		}
-		if i < len(msgs) {
-			if window[slot], err = ch.PublishWithDeferredConfirm(exchange, userType, false, false, msgs[i]); err != nil {
-				return 0, err
+			if i < len(msgs) {
+				window[slot] = get(ch.PublishWithDeferredConfirm(exchange, key, false, false, msgs[i]))
 			}
 		}
-	}
-	return perSecond(len(msgs), time.Since(started)), nil
+		rate = perSecond(len(msgs), time.Since(started))
+	})
+	return rate
 }
 
-// fillRabbit publishes a workload into all queues that are bound.
-func (s *space) fillRabbit(ctx context.Context, w workload) error {
-	_, err := s.publishRaw(ctx, publishings(w.messages()))
-	return err
+// arrived checks that a queue holds n messages, and empties it.
+func (s *space) arrived(queue string, n int) {
+	s.onChannel(func(ch *amqp.Channel) {
+		if got := get(ch.QueuePurge(queue, false)); got != n {
+			check(events.Errorf(events.CodeInternal, "%d messages were confirmed and %d are in queue %s", n, got, queue))
+		}
+	})
 }
 
-// waiting returns how many messages are in a queue.
-func (s *space) waiting(queue string) (int, error) {
-	ch, err := s.channel()
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = ch.Close() }()
-	q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
-	return q.Messages, err
-}
-
-// consumeRaw is the limit of consuming: prefetch 256, one acknowledgement for 64.
-func (s *space) consumeRaw(ctx context.Context, queue string, m *meter) (float64, error) {
-	ch, err := s.channel()
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = ch.Close() }()
-	if err := ch.Qos(256, 0, false); err != nil {
-		return 0, err
-	}
-	deliveries, err := ch.ConsumeWithContext(ctx, queue, "", false, false, false, false, nil)
-	if err != nil {
-		return 0, err
-	}
-	failed := make(chan error, 1)
-	go func() { // It ends with the channel.
-		n := 0
-		for d := range deliveries {
-			m.markID(d.MessageId)
-			if n++; n%64 == 0 || n == m.n {
-				if err := d.Ack(true); err != nil {
-					failed <- err
-					return
+// consumeRabbit is the limit of consuming: prefetch 256, one acknowledgement for 64.
+func (s *space) consumeRabbit(ctx context.Context, queue string, m *meter) (rate float64) {
+	s.onChannel(func(ch *amqp.Channel) {
+		check(ch.Qos(256, 0, false))
+		deliveries := get(ch.ConsumeWithContext(ctx, queue, "", false, false, false, false, nil))
+		failed := make(chan error, 1)
+		go func() { // It ends with the channel.
+			n := 0
+			for d := range deliveries {
+				m.markID(d.MessageId)
+				if n++; n%64 == 0 || n == m.n {
+					if err := d.Ack(true); err != nil {
+						failed <- err
+						return
+					}
 				}
 			}
+		}()
+		rate = m.wait(ctx)
+		select {
+		case err := <-failed:
+			check(err)
+		default:
 		}
-	}()
-	rate, err := m.wait(ctx)
-	select {
-	case err := <-failed:
-		return 0, err
-	default:
-		return rate, err
-	}
+	})
+	return rate
 }

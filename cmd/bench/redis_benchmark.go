@@ -18,19 +18,14 @@ import (
 // redisBenchmark runs a command n times with redis-benchmark, and returns how many
 // a second it did. Without that program, or where it cannot reach the server as we
 // do, the value is NaN.
-func (s *space) redisBenchmark(ctx context.Context, n int, command []string) (float64, error) {
-	opts, err := redis.ParseURL(s.redisURL)
-	if err != nil {
-		return 0, err
-	}
+func (s *space) redisBenchmark(ctx context.Context, n int, command ...string) float64 {
+	opts := get(redis.ParseURL(s.redisURL))
 	program, _ := exec.LookPath("redis-benchmark") // Empty if there is none.
 	if program == "" || opts.TLSConfig != nil || opts.Username != "" || opts.Network == "unix" {
-		return math.NaN(), nil
+		return math.NaN()
 	}
 	host, port, err := net.SplitHostPort(opts.Addr)
-	if err != nil {
-		return 0, err
-	}
+	check(err)
 	args := []string{"-h", host, "-p", port, "--dbnum", strconv.Itoa(opts.DB), "-c", strconv.Itoa(writers), "-n", strconv.Itoa(n),
 		"-r", "1000000000", "--csv"}
 	cmd := exec.CommandContext(ctx, program, append(args, command...)...) //nolint:gosec // Nothing of it comes from outside but the address.
@@ -40,9 +35,9 @@ func (s *space) redisBenchmark(ctx context.Context, n int, command []string) (fl
 	}
 	out, err := cmd.Output()
 	if err != nil {
-		return 0, fmt.Errorf("redis-benchmark: %w", err)
+		check(fmt.Errorf("redis-benchmark: %w", err))
 	}
-	return requestsPerSecond(string(out))
+	return get(requestsPerSecond(string(out)))
 }
 
 // requestsPerSecond reads the CSV of redis-benchmark. The last line begins with the

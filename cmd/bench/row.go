@@ -21,7 +21,7 @@ type row struct {
 	lasting bool
 	// prepare gets everything ready for one pair of runs. What it makes is removed
 	// with the space after them.
-	prepare func(context.Context, *space) (contest, error)
+	prepare func(context.Context, *space) contest
 }
 
 // figure is one line of the table.
@@ -69,13 +69,24 @@ type contest map[role][]contestant
 // that it has no part in is NaN.
 type contestant struct {
 	who string
-	run func(context.Context) ([]float64, error)
+	run func(context.Context) []float64
 }
 
-// one adapts a run with a single figure.
-func one(f func(context.Context) (float64, error)) func(context.Context) ([]float64, error) {
-	return func(ctx context.Context) ([]float64, error) {
-		v, err := f(ctx)
-		return []float64{v}, err
-	}
+// only is the contestant of its role in a row with a single figure.
+func only(f func(context.Context) float64) []contestant { return []contestant{named("", f)} }
+
+// named is one of several contestants in a row with a single figure.
+func named(who string, f func(context.Context) float64) contestant {
+	return contestant{who, func(ctx context.Context) []float64 { return []float64{f(ctx)} }}
+}
+
+// growing runs f for one size after the other, each of which is one figure.
+func growing(sizes []int, f func(ctx context.Context, size int) float64) []contestant {
+	return []contestant{{"", func(ctx context.Context) []float64 {
+		out := make([]float64, len(sizes))
+		for i, size := range sizes {
+			out[i] = f(ctx, size)
+		}
+		return out
+	}}}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,20 +111,14 @@ func choose(all []row, o options) ([]row, error) {
 		}
 		return out, nil
 	}
-	picked := map[string]bool{}
-	for want := range strings.SplitSeq(o.only, ",") {
-		found := false
-		for _, r := range all {
-			if want != "" && r.answers(want) {
-				found, picked[r.name] = true, true
-			}
-		}
-		if !found {
+	wanted := strings.Split(o.only, ",")
+	for _, want := range wanted {
+		if !slices.ContainsFunc(all, func(r row) bool { return r.answers(want) }) {
 			return nil, events.Errorf(events.CodeConfig, "-only: no row is named %q; there are %s", want, strings.Join(names(all), ", "))
 		}
 	}
 	for _, r := range all {
-		if picked[r.name] {
+		if slices.ContainsFunc(wanted, r.answers) {
 			out = append(out, r)
 		}
 	}
@@ -132,15 +127,8 @@ func choose(all []row, o options) ([]row, error) {
 
 // answers reports whether the name of the row, or of one of its figures, starts so.
 func (r row) answers(want string) bool {
-	if strings.HasPrefix(r.name, want) {
-		return true
-	}
-	for _, f := range r.figures {
-		if strings.HasPrefix(f.name, want) {
-			return true
-		}
-	}
-	return false
+	return want != "" && (strings.HasPrefix(r.name, want) ||
+		slices.ContainsFunc(r.figures, func(f figure) bool { return strings.HasPrefix(f.name, want) }))
 }
 
 func names(all []row) []string {

@@ -89,7 +89,7 @@ func TestSmoke(t *testing.T) {
 	var stderr bytes.Buffer
 	b := newBench(options{short: true}, noBrokers, &stderr)
 	chosen := []row{
-		{name: "tiny", prepare: inProcess(2_000), figures: []figure{{name: "tiny", work: "router", unit: "msgs/s", goals: []goal{{limit, 0.001}}}}},
+		{name: "tiny", prepare: func(context.Context, *space) contest { return inProcess(2_000) }, figures: []figure{{name: "tiny", work: "router", unit: "msgs/s", goals: []goal{{limit, 0.001}}}}},
 		{name: "lacking", needs: []broker{redisDB, rabbitMQ}, figures: []figure{{name: "lacking"}}},
 	}
 	results, failed := b.all(t.Context(), chosen, 3)
@@ -115,11 +115,11 @@ func TestSmoke(t *testing.T) {
 
 func TestARowThatFailsIsToldAndTheOthersRun(t *testing.T) {
 	t.Parallel()
-	fails := func(context.Context, *space) (contest, error) {
-		return contest{pitwheel: {{"", func(context.Context) ([]float64, error) { return nil, io.ErrUnexpectedEOF }}}}, nil
+	fails := func(context.Context, *space) contest {
+		return contest{pitwheel: only(func(context.Context) float64 { return get(7.0, io.ErrUnexpectedEOF) })}
 	}
-	works := func(context.Context, *space) (contest, error) {
-		return contest{pitwheel: {{"", func(context.Context) ([]float64, error) { return []float64{7}, nil }}}}, nil
+	works := func(context.Context, *space) contest {
+		return contest{pitwheel: only(func(context.Context) float64 { return 7 })}
 	}
 	b := newBench(options{}, noBrokers, io.Discard)
 	results, failed := b.all(t.Context(), []row{

@@ -23,10 +23,12 @@ type space struct {
 	conn      *amqp.Connection
 }
 
-func (b *bench) newSpace() *space {
+// inSpace calls f with a new space, which is removed afterwards, and returns how f ended.
+func (b *bench) inSpace(f func(*space)) error {
 	var id [6]byte
 	_, _ = rand.Read(id[:]) // It never fails, as crypto/rand says.
-	return &space{bench: b, name: "bench" + hex.EncodeToString(id[:])}
+	s := &space{bench: b, name: "bench" + hex.EncodeToString(id[:])}
+	return errors.Join(catch(func() { f(s) }), catch(s.clean))
 }
 
 // later registers what to close after the pair.
@@ -36,98 +38,79 @@ func (s *space) later(f func()) { s.closers = append(s.closers, f) }
 func (s *space) key(name string) string { return s.name + ":" + name }
 
 // queue names a queue, which will be removed.
-func (s *space) queue(name string) string {
-	full := s.name + "." + name
-	if !slices.Contains(s.queues, full) {
-		s.queues = append(s.queues, full)
-	}
-	return full
-}
+func (s *space) queue(name string) string { return s.own(&s.queues, name) }
 
 // exchange names an exchange, which will be removed.
-func (s *space) exchange(name string) string {
+func (s *space) exchange(name string) string { return s.own(&s.exchanges, name) }
+
+func (s *space) own(list *[]string, name string) string {
 	full := s.name + "." + name
-	if !slices.Contains(s.exchanges, full) {
-		s.exchanges = append(s.exchanges, full)
+	if !slices.Contains(*list, full) {
+		*list = append(*list, full)
 	}
 	return full
 }
 
 // redisClient returns the space's client.
-func (s *space) redisClient() (*redis.Client, error) {
+func (s *space) redisClient() *redis.Client {
 	if s.raw == nil {
-		client, err := s.redis()
-		if err != nil {
-			return nil, err
-		}
-		s.raw = client
+		s.raw = get(s.redis())
 	}
-	return s.raw, nil
+	return s.raw
 }
 
-// channel opens a channel on the space's connection.
-func (s *space) channel() (*amqp.Channel, error) {
+// onChannel calls f with a channel on the space's connection, and closes it.
+func (s *space) onChannel(f func(*amqp.Channel)) {
 	if s.conn == nil {
-		conn, err := amqp.Dial(s.amqpURL)
-		if err != nil {
-			return nil, err
-		}
-		s.conn = conn
+		s.conn = get(amqp.Dial(s.amqpURL))
 	}
-	return s.conn.Channel()
+	ch := get(s.conn.Channel())
+	defer func() { _ = ch.Close() }()
+	f(ch)
 }
 
 // clean closes everything and removes what was created, also after an interrupt.
-func (s *space) clean() error {
+func (s *space) clean() {
 	for _, f := range slices.Backward(s.closers) {
 		f()
 	}
-	return errors.Join(s.cleanRabbit(), s.cleanRedis())
+	check(errors.Join(catch(s.cleanRabbit), catch(s.cleanRedis)))
 }
 
-func (s *space) cleanRabbit() error {
+func (s *space) cleanRabbit() {
 	if s.conn != nil {
 		_ = s.conn.Close() // It may be closed already, by an error on it.
 		s.conn = nil
 	}
 	if len(s.queues)+len(s.exchanges) == 0 {
-		return nil
+		return
 	}
-	ch, err := s.channel()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = s.conn.Close() }()
-	var errs []error
-	for _, q := range s.queues {
-		_, err := ch.QueueDelete(q, false, false, false)
-		errs = append(errs, err)
-	}
-	for _, e := range s.exchanges {
-		errs = append(errs, ch.ExchangeDelete(e, false, false))
-	}
-	return errors.Join(errs...)
+	s.onChannel(func(ch *amqp.Channel) {
+		for _, q := range s.queues {
+			get(ch.QueueDelete(q, false, false, false))
+		}
+		for _, e := range s.exchanges {
+			check(ch.ExchangeDelete(e, false, false))
+		}
+	})
+	_ = s.conn.Close()
 }
 
-func (s *space) cleanRedis() error {
+func (s *space) cleanRedis() {
 	if s.absent[redisDB] != "" {
-		return nil
+		return
 	}
-	client, err := s.redisClient()
-	if err != nil {
-		return err
-	}
+	client := s.redisClient()
 	defer func() { _ = client.Close() }()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	for cursor := uint64(0); ; {
-		keys, next, err := client.Scan(ctx, cursor, s.name+":*", 5000).Result()
-		if err == nil && len(keys) > 0 {
-			err = client.Unlink(ctx, keys...).Err()
+	for cursor, more := uint64(0), true; more; more = cursor != 0 {
+		var keys []string
+		var err error
+		keys, cursor, err = client.Scan(ctx, cursor, s.name+":*", 5000).Result()
+		check(err)
+		if len(keys) > 0 {
+			check(client.Unlink(ctx, keys...).Err())
 		}
-		if err != nil || next == 0 {
-			return err
-		}
-		cursor = next
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/backoff"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
@@ -48,24 +49,21 @@ func (w workload) envelope(i int) events.Envelope {
 	return e
 }
 
-// metadata is the metadata of an event with a number.
-func metadata(e events.Envelope) message.Metadata {
-	return message.Metadata{
+// asMessage returns an event as a message.
+func asMessage(e events.Envelope) *message.Message {
+	msg := message.NewMessage(e.ID, events.Encode(e))
+	msg.Metadata = message.Metadata{
 		events.MetaType: e.Type, events.MetaTimestamp: e.Timestamp.Format(events.TimeLayout),
 		events.MetaAggregate: e.Aggregate, events.MetaAggregateID: e.AggregateID,
 		events.MetaVersion:       strconv.FormatUint(e.Version, 10),
 		events.MetaCorrelationID: e.CorrelationID, events.MetaCausationID: e.CausationID,
 		events.MetaSchemaVersion: strconv.Itoa(e.SchemaVersion),
 	}
+	return msg
 }
 
 // message returns the event with a number as a message.
-func (w workload) message(i int) *message.Message {
-	e := w.envelope(i)
-	msg := message.NewMessage(e.ID, events.Encode(e))
-	msg.Metadata = metadata(e)
-	return msg
-}
+func (w workload) message(i int) *message.Message { return asMessage(w.envelope(i)) }
 
 // messages returns all events as messages.
 func (w workload) messages() []*message.Message {
@@ -78,15 +76,8 @@ func (w workload) messages() []*message.Message {
 
 // pause waits, as a handler that calls another service does.
 func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
+	if d > 0 && !backoff.Wait(ctx, d) {
 		return ctx.Err()
 	}
+	return nil
 }

@@ -68,8 +68,8 @@ func TestMeterCountsEachMessageOnce(t *testing.T) {
 	default:
 	}
 	m.markID(messageID(999))
-	if rate, err := m.wait(t.Context()); err != nil || rate <= 0 {
-		t.Errorf("%v a second, %v", rate, err)
+	if rate := m.wait(t.Context()); rate <= 0 {
+		t.Errorf("%v a second", rate)
 	}
 }
 

@@ -138,9 +138,9 @@ func (s *RabbitMQServer) Start() {
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(90 * time.Second); !amqpAnswers(s.URL()); <-tick.C {
+	for deadline := time.Now().Add(3 * time.Minute); !amqpAnswers(s.URL()); <-tick.C {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("rabbitmq-server on %s did not answer within 90 s", s.URL())
+			s.t.Fatalf("rabbitmq-server on %s did not answer within 3 minutes", s.URL())
 		}
 	}
 }

@@ -37,7 +37,7 @@ func CleanRedis(t testing.TB, url, namespace string) {
 		t.Fatalf("the Redis URL of the tests does not parse: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		c := redis.NewClient(opts)
 		defer func() { _ = c.Close() }()
@@ -99,9 +99,9 @@ func (s *RedisServer) Start() {
 		s.t.Fatalf("redis-server did not start: %v", err)
 	}
 	s.cmd = cmd
-	for deadline := time.Now().Add(10 * time.Second); !answers(s.URL()); {
+	for deadline := time.Now().Add(2 * time.Minute); !answers(s.URL()); {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("redis-server on %s did not answer within 10 s", s.addr)
+			s.t.Fatalf("redis-server on %s did not answer within 2 minutes", s.addr)
 		}
 	}
 }

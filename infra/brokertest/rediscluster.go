@@ -35,13 +35,13 @@ func StartRedisCluster(t testing.TB) string {
 	for _, addr := range addrs {
 		c := redis.NewClient(&redis.Options{Addr: addr})
 		defer func() { _ = c.Close() }()
-		for deadline := time.Now().Add(30 * time.Second); ; {
+		for deadline := time.Now().Add(2 * time.Minute); ; {
 			info := c.ClusterInfo(t.Context()).Val()
 			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3") && strings.Contains(info, "cluster_slots_ok:16384") {
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("the cluster is not up within 30 s: %s", info)
+				t.Fatalf("the cluster is not up within 2 minutes: %s", info)
 			}
 		}
 	}

@@ -19,7 +19,7 @@ type store interface {
 	router.ProjectionStore
 	router.Inbox
 	router.Parking
-	router.PoisonStore
+	porttest.PoisonStore
 	router.Elector
 }
 
@@ -33,7 +33,7 @@ func runStores(t *testing.T, open func(t *testing.T) store) {
 		"ProjectionStore": func(t *testing.T) { porttest.TestProjectionStore(t, as[router.ProjectionStore](open)) },
 		"Inbox":           func(t *testing.T) { porttest.TestInbox(t, as[router.Inbox](open)) },
 		"Parking":         func(t *testing.T) { porttest.TestParking(t, as[router.Parking](open)) },
-		"PoisonStore":     func(t *testing.T) { porttest.TestPoisonStore(t, as[router.PoisonStore](open)) },
+		"PoisonStore":     func(t *testing.T) { porttest.TestPoisonStore(t, as[porttest.PoisonStore](open)) },
 		"Elector":         func(t *testing.T) { porttest.TestElector(t, as[router.Elector](open)) },
 	} {
 		t.Run(name, func(t *testing.T) {

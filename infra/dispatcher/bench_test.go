@@ -29,13 +29,13 @@ func (s *source) Subscribe(context.Context, string) (<-chan *message.Message, er
 	}
 	go func() {
 		if !s.keyed {
-			var settled sync.WaitGroup
+			var ended sync.WaitGroup
 			for range s.n {
-				settled.Add(1)
+				ended.Add(1)
 				out <- message.NewMessage("id", nil)
-				settled.Done()
+				ended.Done()
 			}
-			settled.Wait()
+			ended.Wait()
 		} else {
 			d := dispatcher.New(dispatcher.Config[int]{}, out)
 			for i := range s.n {
@@ -55,7 +55,7 @@ func (s *source) Subscribe(context.Context, string) (<-chan *message.Message, er
 func (s *source) Close() error { return nil }
 
 // BenchmarkRouter measures subscriber → Watermill's router → ack, bare and
-// with lanes in between, in messages a second.
+// with the dispatcher in between, in messages a second.
 func BenchmarkRouter(b *testing.B) {
 	for _, c := range []struct {
 		name  string

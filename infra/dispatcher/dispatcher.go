@@ -18,17 +18,17 @@ type Config[D any] struct {
 	// Concurrency is how many messages, all of different keys, are delivered at once.
 	// 0 or less: 16.
 	Concurrency int
-	// Window is how many deliveries are accepted and not yet settled. 0 or less:
+	// Window is how many deliveries are accepted and not yet done. 0 or less:
 	// 4 × Concurrency, but at least 256.
 	Window int
-	// Settle is called exactly once for every delivery that Push accepted: with true
-	// when the message was acked, with false when it was given up during a drain or is
+	// Done is called exactly once for every delivery that Push accepted: with true
+	// when the message was acked, with false when it was abandoned during a drain or is
 	// stale, so that the broker must deliver it again. Several goroutines call it
 	// concurrently, for one key in order. A worker waits for it, so it must not block
 	// for long, and it must not call Push or Drain. Nil: nothing is called.
-	Settle func(delivery D, acked bool)
+	Done func(delivery D, acked bool)
 	// Stale is called before a message is delivered. It reports whether the delivery is
-	// no longer the consumer's, because its connection has ended: then Settle is called
+	// no longer the consumer's, because its connection has ended: then Done is called
 	// with false and the message is not delivered, as the broker delivers it again. It
 	// must not block. Nil: no delivery is ever stale.
 	Stale func(delivery D) bool
@@ -44,7 +44,7 @@ type Dispatcher[D any] struct {
 	out chan<- *message.Message
 
 	// ctx is the parent of every message's context. It outlives intake: it ends only
-	// when a drain gives up, or is done.
+	// when a drain is cut short, or has ended.
 	ctx    context.Context
 	cancel context.CancelFunc
 	// stopping is closed when Drain begins.
@@ -52,19 +52,19 @@ type Dispatcher[D any] struct {
 	stop     sync.Once
 	workers  sync.WaitGroup
 
-	mu       sync.Mutex
-	draining bool
-	inFlight int
-	lanes    map[string]*lane[D]
-	ready    ring[D]               // may be delivered now
-	retrying map[*item[D]]struct{} // nacked, waiting for the next attempt
-	started  int                   // workers that run
-	idle     int                   // workers that wait on wake and were not signalled yet
-	wake     *sync.Cond
-	blocked  int           // callers of Push that wait for room
-	room     chan struct{} // contains a token when there may be room for one of them
-	freeItem *item[D]
-	freeLane *lane[D]
+	mu        sync.Mutex
+	draining  bool
+	inFlight  int
+	queues    map[string]*keyQueue[D]
+	ready     ring[D]               // may be delivered now
+	retrying  map[*item[D]]struct{} // nacked, waiting for the next attempt
+	started   int                   // workers that run
+	idle      int                   // workers that wait on wake and were not signalled yet
+	wake      *sync.Cond
+	blocked   int           // callers of Push that wait for room
+	room      chan struct{} // contains a token when there may be room for one of them
+	freeItem  *item[D]
+	freeQueue *keyQueue[D]
 }
 
 // New returns a Dispatcher that delivers to the given channel. The channel remains the
@@ -84,8 +84,8 @@ func New[D any](cfg Config[D], out chan<- *message.Message) *Dispatcher[D] {
 		cfg.MaxBackoff = 5 * time.Second
 	}
 	cfg.MaxBackoff = max(cfg.MaxBackoff, cfg.MinBackoff)
-	if cfg.Settle == nil {
-		cfg.Settle = func(D, bool) {}
+	if cfg.Done == nil {
+		cfg.Done = func(D, bool) {}
 	}
 	if cfg.Stale == nil {
 		cfg.Stale = func(D) bool { return false }
@@ -94,7 +94,7 @@ func New[D any](cfg Config[D], out chan<- *message.Message) *Dispatcher[D] {
 		cfg:      cfg,
 		out:      out,
 		stopping: make(chan struct{}),
-		lanes:    make(map[string]*lane[D]),
+		queues:   make(map[string]*keyQueue[D]),
 		retrying: make(map[*item[D]]struct{}),
 		room:     make(chan struct{}, 1),
 	}
@@ -104,11 +104,11 @@ func New[D any](cfg Config[D], out chan<- *message.Message) *Dispatcher[D] {
 }
 
 // Push accepts a delivery. It blocks while the window is full, until ctx ends or Drain
-// is called; after an error the delivery was not accepted, and Settle is not called for
+// is called; after an error the delivery was not accepted, and Done is not called for
 // it. A message with an empty key is not ordered.
 //
-// The message's context is replaced by one that ends when the message is settled, and
-// no sooner, unless a drain gives the message up.
+// The message's context is replaced by one that ends when the message is done, and
+// no sooner, unless a drain abandons the message.
 func (d *Dispatcher[D]) Push(ctx context.Context, key string, msg *message.Message, delivery D) error {
 	d.mu.Lock()
 	for !d.draining && d.inFlight >= d.cfg.Window {
@@ -128,13 +128,13 @@ func (d *Dispatcher[D]) Push(ctx context.Context, key string, msg *message.Messa
 	}
 	it := d.newItem(msg, delivery)
 	if key != "" {
-		if busy := d.lanes[key]; busy != nil {
+		if busy := d.queues[key]; busy != nil {
 			busy.push(it)
-			it.lane = busy
+			it.queue = busy
 			d.mu.Unlock()
 			return nil
 		}
-		it.lane = d.newLane(key)
+		it.queue = d.newQueue(key)
 	}
 	d.makeReady(it)
 	d.mu.Unlock()
@@ -178,7 +178,7 @@ func (d *Dispatcher[D]) makeReady(it *item[D]) {
 	}
 }
 
-// InFlight returns how many deliveries are accepted and not yet settled.
+// InFlight returns how many deliveries are accepted and not yet done.
 func (d *Dispatcher[D]) InFlight() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -186,13 +186,13 @@ func (d *Dispatcher[D]) InFlight() int {
 }
 
 // Drain ends the window. From now on nothing more is accepted or delivered: what was
-// accepted and not delivered is settled with false at once. Messages that were delivered
-// are waited for. When ctx ends, they are given up as well: their contexts end, they are
-// settled with false, and Drain returns ctx's error. When Drain returns, everything is
-// settled, every goroutine has ended, and nothing is sent to the channel any more. Drain
-// may be called again.
+// accepted and not delivered is abandoned at once. Messages that were delivered are waited
+// for. When ctx ends, they are abandoned as well: their contexts end, and Drain returns
+// ctx's error. When Drain returns, [Config].Done has been called for everything, every
+// goroutine has ended, and nothing is sent to the channel any more. Drain may be called
+// again.
 func (d *Dispatcher[D]) Drain(ctx context.Context) error {
-	d.stop.Do(d.giveUpQueued)
+	d.stop.Do(d.abandonQueued)
 	done := make(chan struct{})
 	go func() {
 		d.workers.Wait()
@@ -209,10 +209,10 @@ func (d *Dispatcher[D]) Drain(ctx context.Context) error {
 	return err
 }
 
-// giveUpQueued ends intake and settles what was not delivered.
-func (d *Dispatcher[D]) giveUpQueued() {
+// abandonQueued ends intake and abandons what was not delivered.
+func (d *Dispatcher[D]) abandonQueued() {
 	for _, it := range d.endIntake() {
-		d.cfg.Settle(it.delivery, false)
+		d.cfg.Done(it.delivery, false)
 		d.mu.Lock()
 		d.inFlight--
 		d.mu.Unlock()
@@ -236,7 +236,7 @@ func (d *Dispatcher[D]) endIntake() []*item[D] {
 		left = append(left, it)
 	}
 	clear(d.retrying)
-	for _, busy := range d.lanes {
+	for _, busy := range d.queues {
 		for it := busy.pop(); it != nil; it = busy.pop() {
 			left = append(left, it)
 		}

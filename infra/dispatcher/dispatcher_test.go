@@ -18,13 +18,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// settled records the calls of Settle.
-type settled struct {
+// record keeps the calls of Done.
+type record struct {
 	mu    sync.Mutex
 	calls map[string][]bool
 }
 
-func (s *settled) settle(id string, acked bool) {
+func (s *record) done(id string, acked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.calls == nil {
@@ -33,12 +33,12 @@ func (s *settled) settle(id string, acked bool) {
 	s.calls[id] = append(s.calls[id], acked)
 }
 
-func (s *settled) want(t *testing.T, id string, acked bool) {
+func (s *record) want(t *testing.T, id string, acked bool) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if got := s.calls[id]; len(got) != 1 || got[0] != acked {
-		t.Errorf("%s was settled with %v, want exactly once with %v", id, got, acked)
+		t.Errorf("%s ended with %v, want exactly once with %v", id, got, acked)
 	}
 }
 
@@ -54,7 +54,7 @@ func receive(t *testing.T, out <-chan *message.Message) *message.Message {
 	select {
 	case msg := <-out:
 		return msg
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		t.Fatal("no message was delivered")
 		return nil
 	}
@@ -71,9 +71,9 @@ func wantNothing(t *testing.T, out <-chan *message.Message) {
 
 func TestDispatcher_OneMessageOfAKeyAtATime(t *testing.T) {
 	t.Parallel()
-	var s settled
+	var s record
 	out := make(chan *message.Message)
-	d := dispatcher.New(dispatcher.Config[string]{Settle: s.settle}, out)
+	d := dispatcher.New(dispatcher.Config[string]{Done: s.done}, out)
 	push(t, d, "a", "a1")
 	push(t, d, "a", "a2")
 	a1 := receive(t, out)
@@ -100,9 +100,9 @@ func TestDispatcher_OneMessageOfAKeyAtATime(t *testing.T) {
 
 func TestDispatcher_NackedMessageIsDeliveredAgainInPlace(t *testing.T) {
 	t.Parallel()
-	var s settled
+	var s record
 	out := make(chan *message.Message)
-	d := dispatcher.New(dispatcher.Config[string]{Concurrency: 1, Settle: s.settle, MinBackoff: 30 * time.Millisecond}, out)
+	d := dispatcher.New(dispatcher.Config[string]{Concurrency: 1, Done: s.done, MinBackoff: 30 * time.Millisecond}, out)
 	msg := message.NewMessage("a1", []byte("body"))
 	msg.Metadata.Set("k", "v")
 	if err := d.Push(t.Context(), "a", msg, "a1"); err != nil {
@@ -192,9 +192,9 @@ func TestDispatcher_ContextEndsWithItsMessage(t *testing.T) {
 
 func TestDispatcher_Drain(t *testing.T) {
 	t.Parallel()
-	var s settled
+	var s record
 	out := make(chan *message.Message)
-	d := dispatcher.New(dispatcher.Config[string]{Concurrency: 2, Settle: s.settle, MinBackoff: time.Hour, MaxBackoff: time.Hour}, out)
+	d := dispatcher.New(dispatcher.Config[string]{Concurrency: 2, Done: s.done, MinBackoff: time.Hour, MaxBackoff: time.Hour}, out)
 	push(t, d, "waiting", "waiting")
 	receive(t, out).Nack()
 	push(t, d, "a", "running")
@@ -229,9 +229,9 @@ func TestDispatcher_Drain(t *testing.T) {
 
 func TestDispatcher_Drain_GivesUpAtDeadline(t *testing.T) {
 	t.Parallel()
-	var s settled
+	var s record
 	out := make(chan *message.Message)
-	d := dispatcher.New(dispatcher.Config[string]{Settle: s.settle}, out)
+	d := dispatcher.New(dispatcher.Config[string]{Done: s.done}, out)
 	push(t, d, "a", "stuck")
 	msg := receive(t, out)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -248,12 +248,12 @@ func TestDispatcher_Drain_GivesUpAtDeadline(t *testing.T) {
 
 func TestDispatcher_StaleDeliveryIsNotDelivered(t *testing.T) {
 	t.Parallel()
-	var s settled
+	var s record
 	var lost atomic.Bool
 	out := make(chan *message.Message)
 	d := dispatcher.New(dispatcher.Config[string]{
-		Settle: s.settle,
-		Stale:  func(id string) bool { return lost.Load() && id != "new" },
+		Done:  s.done,
+		Stale: func(id string) bool { return lost.Load() && id != "new" },
 	}, out)
 	push(t, d, "a", "old")
 	push(t, d, "a", "behind")

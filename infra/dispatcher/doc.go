@@ -5,14 +5,14 @@
 // It stands between a broker's consumer and the channel that Watermill's router reads.
 // The consumer pushes what it receives; [Dispatcher] keeps a bounded window of it,
 // delivers each message when its key is free, waits for Ack or Nack, and reports by
-// [Config].Settle what may be acknowledged.
+// [Config].Done what may be acknowledged.
 //
-//	broker → Push → key → lane of the key → ready → worker → out → router → Ack → Settle
+//	broker → Push → key → queue of the key → ready → worker → out → router → Ack → Done
 //
-// A lane is one key's queue. Keys are not hashed onto a fixed number of lanes: each key
-// that has something in the window has its own, so a slow key delays no other. A nacked
-// message waits in memory, at the head of its lane, and is delivered again after a pause;
-// the other messages of its key wait behind it while all other keys go on.
+// Keys are not hashed onto a fixed number of queues: each key that has something in the
+// window has its own, so a slow key delays no other. A nacked message waits in memory, at
+// the head of its queue, and is delivered again after a pause; the other messages of its key
+// wait behind it while all other keys go on.
 //
 // What a slow or failing key cannot do is take more than the window: when the window
 // contains nothing but its messages, Push blocks. Choose a window larger than the number

@@ -14,7 +14,7 @@ import (
 func Example() {
 	out := make(chan *message.Message)
 	window := dispatcher.New(dispatcher.Config[uint64]{
-		Settle: func(tag uint64, acked bool) { fmt.Println("settled", tag, acked) },
+		Done: func(tag uint64, acked bool) { fmt.Println("done", tag, acked) },
 	}, out)
 
 	ctx := context.Background()
@@ -34,7 +34,7 @@ func Example() {
 	}
 	// Output:
 	// handled message 0
-	// settled 0 true
+	// done 0 true
 	// handled message 1
-	// settled 1 true
+	// done 1 true
 }

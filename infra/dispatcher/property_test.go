@@ -35,7 +35,7 @@ type checker struct {
 	active   int
 	givingUp bool
 	limit    int
-	settled  map[int][]bool
+	ended    map[int][]bool
 	acked    map[int]bool
 }
 
@@ -81,12 +81,12 @@ func (c *checker) handle(msg *message.Message, d delivery) {
 	}
 }
 
-func (c *checker) settle(id int, acked bool) {
+func (c *checker) record(id int, acked bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.settled[id] = append(c.settled[id], acked)
+	c.ended[id] = append(c.ended[id], acked)
 	if acked && !c.acked[id] {
-		c.fail("%d was settled as acked before its handler had acked it", id)
+		c.fail("%d ended as acked before its handler had acked it", id)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestDispatcher_OrderWindowAndLoss(t *testing.T) {
 		window := rapid.IntRange(1, 40).Draw(t, "window")
 		c := &checker{
 			limit:    rapid.IntRange(1, 12).Draw(t, "concurrency"),
-			attempts: map[int]int{}, busy: map[string]bool{}, done: map[string]int{}, settled: map[int][]bool{}, acked: map[int]bool{},
+			attempts: map[int]int{}, busy: map[string]bool{}, done: map[string]int{}, ended: map[int][]bool{}, acked: map[int]bool{},
 		}
 		count := map[string]int{}
 		for i, d := range rapid.SliceOfN(deliveries(keys), n, n).Draw(t, "deliveries") {
@@ -120,13 +120,13 @@ func TestDispatcher_OrderWindowAndLoss(t *testing.T) {
 			count[d.key]++
 			c.all = append(c.all, d)
 		}
-		// The drain begins at some message, or after all of them are settled.
+		// The drain begins at some message, or after all of them have ended.
 		stopAt := rapid.IntRange(0, 2*n).Draw(t, "stop at")
 		patient := rapid.Bool().Draw(t, "patient drain")
 
 		out := make(chan *message.Message)
 		disp := dispatcher.New(dispatcher.Config[int]{
-			Concurrency: c.limit, Window: window, Settle: c.settle,
+			Concurrency: c.limit, Window: window, Done: c.record,
 			MinBackoff: time.Microsecond, MaxBackoff: 50 * time.Microsecond,
 		}, out)
 		var handlers sync.WaitGroup
@@ -180,18 +180,18 @@ func TestDispatcher_OrderWindowAndLoss(t *testing.T) {
 			t.Errorf("Drain: %v", err)
 		}
 		for id := range accepted {
-			s := c.settled[id]
+			s := c.ended[id]
 			switch {
 			case len(s) != 1:
-				t.Errorf("%d was settled %d times", id, len(s))
+				t.Errorf("%d ended %d times", id, len(s))
 			case stopAt >= n && !s[0]:
-				t.Errorf("%d was given up although there was no drain", id)
+				t.Errorf("%d was abandoned although there was no drain", id)
 			case patient && s[0] != c.acked[id]:
-				t.Errorf("%d was settled with %v; its handler had acked it: %v", id, s[0], c.acked[id])
+				t.Errorf("%d ended with %v; its handler had acked it: %v", id, s[0], c.acked[id])
 			}
 		}
-		if len(c.settled) != accepted {
-			t.Errorf("%d settled, %d accepted", len(c.settled), accepted)
+		if len(c.ended) != accepted {
+			t.Errorf("%d ended, %d accepted", len(c.ended), accepted)
 		}
 	})
 }

@@ -2,25 +2,25 @@ package dispatcher
 
 import "github.com/ThreeDotsLabs/watermill/message"
 
-// item is one delivery in the window. Items and lanes are reused, because a consumer
+// item is one delivery in the window. Items and queues are reused, because a consumer
 // needs one of each for nearly every message.
 type item[D any] struct {
 	msg      *message.Message
 	delivery D
-	lane     *lane[D] // nil if the message has no key
-	nacks    int      // how often it was nacked without asking for a pause
-	next     *item[D] // the next in its lane, or in the free list
+	queue    *keyQueue[D] // nil if the message has no key
+	nacks    int          // how often it was nacked without asking for a pause
+	next     *item[D]     // the next in its queue, or in the free list
 }
 
-// lane is one key's queue. It exists as long as one item of the key is ready, delivered
+// keyQueue is one key's queue. It exists as long as one item of the key is ready, delivered
 // or waiting for its next attempt; the list contains those behind it.
-type lane[D any] struct {
+type keyQueue[D any] struct {
 	key         string
 	first, last *item[D]
-	next        *lane[D] // in the free list
+	next        *keyQueue[D] // in the free list
 }
 
-func (q *lane[D]) push(it *item[D]) {
+func (q *keyQueue[D]) push(it *item[D]) {
 	if q.last == nil {
 		q.first = it
 	} else {
@@ -29,8 +29,8 @@ func (q *lane[D]) push(it *item[D]) {
 	q.last = it
 }
 
-// pop returns nil if the lane is empty.
-func (q *lane[D]) pop() *item[D] {
+// pop returns nil if the queue is empty.
+func (q *keyQueue[D]) pop() *item[D] {
 	it := q.first
 	if it == nil {
 		return nil
@@ -60,23 +60,23 @@ func (d *Dispatcher[D]) dropItem(it *item[D]) {
 	d.freeItem = it
 }
 
-func (d *Dispatcher[D]) newLane(key string) *lane[D] {
-	q := d.freeLane
+func (d *Dispatcher[D]) newQueue(key string) *keyQueue[D] {
+	q := d.freeQueue
 	if q == nil {
-		q = new(lane[D])
+		q = new(keyQueue[D])
 	} else {
-		d.freeLane = q.next
+		d.freeQueue = q.next
 		q.next = nil
 	}
 	q.key = key
-	d.lanes[key] = q
+	d.queues[key] = q
 	return q
 }
 
-func (d *Dispatcher[D]) dropLane(q *lane[D]) {
-	delete(d.lanes, q.key)
-	*q = lane[D]{next: d.freeLane}
-	d.freeLane = q
+func (d *Dispatcher[D]) dropQueue(q *keyQueue[D]) {
+	delete(d.queues, q.key)
+	*q = keyQueue[D]{next: d.freeQueue}
+	d.freeQueue = q
 }
 
 // ring is a queue of items that grows as needed.

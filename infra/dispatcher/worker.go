@@ -9,7 +9,7 @@ import (
 
 // work delivers one message after the other until the window is drained. There are as
 // many workers as messages may be delivered at once, and a worker waits until its
-// message is settled: no goroutine is started for a message.
+// message is done: no goroutine is started for a message.
 func (d *Dispatcher[D]) work() {
 	for it := d.next(nil); it != nil; {
 		r := d.deliver(it)
@@ -17,7 +17,7 @@ func (d *Dispatcher[D]) work() {
 			it = d.next(nil)
 			continue
 		}
-		d.cfg.Settle(it.delivery, r == acked)
+		d.cfg.Done(it.delivery, r == acked)
 		it = d.next(it)
 	}
 }
@@ -28,13 +28,13 @@ type result int
 const (
 	acked result = iota
 	nacked
-	givenUp
+	abandoned
 )
 
 // deliver sends the message to the router and waits until it is acked or nacked.
 func (d *Dispatcher[D]) deliver(it *item[D]) result {
 	if d.cfg.Stale(it.delivery) {
-		return givenUp
+		return abandoned
 	}
 	ctx := lazyctx.New(d.ctx, time.Time{})
 	defer ctx.End()
@@ -42,7 +42,7 @@ func (d *Dispatcher[D]) deliver(it *item[D]) result {
 	select {
 	case d.out <- it.msg:
 	case <-d.stopping:
-		return givenUp
+		return abandoned
 	}
 	select {
 	case <-it.msg.Acked():
@@ -56,29 +56,29 @@ func (d *Dispatcher[D]) deliver(it *item[D]) result {
 	case <-it.msg.Acked():
 		return acked
 	default:
-		return givenUp
+		return abandoned
 	}
 }
 
-// next removes the item that the worker has settled, if any, and waits for the next one.
+// next removes the item that the worker is done with, if any, and waits for the next one.
 // It returns nil when the window is drained.
-func (d *Dispatcher[D]) next(settled *item[D]) *item[D] {
+func (d *Dispatcher[D]) next(done *item[D]) *item[D] {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if settled != nil {
+	if done != nil {
 		d.inFlight--
 		if d.blocked > 0 {
 			d.offerRoom()
 		}
-		if busy := settled.lane; busy != nil {
+		if busy := done.queue; busy != nil {
 			// This worker takes an item right after, so none needs to be woken.
 			if follower := busy.pop(); follower != nil {
 				d.ready.push(follower)
 			} else {
-				d.dropLane(busy)
+				d.dropQueue(busy)
 			}
 		}
-		d.dropItem(settled)
+		d.dropItem(done)
 	}
 	for {
 		if d.draining {
@@ -92,8 +92,8 @@ func (d *Dispatcher[D]) next(settled *item[D]) *item[D] {
 	}
 }
 
-// retryLater makes a nacked item, and with it its lane, wait in memory for its next
-// attempt: for the pause in its metadata ([events.MetaPause]), else for one that doubles.
+// retryLater makes a nacked item, and with it the queue of its key, wait in memory for its
+// next attempt: for the pause in its metadata ([events.MetaPause]), else for one that doubles.
 // No worker waits with it. It returns false if the window is being drained.
 func (d *Dispatcher[D]) retryLater(it *item[D]) bool {
 	pause, err := time.ParseDuration(it.msg.Metadata[events.MetaPause])
@@ -107,7 +107,7 @@ func (d *Dispatcher[D]) retryLater(it *item[D]) bool {
 		it.nacks++
 	}
 	delete(it.msg.Metadata, events.MetaPause)
-	// A message can be settled only once, so the next attempt is made with a copy.
+	// A message can be acked or nacked only once, so the next attempt is made with a copy.
 	it.msg = it.msg.Copy()
 
 	d.mu.Lock()
@@ -119,7 +119,7 @@ func (d *Dispatcher[D]) retryLater(it *item[D]) bool {
 	time.AfterFunc(pause, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		// A drain has settled what is no longer here.
+		// A drain has abandoned what is no longer here.
 		if _, ok := d.retrying[it]; ok {
 			delete(d.retrying, it)
 			d.makeReady(it)

@@ -62,9 +62,9 @@ func (a *acker) delivered(tag uint64) {
 	a.places[tag] = a.running.PushBack(tag)
 }
 
-// settle records how a delivery ended. One that was given up is never acknowledged: the
+// finish records how a delivery ended. One that was abandoned is never acknowledged: the
 // broker delivers it again once the channel is closed.
-func (a *acker) settle(tag uint64, ok bool) {
+func (a *acker) finish(tag uint64, ok bool) {
 	if !ok || a.dead.Load() {
 		return
 	}

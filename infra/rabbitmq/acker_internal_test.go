@@ -14,7 +14,7 @@ type tagChannel struct {
 	mu          sync.Mutex
 	outstanding []uint64 // in order
 	broken      []string
-	settled     map[uint64]bool
+	acked       map[uint64]bool
 	frames      int
 }
 
@@ -31,7 +31,7 @@ func (c *tagChannel) ack(tag uint64, multiple bool) error {
 			from = 0
 		}
 		for _, acked := range c.outstanding[from : i+1] {
-			if !c.settled[acked] {
+			if !c.acked[acked] {
 				c.broken = append(c.broken, fmt.Sprintf("%d was acknowledged and not handled", acked))
 			}
 		}
@@ -48,10 +48,10 @@ func TestAcker_AcknowledgesOnceWhatIsAcked(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		prefetch := rapid.IntRange(1, 40).Draw(t, "prefetch")
-		c := &tagChannel{settled: make(map[uint64]bool)}
+		c := &tagChannel{acked: make(map[uint64]bool)}
 		a := newAcker(c.ack, prefetch) // not started: the test flushes
-		var open []uint64              // delivered and not settled
-		givenUp := 0
+		var open []uint64              // delivered and not finished
+		abandoned := 0
 		next := uint64(1)
 		for range rapid.IntRange(0, 200).Draw(t, "steps") {
 			c.mu.Lock()
@@ -66,18 +66,18 @@ func TestAcker_AcknowledgesOnceWhatIsAcked(t *testing.T) {
 				open = append(open, next)
 				next++
 			case len(open) > 0:
-				i := rapid.IntRange(0, len(open)-1).Draw(t, "settle")
+				i := rapid.IntRange(0, len(open)-1).Draw(t, "finish")
 				tag := open[i]
 				open = append(open[:i], open[i+1:]...)
 				ok := rapid.IntRange(0, 9).Draw(t, "luck") > 0
 				if ok {
 					c.mu.Lock()
-					c.settled[tag] = true
+					c.acked[tag] = true
 					c.mu.Unlock()
 				} else {
-					givenUp++
+					abandoned++
 				}
-				a.settle(tag, ok)
+				a.finish(tag, ok)
 			default:
 				a.flush(rapid.Bool().Draw(t, "tick"), false)
 			}
@@ -86,7 +86,7 @@ func TestAcker_AcknowledgesOnceWhatIsAcked(t *testing.T) {
 		for _, b := range c.broken {
 			t.Error(b)
 		}
-		if got, want := len(c.outstanding), len(open)+givenUp; got != want {
+		if got, want := len(c.outstanding), len(open)+abandoned; got != want {
 			t.Errorf("%d deliveries are left unacknowledged, want %d", got, want)
 		}
 	})
@@ -94,16 +94,16 @@ func TestAcker_AcknowledgesOnceWhatIsAcked(t *testing.T) {
 
 func TestAcker_Batches(t *testing.T) {
 	t.Parallel()
-	c := &tagChannel{settled: make(map[uint64]bool)}
+	c := &tagChannel{acked: make(map[uint64]bool)}
 	a := newAcker(c.ack, 256)
 	a.start()
 	for tag := uint64(1); tag <= 6400; tag++ {
 		c.mu.Lock()
 		c.outstanding = append(c.outstanding, tag)
-		c.settled[tag] = true
+		c.acked[tag] = true
 		c.mu.Unlock()
 		a.delivered(tag)
-		a.settle(tag, true)
+		a.finish(tag, true)
 	}
 	a.close()
 	if c.frames > 640 || len(c.outstanding) > 0 || len(c.broken) > 0 {
@@ -128,7 +128,7 @@ func TestAcker_KeepsNothingAboveASlowMessage(t *testing.T) {
 	a.flush(true, false) // The first tick sees where the mark is, and others that it stays.
 	for tag := uint64(slow + 1); tag <= last; tag++ {
 		a.delivered(tag)
-		a.settle(tag, true)
+		a.finish(tag, true)
 		if tag%batch != 0 {
 			continue
 		}
@@ -141,7 +141,7 @@ func TestAcker_KeepsNothingAboveASlowMessage(t *testing.T) {
 	if acked != last-slow {
 		t.Errorf("%d of %d are acknowledged while the first runs", acked, last-slow)
 	}
-	a.settle(slow, true)
+	a.finish(slow, true)
 	a.close()
 	if acked != last || a.running.Len()+len(a.places)+len(a.acked) > 0 {
 		t.Errorf("%d of %d are acknowledged, and something is held: %v", acked, last, a.acked)

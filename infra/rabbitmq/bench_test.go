@@ -77,7 +77,7 @@ func BenchmarkConsume(b *testing.B) {
 			}
 			m.report(b)
 		})
-		b.Run(kind+"/lanes", func(b *testing.B) {
+		b.Run(kind+"/keyed", func(b *testing.B) {
 			n := newBench(b, queueType(kind), direct)
 			sub := n.subscriber(func(c *router.Subscription) {
 				c.Key = func(msg *message.Message) string { return msg.Metadata[events.MetaAggregateID] }

@@ -65,16 +65,7 @@ type delay struct {
 
 // delayQueue returns how the queue of a delay tier is declared.
 func (c Config) delayQueue(name string, d delay) amqp.QueueConfig {
-	args := amqp091.Table{
-		amqp091.QueueTypeArg:        c.QueueType,
-		amqp091.QueueMessageTTLArg:  d.ttl.Milliseconds(),
-		"x-dead-letter-exchange":    "",
-		"x-dead-letter-routing-key": d.then,
-	}
-	if c.QueueType == Quorum {
-		// Without these two, dead-lettering may lose a message.
-		args["x-dead-letter-strategy"] = "at-least-once"
-		args["x-overflow"] = "reject-publish"
-	}
+	args := amqp091.Table{amqp091.QueueTypeArg: c.QueueType, amqp091.QueueMessageTTLArg: d.ttl.Milliseconds()}
+	c.deadLetter(args, d.then)
 	return amqp.QueueConfig{GenerateName: amqp.GenerateQueueNameConstant(name), Durable: true, Arguments: args}
 }

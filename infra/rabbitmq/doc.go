@@ -11,7 +11,7 @@
 //
 //   - Publish returns when the broker has confirmed every message of the call. A
 //     message that was sent when the connection broke is sent again, so a consumer
-//     may see it twice. An error says whether the outcome is known.
+//     may see it twice. The code of an error shows whether the outcome is known.
 //   - A message for a topic {aggregate}.commands that no queue is bound for is an error
 //     with the code UNHANDLED.
 //   - A delivery is acknowledged after its handler has acked it, and at no other

@@ -170,19 +170,17 @@ func (l *link) explain(err error) error {
 }
 
 func (l *link) set(conn *amqp.Connection, err error) {
-	l.mu.Lock()
-	l.conn, l.err, l.blocked = conn, err, ""
-	l.blocks.Store(false)
-	close(l.changes)
-	l.changes = make(chan struct{})
-	l.mu.Unlock()
-	l.changed()
+	l.change(func() { l.conn, l.err, l.blocked = conn, err, "" })
 }
 
 func (l *link) setBlocked(reason string) {
+	l.change(func() { l.blocked = reason })
+}
+
+func (l *link) change(set func()) {
 	l.mu.Lock()
-	l.blocked = reason
-	l.blocks.Store(reason != "")
+	set()
+	l.blocks.Store(l.blocked != "")
 	close(l.changes)
 	l.changes = make(chan struct{})
 	l.mu.Unlock()

@@ -27,23 +27,40 @@ func (b *Broker) HasQueue(ctx context.Context, name string) (bool, error) {
 
 // exists reports whether the broker has a queue.
 func (b *Broker) exists(ctx context.Context, queue string) (bool, error) {
+	err := b.onChannel(ctx, func(ch *amqp.Channel) error {
+		_, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		return err
+	})
+	var refusal *amqp.Error
+	var ours *events.Error
+	switch {
+	case err == nil || errors.As(err, &ours):
+		return err == nil, err
+	case errors.As(err, &refusal) && refusal.Code == amqp.NotFound:
+		return false, nil
+	}
+	return false, events.Errorf(events.CodeUnavailable, "RabbitMQ did not answer whether queue %s exists: %w", queue, err).MayRetry()
+}
+
+// onChannel calls f with a channel of the consuming connection, again whenever the
+// connection is lost meanwhile, until ctx ends.
+func (b *Broker) onChannel(ctx context.Context, f func(*amqp.Channel) error) error {
 	for {
 		conn, err := b.consume.await(ctx)
 		if err != nil {
-			return false, err
-		}
-		err = declareOn(conn, func(ch *amqp.Channel) error {
-			_, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
 			return err
-		})
-		var refusal *amqp.Error
-		switch {
-		case err == nil:
-			return true, nil
-		case errors.As(err, &refusal) && refusal.Code == amqp.NotFound:
-			return false, nil
-		case !conn.IsClosed():
-			return false, events.Errorf(events.CodeUnavailable, "RabbitMQ does not say whether queue %s exists: %w", queue, err).MayRetry()
+		}
+		// The client waits for the broker's answer as long as the connection is open, which
+		// may be three heartbeats.
+		answer := make(chan error, 1)
+		go func() { answer <- declareOn(conn, f) }()
+		select {
+		case err = <-answer:
+		case <-ctx.Done():
+			return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s does not answer: %w", b.cfg.address(), ctx.Err()).MayRetry()
+		}
+		if err == nil || !conn.IsClosed() {
+			return err
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // bench is a broker with a namespace of its own, reached through a proxy that can fail, and
 // a plain client.

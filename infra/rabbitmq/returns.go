@@ -43,17 +43,8 @@ func (r *returns) run() {
 			}
 			r.mark(back)
 		case caughtUp := <-r.catchUp:
-			for pending := true; pending; {
-				select {
-				case back, ok := <-r.returned:
-					if !ok {
-						close(caughtUp)
-						return
-					}
-					r.mark(back)
-				default:
-					pending = false
-				}
+			for len(r.returned) > 0 {
+				r.mark(<-r.returned)
 			}
 			close(caughtUp)
 		}

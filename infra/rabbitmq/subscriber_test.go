@@ -333,11 +333,14 @@ func TestSubscriber_StalledNetwork(t *testing.T) {
 	defer resume()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	begun := time.Now()
-	if err := sub.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Drain: %v", err)
-	}
-	if took := time.Since(begun); took > 30*time.Second {
-		t.Errorf("Drain with a deadline of 50ms took %v", took)
+	drained := make(chan error, 1)
+	go func() { drained <- sub.Drain(ctx) }()
+	select {
+	case err := <-drained:
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Drain: %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("Drain has ignored its deadline")
 	}
 }

@@ -21,8 +21,8 @@ func exchange(name string) amqp.ExchangeConfig {
 	}
 }
 
-// queue returns how a queue is declared. Its qualified name says whether it is a handler's
-// queue or a poison queue.
+// queue returns how a queue is declared. A poison queue is recognised by its qualified
+// name.
 func (c Config) queue(name string, ordered bool) amqp.QueueConfig {
 	args := amqp091.Table{amqp091.QueueTypeArg: c.QueueType}
 	switch {
@@ -33,13 +33,9 @@ func (c Config) queue(name string, ordered bool) amqp.QueueConfig {
 			args["x-delivery-limit"] = 1 << 30
 		}
 	default:
-		args["x-dead-letter-exchange"] = ""
-		args["x-dead-letter-routing-key"] = events.PoisonQueue(name)
+		c.deadLetter(args, events.PoisonQueue(name))
 		if c.QueueType == Quorum {
 			args["x-delivery-limit"] = c.DeliveryLimit
-			// Without these two, dead-lettering may lose a message.
-			args["x-dead-letter-strategy"] = "at-least-once"
-			args["x-overflow"] = "reject-publish"
 		}
 		if ordered {
 			args["x-single-active-consumer"] = true
@@ -49,6 +45,17 @@ func (c Config) queue(name string, ordered bool) amqp.QueueConfig {
 		GenerateName: amqp.GenerateQueueNameConstant(name),
 		Durable:      true,
 		Arguments:    args,
+	}
+}
+
+// deadLetter adds the arguments by which a queue dead-letters its messages to another one.
+func (c Config) deadLetter(args amqp091.Table, queue string) {
+	args["x-dead-letter-exchange"] = ""
+	args["x-dead-letter-routing-key"] = queue
+	if c.QueueType == Quorum {
+		// Without these two, dead-lettering may lose a message.
+		args["x-dead-letter-strategy"] = "at-least-once"
+		args["x-overflow"] = "reject-publish"
 	}
 }
 

@@ -45,5 +45,5 @@
 //	bindings:TOPIC                  set: the types of a topic that some queue receives
 //	alive:CONSUMER                  exists while a consumer is alive, or says that it has left
 //
-// Start reading at [Open], then at Append in eventlog/log.go with append.lua beside it.
+// Start reading at [Open], then at Append in eventlog/log.go with its append.lua.
 package redis

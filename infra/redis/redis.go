@@ -18,6 +18,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/projections"
 	"github.com/pitwheel/pitwheel/infra/redis/streams"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // Config says where the store is and what it keeps for how long. Only URL is needed.
@@ -32,7 +33,7 @@ type Config struct {
 	// fixed when the store is made; another number than the store's is an error. 0: the
 	// store's, and [eventlog.DefaultPartitions] for a new one.
 	Partitions int
-	// ReadOnly is for clients that only look: where there is no store none is made, and it
+	// ReadOnly is for read-only clients: where there is no store none is made, and it
 	// counts as an empty one with [eventlog.DefaultPartitions].
 	ReadOnly bool
 	// OutcomeTTL is how long the outcome of a command is kept after it ended; at least a
@@ -75,6 +76,7 @@ var (
 	_ router.Inbox           = (*Store)(nil)
 	_ router.Parking         = (*Store)(nil)
 	_ router.PoisonStore     = (*Store)(nil)
+	_ poison.Store           = (*Store)(nil)
 	_ router.Elector         = (*Store)(nil)
 	_ router.Transport       = (*Store)(nil)
 )

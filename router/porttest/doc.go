@@ -1,4 +1,4 @@
-// Package porttest has a contract suite for each port of package router. An
+// Package porttest has a contract suite for each port of packages router and poison. An
 // implementation of a port, in this module or another, passes its suite if the router can
 // rely on it.
 //

@@ -96,7 +96,7 @@ func testDrain(s suite[router.Transport]) {
 		must(t, msg.Context().Err())
 		select {
 		case err := <-drained:
-			t.Errorf("the drain ended with a message that is not settled: %v", err)
+			t.Errorf("the drain ended with a message that is neither acked nor nacked: %v", err)
 		case <-time.After(glance):
 		}
 		c.ack(msg)
@@ -111,7 +111,7 @@ func testDrain(s suite[router.Transport]) {
 		next.want("2")
 		next.nothing("everything is acknowledged")
 	})
-	s.run("a drain that gives up leaves the rest to another instance", func(t *testing.T, tr router.Transport) {
+	s.run("a drain that is cut short leaves the rest to another instance", func(t *testing.T, tr router.Transport) {
 		sub := eventSubscription()
 		sub.Concurrency = 2
 		c := consume(t, tr, sub)
@@ -125,7 +125,7 @@ func testDrain(s suite[router.Transport]) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(glance, cancel)
 		if err := c.Drain(ctx); err == nil {
-			t.Error("a drain that gives up is not an error")
+			t.Error("a drain that is cut short is not an error")
 		}
 		c.closed()
 		wait(t, held["a1"].Context().Done())

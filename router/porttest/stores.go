@@ -2,11 +2,9 @@ package porttest
 
 import (
 	"testing"
-	"time"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
-	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // TestCheckpoints checks an implementation of [router.Checkpoints].
@@ -79,55 +77,4 @@ func TestInbox(t *testing.T, open func(t *testing.T) router.Inbox) {
 			t.Error("b/c of a is seen after c of a/b was recorded")
 		}
 	})
-}
-
-// TestPoisonStore checks an implementation of [router.PoisonStore].
-func TestPoisonStore(t *testing.T, open func(t *testing.T) router.PoisonStore) {
-	s := suite[router.PoisonStore]{t, open}
-	s.run("an empty store counts none", func(t *testing.T, store router.PoisonStore) { wantPoison(t, store, nil) })
-	s.run("a message counts once, however often it fails", func(t *testing.T, store router.PoisonStore) {
-		for range 2 { // The broker may deliver it again.
-			must(t, store.StorePoison(t.Context(), poisoned("h", "1", 0)))
-		}
-		for _, minute := range []int{9, 3} { // A later failure may come first.
-			must(t, store.StorePoison(t.Context(), poisoned("h", "1", minute)))
-		}
-		wantPoison(t, store, map[string]int{"h": 1})
-	})
-	s.run("messages are counted by handler", func(t *testing.T, store router.PoisonStore) {
-		for _, of := range [][2]string{{"h", "1"}, {"h", "2"}, {"i", "1"}} {
-			must(t, store.StorePoison(t.Context(), poisoned(of[0], of[1], 0)))
-		}
-		wantPoison(t, store, map[string]int{"h": 2, "i": 1})
-	})
-	s.run("whatever a message contains, it is stored", func(t *testing.T, store router.PoisonStore) {
-		m := poison.Message{ID: poison.ID("h", "1"), Handler: "h", Body: []byte{0, 255}, Metadata: map[string]string{"\xff": "\x00"}, Reason: "\xff"}
-		must(t, store.StorePoison(t.Context(), m))
-		wantPoison(t, store, map[string]int{"h": 1})
-	})
-}
-
-func wantPoison(t *testing.T, store router.PoisonStore, want map[string]int) {
-	t.Helper()
-	got := get[map[string]int](t)(store.CountPoison(t.Context()))
-	for handler := range got {
-		if got[handler] != want[handler] {
-			t.Errorf("%s has %d poison messages; want %d", handler, got[handler], want[handler])
-		}
-	}
-	for handler := range want {
-		if _, ok := got[handler]; !ok {
-			t.Errorf("%s is missing in %v", handler, got)
-		}
-	}
-}
-
-// poisoned returns a message of a handler that failed at a minute.
-func poisoned(handler, id string, minute int) poison.Message {
-	at := time.Date(2026, 11, 24, 10, minute, 0, 0, time.UTC)
-	return poison.Message{
-		ID: poison.ID(handler, id), Handler: handler, Kind: "reaction", Queue: handler, Topic: "order.events", Type: "ORDER_PLACED", Key: "7",
-		MessageID: id, Code: "TIMEOUT", Reason: "too slow", Source: poison.FromRouter, Attempts: 5, Failures: 1,
-		FirstFailedAt: at, LastFailedAt: at, Size: 2, Metadata: map[string]string{"type": "ORDER_PLACED"}, Body: []byte("{}"),
-	}
 }

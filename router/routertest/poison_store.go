@@ -52,6 +52,7 @@ func (s *PoisonStore) StorePoison(_ context.Context, m poison.Message) error {
 	}
 	if !m.LastFailedAt.Before(k.LastFailedAt) {
 		k.Message = m
+		k.Message = k.copy()
 	}
 	k.Failures, k.FirstFailedAt, k.failures = failures, first, append(k.failures, failure)
 	k.Revision = s.next()

@@ -19,7 +19,7 @@ type queue struct {
 
 	mu        sync.Mutex
 	entries   []*entry // in the order of their arrival
-	consumers []*subscription
+	consumers []*consumer
 	changed   chan struct{} // closed and replaced at every change
 }
 
@@ -36,7 +36,7 @@ type entry struct {
 // delivery is one attempt to have a message handled.
 type delivery struct {
 	entry *entry
-	by    *subscription
+	by    *consumer
 }
 
 // takes reports whether a message of a type on a topic belongs into the queue.
@@ -69,17 +69,17 @@ func (q *queue) consumed() bool {
 	return len(q.consumers) > 0
 }
 
-func (q *queue) join(s *subscription) {
+func (q *queue) join(s *consumer) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.consumers = append(q.consumers, s)
 }
 
 // leave gives back what a subscription still holds.
-func (q *queue) leave(s *subscription) {
+func (q *queue) leave(s *consumer) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.consumers = slices.DeleteFunc(q.consumers, func(c *subscription) bool { return c == s })
+	q.consumers = slices.DeleteFunc(q.consumers, func(c *consumer) bool { return c == s })
 	for _, e := range q.entries {
 		if e.holder != nil && e.holder.by == s {
 			e.holder = nil
@@ -90,7 +90,7 @@ func (q *queue) leave(s *subscription) {
 
 // claim takes the first message whose key nothing earlier in the queue holds up. It
 // returns nil if there is none, with a channel that is closed at the next change.
-func (q *queue) claim(s *subscription, cfg router.Subscription) (*delivery, <-chan struct{}) {
+func (q *queue) claim(s *consumer, cfg router.Subscription) (*delivery, <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if s.running >= cfg.Concurrency || cfg.Ordered && q.consumers[0] != s {

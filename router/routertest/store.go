@@ -64,7 +64,7 @@ func (s *Store) Load(_ context.Context, aggregate, id, schema string) (events.Hi
 // the versions, or whose outcome could not be found again, is an error with the code
 // INTERNAL.
 func (s *Store) Append(_ context.Context, a events.AppendRequest) (events.Outcome, error) {
-	if err := validateAppend(a); err != nil {
+	if err := a.Validate(); err != nil {
 		return events.Outcome{}, err
 	}
 	s.mu.Lock()
@@ -91,18 +91,6 @@ func (s *Store) Append(_ context.Context, a events.AppendRequest) (events.Outcom
 		s.appended = nil
 	}
 	return a.Outcome, nil
-}
-
-func validateAppend(a events.AppendRequest) error {
-	if a.Outcome.CommandID == "" {
-		return events.Errorf(events.CodeInternal, "an append to %s %s has no command id", a.Aggregate, a.AggregateID)
-	}
-	for i, e := range a.Events {
-		if want := a.ExpectedVersion + uint64(i) + 1; e.Version != want || e.ID == "" || e.Type == "" {
-			return events.Errorf(events.CodeInternal, "event %d of command %s must have an id, a type and the version %d: %+v", i, a.Outcome.CommandID, want, e.Header)
-		}
-	}
-	return nil
 }
 
 // Outcome returns the stored outcome of a command, and whether there is one.

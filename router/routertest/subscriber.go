@@ -2,7 +2,6 @@ package routertest
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/subscription"
 )
 
 // closeGrace is how long Close, or the end of Subscribe's context, waits for handlers
@@ -21,12 +21,9 @@ const nackPause = time.Millisecond
 
 // subscriber consumes one queue.
 type subscriber struct {
+	*subscription.Set
 	transport *Transport
 	cfg       router.Subscription
-
-	mu     sync.Mutex
-	closed bool
-	open   []*subscription
 }
 
 // Declare makes the queue and binds it.
@@ -37,77 +34,43 @@ func (s *subscriber) Declare(context.Context) error {
 
 // Subscribe declares the queue and starts to deliver its messages.
 func (s *subscriber) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, events.Errorf(events.CodeShuttingDown, "the subscriber of %s is closed", s.cfg.Queue)
-	}
-	sub := &subscription{queue: s.transport.declare(s.cfg), cfg: s.cfg, out: make(chan *message.Message), ended: make(chan struct{})}
-	sub.intake, sub.stop = context.WithCancel(context.WithoutCancel(ctx))
-	sub.life, sub.giveUp = context.WithCancel(context.WithoutCancel(ctx))
-	s.open = append(s.open, sub)
-	sub.queue.join(sub)
-	go sub.run()
-	context.AfterFunc(ctx, func() { _ = sub.drainWithin(closeGrace) })
-	return sub.out, nil
+	c := &consumer{cfg: s.cfg, out: make(chan *message.Message), ended: make(chan struct{})}
+	err := s.Add(ctx, func() subscription.Running {
+		c.queue = s.transport.declare(s.cfg)
+		c.intake, c.stop = context.WithCancel(context.WithoutCancel(ctx))
+		c.life, c.abandon = context.WithCancel(context.WithoutCancel(ctx))
+		c.queue.join(c)
+		go c.run()
+		return c
+	})
+	return c.out, err
 }
 
-// Drain stops receiving and waits for the messages that are delivered.
-func (s *subscriber) Drain(ctx context.Context) error {
-	return s.end(func(sub *subscription) error { return sub.drain(ctx) })
-}
-
-// Close drains for at most a second.
-func (s *subscriber) Close() error {
-	return s.end(func(sub *subscription) error { return sub.drainWithin(closeGrace) })
-}
-
-func (s *subscriber) end(drain func(*subscription) error) error {
-	s.mu.Lock()
-	s.closed = true
-	open := s.open
-	s.mu.Unlock()
-	errs := make([]error, len(open))
-	var draining sync.WaitGroup
-	for i, sub := range open {
-		draining.Go(func() { errs[i] = drain(sub) })
-	}
-	draining.Wait()
-	return errors.Join(errs...)
-}
-
-// Ready returns nil from Subscribe on until the subscription ends.
-func (s *subscriber) Ready() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.open) == 0 {
-		return events.Errorf(events.CodeUnavailable, "the queue %s is not subscribed to yet", s.cfg.Queue)
-	}
-	for _, sub := range s.open {
-		if sub.intake.Err() != nil {
-			return events.Errorf(events.CodeShuttingDown, "the subscription to %s has ended", s.cfg.Queue)
-		}
-	}
-	return nil
-}
-
-// subscription is one running Subscribe.
-type subscription struct {
+// consumer is one running subscription.
+type consumer struct {
 	queue *queue
 	cfg   router.Subscription
 	out   chan *message.Message
 
-	intake context.Context //nolint:containedctx // Ends when no more is delivered.
-	stop   context.CancelFunc
-	life   context.Context //nolint:containedctx // Ends when what is delivered is given up.
-	giveUp context.CancelFunc
-	ended  chan struct{} // closed when everything has ended
+	intake  context.Context //nolint:containedctx // Ends when no more is delivered.
+	stop    context.CancelFunc
+	life    context.Context //nolint:containedctx // Ends when what is delivered is abandoned.
+	abandon context.CancelFunc
+	ended   chan struct{} // closed when everything has ended
 
-	running int // messages that are delivered and not settled; the queue's lock protects it
+	running int // messages that are delivered and neither acked nor nacked; the queue's lock protects it
+}
+
+// Ready returns nil until the subscription ends.
+func (s *consumer) Ready() error {
+	if s.intake.Err() != nil {
+		return events.Errorf(events.CodeShuttingDown, "the subscription to %s has ended", s.cfg.Queue)
+	}
+	return nil
 }
 
 // run delivers until intake ends, and waits for what it has delivered.
-func (s *subscription) run() {
+func (s *consumer) run() {
 	defer close(s.ended)
 	defer close(s.out)
 	defer s.queue.leave(s)
@@ -138,8 +101,8 @@ func (s *subscription) run() {
 	}
 }
 
-// await settles a message as its handler does.
-func (s *subscription) await(d *delivery, m *message.Message) {
+// await acks or nacks a message as its handler does.
+func (s *consumer) await(d *delivery, m *message.Message) {
 	select {
 	case <-m.Acked():
 		s.queue.ack(d)
@@ -155,24 +118,16 @@ func (s *subscription) await(d *delivery, m *message.Message) {
 	}
 }
 
-// drain returns when everything delivered is settled, or given up as ctx has ended.
-func (s *subscription) drain(ctx context.Context) error {
+// Drain returns when everything delivered is acked or nacked, or abandoned as ctx has ended.
+func (s *consumer) Drain(ctx context.Context) error {
 	s.stop()
-	defer s.giveUp()
+	defer s.abandon()
 	select {
 	case <-s.ended:
 		return nil
 	case <-ctx.Done():
 	}
-	s.giveUp()
+	s.abandon()
 	<-s.ended
 	return ctx.Err()
-}
-
-// drainWithin is a drain that gives up after d, which is not an error.
-func (s *subscription) drainWithin(d time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	defer cancel()
-	_ = s.drain(ctx)
-	return nil
 }

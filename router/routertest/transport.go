@@ -1,7 +1,6 @@
 package routertest
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -12,12 +11,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
-)
-
-// Defaults of a subscription, as the transports of the brokers have them.
-const (
-	defaultConcurrency = 16
-	defaultPrefetch    = 1024
+	"github.com/pitwheel/pitwheel/router/subscription"
 )
 
 // Transport carries messages in memory, with the routing of a topic exchange. The zero
@@ -49,20 +43,11 @@ func (t *Transport) HasQueue(_ context.Context, name string) (bool, error) {
 
 // Subscriber prepares to consume a queue.
 func (t *Transport) Subscriber(s router.Subscription) (router.Subscriber, error) {
-	switch {
-	case s.Queue == "":
-		return nil, events.Errorf(events.CodeConfig, "the subscription of handler %q names no queue", s.Handler)
-	case s.Topic == "" && len(s.Types) > 0:
-		return nil, events.Errorf(events.CodeConfig, "the subscription of handler %q has the types %q and no topic", s.Handler, s.Types)
-	case s.Concurrency < 0 || s.Prefetch < 0:
-		return nil, events.Errorf(events.CodeConfig, "concurrency and prefetch of handler %q must not be negative: %d and %d", s.Handler, s.Concurrency, s.Prefetch)
+	s, err := subscription.Checked(s)
+	if err != nil {
+		return nil, err
 	}
-	s.Concurrency = cmp.Or(s.Concurrency, defaultConcurrency)
-	s.Prefetch = cmp.Or(s.Prefetch, max(defaultPrefetch, 4*s.Concurrency))
-	if s.Key == nil {
-		s.Key = func(m *message.Message) string { return m.Metadata[events.MetaAggregateID] }
-	}
-	return &subscriber{transport: t, cfg: s}, nil
+	return &subscriber{subscription.NewSet(s.Queue, closeGrace), t, s}, nil
 }
 
 // queue returns a queue, made if need be. The caller holds the lock.

@@ -54,7 +54,7 @@ func (c *Coalescer[T]) work(size int, flush func([]T)) {
 	}
 }
 
-// Add hands a call to the next flush. It returns an error if ctx ends or the coalescer is
+// Add passes a call to the next flush. It returns an error if ctx ends or the coalescer is
 // closed before a worker has taken the call.
 func (c *Coalescer[T]) Add(ctx context.Context, call T) error {
 	select {

@@ -8,7 +8,7 @@
 //     be safe to repeat. Commands that are not, such as XREADGROUP, go through
 //     [Conn.Client].
 //   - A [Script] is called by its hash, and sent in full to a server that does not know it.
-//   - Errors become errors of the package events ([Conn.Explain]), and [Conn.Ready] says
+//   - Errors become errors of the package events ([Conn.Explain]), and [Conn.Ready] reports
 //     whether Redis answers and accepts writes.
 //   - Keys start with the namespace ([Conn.Key]).
 //

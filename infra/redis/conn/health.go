@@ -119,37 +119,33 @@ func (h *health) close() {
 
 // setBroken keeps whether Redis has just answered (nil), or why it has not.
 func (h *health) setBroken(err error) {
-	h.mu.Lock()
-	was := h.broken
-	h.broken = err
-	h.up.Store(err == nil)
-	changed := (was == nil) != (err == nil)
-	if changed {
-		h.onState(err == nil)
-	}
-	h.mu.Unlock()
-	switch {
-	case changed && err != nil:
-		h.log.Warn("Redis does not answer", "addr", h.addrs, "error", err)
-	case changed:
-		h.log.Info("Redis answers again", "addr", h.addrs)
-	}
+	h.set(&h.broken, err, "Redis does not answer", "Redis answers again", func(broken bool) {
+		h.up.Store(!broken)
+		h.onState(!broken)
+	})
 }
 
 // setBlocked keeps why Redis refuses writes, or with nil that it accepts them again.
 func (h *health) setBlocked(err error) {
+	h.set(&h.blocked, err, "Redis takes no writes for now", "Redis takes writes again", h.onBlocked)
+}
+
+// set keeps an error in a field, and if the trouble begins or ends by that, logs it and
+// calls changed.
+func (h *health) set(field *error, err error, begins, ends string, changed func(trouble bool)) {
 	h.mu.Lock()
-	changed := (h.blocked == nil) != (err == nil)
-	h.blocked = err
-	if changed {
-		h.onBlocked(err != nil)
+	was := *field
+	*field = err
+	if (was == nil) == (err == nil) {
+		h.mu.Unlock()
+		return
 	}
+	changed(err != nil)
 	h.mu.Unlock()
-	switch {
-	case changed && err != nil:
-		h.log.Warn("Redis takes no writes for now", "addr", h.addrs, "error", err)
-	case changed:
-		h.log.Info("Redis takes writes again", "addr", h.addrs)
+	if err != nil {
+		h.log.Warn(begins, "addr", h.addrs, "error", err)
+	} else {
+		h.log.Info(ends, "addr", h.addrs)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 )
 
-// Appends by 50 writers, beside the same script called by the raw client.
+// Appends by 50 writers, compared with the same script called by the raw client.
 func BenchmarkAppend(b *testing.B) {
 	url := brokertest.Redis(b)
 	b.Run("pitwheel", func(b *testing.B) {

@@ -48,7 +48,7 @@ func New(c *conn.Conn, partitions []string, outcomeTTL time.Duration) *Log {
 // has the code VERSION_CONFLICT. After an error with the code UNAVAILABLE, or of
 // ctx, it is unknown whether it was stored: the same Append again finds out.
 func (l *Log) Append(ctx context.Context, a events.AppendRequest) (events.Outcome, error) {
-	if err := validAppend(a); err != nil {
+	if err := a.Validate(); err != nil {
 		return events.Outcome{}, err
 	}
 	outcome, err := encodeOutcome(a.Outcome)
@@ -81,21 +81,4 @@ func (l *Log) Append(ctx context.Context, a events.AppendRequest) (events.Outcom
 			a.Aggregate, a.AggregateID, v, a.ExpectedVersion).MayRetry()
 	}
 	return events.Outcome{}, events.Errorf(events.CodeInternal, "append.lua replied %T", reply)
-}
-
-// validAppend returns an error for what would leave a gap in the log.
-func validAppend(a events.AppendRequest) error {
-	if a.Outcome.CommandID == "" {
-		return events.Errorf(events.CodeInternal, "an append to %s %s has no command id; its outcome could not be found again", a.Aggregate, a.AggregateID)
-	}
-	for i := range a.Events {
-		e := &a.Events[i]
-		if want := a.ExpectedVersion + uint64(i) + 1; e.Version != want {
-			return events.Errorf(events.CodeInternal, "event %d of command %s has the version %d; it must be %d", i, a.Outcome.CommandID, e.Version, want)
-		}
-		if e.Type == "" || e.ID == "" {
-			return events.Errorf(events.CodeInternal, "event %d of command %s has no type or no id", i, a.Outcome.CommandID)
-		}
-	}
-	return nil
 }

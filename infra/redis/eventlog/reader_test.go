@@ -91,12 +91,8 @@ func TestLog_Read_HonoursItsContext(t *testing.T) {
 		s := redistest.Open(t, url)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		begin := time.Now()
-		if _, err := s.Read(ctx, nil, 10, time.Minute); err == nil {
+		if _, err := s.Read(ctx, nil, 10, time.Hour); err == nil {
 			t.Error("no error at the end of the context")
-		}
-		if took := time.Since(begin); took > 30*time.Second {
-			t.Errorf("it took %s to notice the end of the context", took)
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/pitwheel/pitwheel/infra/redis/conn"
 )
 
 const (
@@ -23,18 +25,13 @@ type buffer struct {
 	fresh   map[string][]uuid.UUID // handler → ids that are not yet sent
 	waiting map[handled]struct{}   // everything that Redis has not confirmed
 
-	some chan struct{}
-	stop chan struct{}
-	done chan struct{}
+	flusher *conn.Flusher
 }
 
 // newBuffer starts to pass what is added to write; close ends that.
 func newBuffer(write func(context.Context, string, []uuid.UUID) error) *buffer {
-	b := &buffer{
-		write: write, fresh: map[string][]uuid.UUID{}, waiting: map[handled]struct{}{},
-		some: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-	}
-	go b.run()
+	b := &buffer{write: write, fresh: map[string][]uuid.UUID{}, waiting: map[handled]struct{}{}}
+	b.flusher = conn.NewFlusher(0, retryAfter, b.flush)
 	return b
 }
 
@@ -54,35 +51,8 @@ func (b *buffer) add(e handled) bool {
 	}
 	b.fresh[e.handler] = append(b.fresh[e.handler], e.id)
 	b.waiting[e] = struct{}{}
-	b.wake()
+	b.flusher.Some()
 	return true
-}
-
-// wake makes run flush, unless it is about to.
-func (b *buffer) wake() {
-	select {
-	case b.some <- struct{}{}:
-	default:
-	}
-}
-
-func (b *buffer) run() {
-	defer close(b.done)
-	for {
-		select {
-		case <-b.some:
-		case <-b.stop:
-			return
-		}
-		if b.flush(context.Background()) != nil {
-			select {
-			case <-time.After(retryAfter):
-				b.wake()
-			case <-b.stop:
-				return
-			}
-		}
-	}
 }
 
 // flush writes what waits. What fails waits again.
@@ -119,9 +89,7 @@ func (b *buffer) written(handler string, ids []uuid.UUID) {
 
 // close writes what is left, for a second at most.
 func (b *buffer) close() {
-	close(b.stop)
-	<-b.done
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = b.flush(ctx) // What is lost makes a duplicate possible, as at a crash.
+	_ = b.flusher.Close(ctx) // A message whose record is lost is handled again.
 }

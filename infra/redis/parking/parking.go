@@ -79,7 +79,7 @@ func (p *Parking) ParkMessage(ctx context.Context, handler, key, id string, msg 
 }
 
 // ReleaseKey lets a key wait for the first of its parked messages instead of the one with
-// the given id, which was handled or given up; if nothing is parked, for none. It returns
+// the given id, which was handled or poisoned; if nothing is parked, for none. It returns
 // the message that is to be published into the handler's queue now, after which
 // [Parking.UnparkMessage] is to be called; nil if there is none. It may be called again,
 // also for a message that the key does not wait for any more: it then returns what another

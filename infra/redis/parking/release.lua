@@ -9,7 +9,7 @@
 -- KEYS[4] count     how many messages of the handler are parked
 -- KEYS[5] done      hash: key → id of the message handled last, while it waits
 -- ARGV[1] key, ARGV[2] id of the message that is done with
--- ARGV[3] 1 if it was handled, 0 if it was given up
+-- ARGV[3] 1 if it was handled, 0 if it was poisoned
 --
 -- Reply: id and packed message of what is to be put into the queue; nothing if that
 -- is none.

@@ -81,19 +81,6 @@ func (p *PoisonStore) LoadPoison(ctx context.Context, ids ...string) ([]poison.M
 	return p.load(ctx, ids, "head", "failures", "first", "size", "revision", "rest", "body")
 }
 
-// PoisonMessage reads one poison message, whole. If it does not exist, the error has the
-// code NOT_FOUND.
-func (p *PoisonStore) PoisonMessage(ctx context.Context, id string) (poison.Message, error) {
-	found, err := p.LoadPoison(ctx, id)
-	if err == nil && len(found) == 0 {
-		err = events.Errorf(events.CodeNotFound, "there is no poison message %s; it may have been retried or discarded", id)
-	}
-	if err != nil {
-		return poison.Message{}, err
-	}
-	return found[0], nil
-}
-
 // load reads fields of poison messages, in the order of decode. Messages that do not exist
 // are left out.
 func (p *PoisonStore) load(ctx context.Context, ids []string, fields ...any) ([]poison.Message, error) {

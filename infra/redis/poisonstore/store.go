@@ -69,8 +69,11 @@ func (p *PoisonStore) storeMessage(ctx context.Context, m poison.Message, audit 
 	if err != nil {
 		return false, err
 	}
+	// A retried message may fail within the same millisecond, but it brings its number of
+	// failures.
+	failure := fmt.Sprint(m.LastFailedAt.UnixMilli(), m.Source, m.Failures)
 	args := append([]any{
-		m.Handler, place(m.LastFailedAt, m.ID), strconv.FormatInt(m.LastFailedAt.UnixMilli(), 10) + m.Source, m.Failures, max(0, m.FirstFailedAt.UnixMilli()),
+		m.Handler, place(m.LastFailedAt, m.ID), failure, m.Failures, max(0, m.FirstFailedAt.UnixMilli()),
 		text, rest, m.Body, len(m.Body),
 	}, audit...)
 	reply, err := p.conn.Run(ctx, p.store, []string{

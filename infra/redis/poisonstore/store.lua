@@ -36,7 +36,7 @@ seen = string.sub(ARGV[3] .. ' ' .. seen, 1, 1024)
 local revision = redis.call('INCR', KEYS[5])
 redis.call('HSET', KEYS[1], 'failures', string.format('%.0f', failures), 'first', string.format('%.0f', first), 'seen', seen, 'revision', revision)
 -- Of two failures that arrive in the wrong order, the later one says what the error is.
-if not at or at < ARGV[2] then
+if not at or at <= ARGV[2] then
   if at then
     redis.call('ZREM', KEYS[2], at)
     redis.call('ZREM', KEYS[3], at)

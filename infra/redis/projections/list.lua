@@ -9,7 +9,7 @@
 
 local keys = redis.call('ZRANGEBYLEX', KEYS[2], ARGV[1], '+', 'LIMIT', 0, ARGV[2])
 local reply = {}
--- Lua can hand over some 8,000 arguments at once.
+-- Lua can pass some 8,000 arguments at once.
 local group = 1000
 for at = 1, #keys, group do
   local upto = math.min(at + group - 1, #keys)

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pitwheel/pitwheel/router/backoff"
+	"github.com/pitwheel/pitwheel/infra/redis/conn"
 )
 
 const (
@@ -16,26 +16,19 @@ const (
 
 // acker gathers acknowledgements and sends them in batches.
 type acker struct {
-	sub *subscription
+	sub     *consumer
+	flusher *conn.Flusher
 
 	mu      sync.Mutex
 	waiting map[string][]any // ids by stream
 	n       int
 
-	some  chan struct{} // holds a token while something waits
-	full  chan struct{} // holds a token once a batch is full
-	stop  chan struct{}
-	done  chan struct{}
 	acked atomic.Int64 // how many were acknowledged, to decide when streams are trimmed
 }
 
-func newAcker(sub *subscription) *acker {
-	a := &acker{
-		sub: sub, waiting: map[string][]any{},
-		some: make(chan struct{}, 1), full: make(chan struct{}, 1),
-		stop: make(chan struct{}), done: make(chan struct{}),
-	}
-	go a.work()
+func newAcker(sub *consumer) *acker {
+	a := &acker{sub: sub, waiting: map[string][]any{}}
+	a.flusher = conn.NewFlusher(ackDelay, minRetry, a.flush)
 	return a
 }
 
@@ -47,37 +40,9 @@ func (a *acker) add(d delivery) {
 	n := a.n
 	a.mu.Unlock()
 	if n == 1 {
-		offer(a.some)
+		a.flusher.Some()
 	} else if n >= maxAcks {
-		offer(a.full)
-	}
-}
-
-func offer(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-func (a *acker) work() {
-	defer close(a.done)
-	delay := time.NewTimer(ackDelay)
-	defer delay.Stop()
-	for {
-		select {
-		case <-a.some:
-		case <-a.stop:
-			return
-		}
-		delay.Reset(ackDelay)
-		select {
-		case <-a.full:
-		case <-delay.C:
-		case <-a.stop:
-			return
-		}
-		_ = a.flush(context.Background()) // What failed waits for the next attempt.
+		a.flusher.Full()
 	}
 }
 
@@ -106,26 +71,9 @@ func (a *acker) flush(ctx context.Context) error {
 			a.mu.Unlock()
 		}
 	}
-	if failed != nil {
-		select {
-		case <-a.stop:
-		case <-time.After(minRetry):
-			offer(a.some)
-		}
-	}
 	return failed
 }
 
-// close sends what is left, as long as ctx allows.
-func (a *acker) close(ctx context.Context) error {
-	close(a.stop)
-	<-a.done
-	// With an expired context there is still one quick attempt: the handlers have succeeded.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	err := a.flush(last)
-	for err != nil && backoff.Wait(ctx, minRetry) {
-		err = a.flush(ctx)
-	}
-	return err
-}
+// close sends what is left, as long as ctx allows, and with an expired context in one
+// attempt: the handlers have succeeded.
+func (a *acker) close(ctx context.Context) error { return a.flusher.Close(ctx) }

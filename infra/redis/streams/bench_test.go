@@ -43,7 +43,7 @@ func rawClient(b *testing.B) *goredis.Client {
 	return c
 }
 
-// Publishing in batches of 256, beside the raw client's pipeline of the body alone.
+// Publishing in batches of 256, compared with the raw client's pipeline of the body alone.
 func BenchmarkStreamPublish(b *testing.B) {
 	const batch = 256
 	b.Run("pitwheel", func(b *testing.B) {
@@ -78,7 +78,7 @@ func BenchmarkStreamPublish(b *testing.B) {
 	})
 }
 
-// Consuming with a handler that does nothing, beside XREADGROUP of 256 with one
+// Consuming with a handler that does nothing, compared with XREADGROUP of 256 with one
 // XACK for each read, of entries with the body alone.
 func BenchmarkStreamConsume(b *testing.B) {
 	b.Run("pitwheel", func(b *testing.B) {

@@ -52,7 +52,7 @@ func (t *Transport) Delay(ctx context.Context, queue string, d time.Duration, ms
 
 // moveDue puts messages that are due into their queue, until intake ends. Every
 // subscriber of a queue does so: what one of them has moved, the others do not find.
-func (sub *subscription) moveDue() {
+func (sub *consumer) moveDue() {
 	for wait := time.Duration(0); backoff.Wait(sub.intake, wait); {
 		next, err := sub.moveDueOnce()
 		if err != nil {
@@ -63,7 +63,7 @@ func (sub *subscription) moveDue() {
 }
 
 // moveDueOnce returns how long to wait until the next time.
-func (sub *subscription) moveDueOnce() (time.Duration, error) {
+func (sub *consumer) moveDueOnce() (time.Duration, error) {
 	queue := sub.of.cfg.Queue
 	keys := []string{sub.transport.delayedKey(queue), sub.transport.streamKey(queue)}
 	for {

@@ -30,7 +30,7 @@ const leftMark = "left"
 // heartbeat keeps the consumers of a subscription alive, finds those of other
 // subscriptions that are not, and trims streams.
 type heartbeat struct {
-	sub     *subscription
+	sub     *consumer
 	leading atomic.Bool // whether this instance alone may consume
 
 	mu       sync.Mutex
@@ -42,7 +42,7 @@ type heartbeat struct {
 	done chan struct{}
 }
 
-func newHeartbeat(sub *subscription) *heartbeat {
+func newHeartbeat(sub *consumer) *heartbeat {
 	ctx, stop := context.WithCancel(context.Background())
 	h := &heartbeat{sub: sub, suspects: map[[2]string]time.Time{}, dead: map[string][]string{}, stop: stop, done: make(chan struct{})}
 	go h.run(ctx)

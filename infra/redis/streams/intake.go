@@ -23,7 +23,7 @@ const (
 // intake reads the entries of some streams into the dispatcher, in one term. It reads one
 // batch ahead of what it dispatches, so that Redis and this process work at the same time.
 type intake struct {
-	sub     *subscription
+	sub     *consumer
 	term    *term
 	streams []string
 	ahead   chan batch
@@ -112,7 +112,7 @@ func (in *intake) readLost(ctx context.Context) error {
 	return nil
 }
 
-// pass hands entries to dispatch.
+// pass sends entries to dispatch.
 func (in *intake) pass(ctx context.Context, stream string, entries []any) error {
 	select {
 	case in.ahead <- batch{stream, entries}:

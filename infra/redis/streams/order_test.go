@@ -95,7 +95,7 @@ func TestSubscriber_ReclaimsWhatADrainLeaves(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := first.Drain(ctx); err == nil {
-			t.Error("a drain without time gives up nothing")
+			t.Error("a drain without time reports no error")
 		}
 		if _, open := <-out; open {
 			t.Error("something is delivered after the drain")

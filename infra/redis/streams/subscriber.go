@@ -2,54 +2,40 @@ package streams
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/subscription"
 )
 
 // closeTimeout is how long Close waits for running handlers.
 const closeTimeout = 5 * time.Second
 
-// Subscriber consumes a queue. It is safe for concurrent use.
+// Subscriber consumes a queue. It is safe for concurrent use. Ready returns nil also while
+// it stands by for an instance that consumes.
 type Subscriber struct {
+	*subscription.Set
 	transport *Transport
 	cfg       router.Subscription
 	log       *slog.Logger
-
-	mu     sync.Mutex
-	closed bool
-	open   []*subscription
 }
 
 // Subscriber prepares to consume a queue. Nothing is declared or consumed before
 // SubscribeInitialize, Declare or Subscribe is called. A wrong subscription is an error
 // with the code CONFIG.
 func (t *Transport) Subscriber(cfg router.Subscription) (router.Subscriber, error) {
-	if cfg.Queue == "" {
-		return nil, events.Errorf(events.CodeConfig, "the handler %q has no queue", cfg.Handler)
+	cfg, err := subscription.Checked(cfg)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.Topic == "" && len(cfg.Types) > 0 {
-		return nil, events.Errorf(events.CodeConfig, "the handler %q has the types %q and no topic", cfg.Handler, cfg.Types)
-	}
-	if cfg.Concurrency < 0 || cfg.Prefetch < 0 {
-		return nil, events.Errorf(events.CodeConfig, "the handler %q has the concurrency %d and the prefetch %d; neither can be negative", cfg.Handler, cfg.Concurrency, cfg.Prefetch)
-	}
-	if cfg.Concurrency == 0 {
-		cfg.Concurrency = 16
-	}
-	if cfg.Prefetch == 0 {
-		cfg.Prefetch = max(1024, 4*cfg.Concurrency)
-	}
-	if cfg.Key == nil {
-		cfg.Key = func(m *message.Message) string { return m.Metadata[events.MetaAggregateID] }
-	}
-	return &Subscriber{transport: t, cfg: cfg, log: t.conn.Logger().With("handler", cfg.Handler, "queue", cfg.Queue)}, nil
+	return &Subscriber{
+		Set: subscription.NewSet(cfg.Queue, closeTimeout), transport: t, cfg: cfg,
+		log: t.conn.Logger().With("handler", cfg.Handler, "queue", cfg.Queue),
+	}, nil
 }
 
 // SubscribeInitialize is [Subscriber.Declare] as Watermill has it, for any topic; an empty
@@ -103,67 +89,13 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	if undeclared != nil && events.CodeOf(undeclared) != events.CodeUnavailable {
 		return nil, undeclared
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, events.Errorf(events.CodeShuttingDown, "the subscriber of %s is closed", s.cfg.Queue)
+	var sub *consumer
+	err := s.Add(ctx, func() subscription.Running {
+		sub = newConsumer(s, topic, undeclared)
+		return sub
+	})
+	if err != nil {
+		return nil, err
 	}
-	sub := newSubscription(s, topic, undeclared)
-	s.open = append(s.open, sub)
-	go func() {
-		select {
-		case <-ctx.Done():
-			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-			defer cancel()
-			_ = sub.drain(ctx)
-		case <-sub.ended:
-		}
-	}()
 	return sub.out, nil
-}
-
-// Drain stops receiving at once, waits until every message delivered is acked and its
-// acknowledgement is sent, and then ends the subscription. When ctx ends it gives up what
-// is left, which another consumer reclaims, and returns ctx's error.
-func (s *Subscriber) Drain(ctx context.Context) error {
-	s.mu.Lock()
-	s.closed = true
-	open := s.open
-	s.mu.Unlock()
-	errs := make([]error, len(open))
-	var all sync.WaitGroup
-	for i, sub := range open {
-		all.Go(func() { errs[i] = sub.drain(ctx) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
-// Close drains for at most five seconds. What is not acked by then is delivered again.
-func (s *Subscriber) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	if err := s.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil // What is left is delivered again.
-}
-
-// Ready returns nil while the subscription is consuming, or standing by for an
-// instance that is; else why it is not.
-func (s *Subscriber) Ready() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.open) == 0 {
-		return events.Errorf(events.CodeUnavailable, "the queue %s is not subscribed to yet", s.cfg.Queue)
-	}
-	for _, sub := range s.open {
-		if sub.intake.Err() != nil {
-			return events.Errorf(events.CodeShuttingDown, "the subscription to %s has ended", s.cfg.Queue)
-		}
-		if err := sub.lastError(); err != nil {
-			return err
-		}
-	}
-	return nil
 }

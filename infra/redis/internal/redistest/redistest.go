@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a test waits for what should not take long.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // OnEach runs a test on an in-process Redis and on a real one.
 func OnEach(t *testing.T, f func(t *testing.T, url string)) {
@@ -131,18 +131,25 @@ func Subscriber(t testing.TB, s *redis.Store, cfg router.Subscription) router.Su
 	return sub
 }
 
-// Next returns the next message, or fails the test after a minute.
+// Next returns the next message, or fails the test after three minutes.
 func Next(t testing.TB, from <-chan *message.Message) *message.Message {
 	t.Helper()
+	msg := Receive(t, from)
+	if msg == nil {
+		t.Fatal("the subscription has ended")
+	}
+	return msg
+}
+
+// Receive receives from a channel, or fails the test after three minutes.
+func Receive[T any](t testing.TB, from <-chan T) T {
+	t.Helper()
 	select {
-	case msg, ok := <-from:
-		if !ok {
-			t.Fatal("the subscription has ended")
-		}
-		return msg
+	case v := <-from:
+		return v
 	case <-time.After(patience):
-		t.Fatalf("no message within %s", patience)
-		return nil
+		t.Fatalf("nothing was received within %s", patience)
+		panic("unreachable")
 	}
 }
 
@@ -152,7 +159,7 @@ func Pending(t testing.TB, s *redis.Store, stream, group string) int64 {
 	return Must[*goredis.XPending](t)(s.Client().XPending(t.Context(), stream, group).Result()).Count
 }
 
-// Eventually polls until f holds, or fails the test after a minute.
+// Eventually polls until f holds, or fails the test after three minutes.
 func Eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	deadline := time.After(patience)

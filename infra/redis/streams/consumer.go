@@ -47,9 +47,9 @@ func (t *term) last(stream string) string {
 	return t.seen[stream]
 }
 
-// subscription is one running Subscribe: readers that feed the dispatcher, an acker that
+// consumer is one running subscription: readers that feed the dispatcher, an acker that
 // acknowledges what was handled, and a heartbeat.
-type subscription struct {
+type consumer struct {
 	of        *Subscriber
 	cfg       router.Subscription
 	conn      *conn.Conn
@@ -63,7 +63,7 @@ type subscription struct {
 
 	intake  context.Context // ends when nothing more may be received
 	close   context.CancelFunc
-	life    context.Context // ends when every delivery is acked or given up
+	life    context.Context // ends when every delivery is acked or abandoned
 	end     context.CancelFunc
 	readers sync.WaitGroup
 	once    sync.Once
@@ -74,10 +74,10 @@ type subscription struct {
 	lastErr error // why nothing is consumed; nil while it is
 }
 
-// newSubscription starts a subscription. If its queue could not be declared, undeclared
+// newConsumer starts a subscription. If its queue could not be declared, undeclared
 // says why, and it is declared as soon as possible.
-func newSubscription(of *Subscriber, topic string, undeclared error) *subscription {
-	sub := &subscription{
+func newConsumer(of *Subscriber, topic string, undeclared error) *consumer {
+	sub := &consumer{
 		of: of, cfg: of.cfg, conn: of.transport.conn, transport: of.transport, topic: topic, streams: of.streams(topic),
 		out: make(chan *message.Message), ended: make(chan struct{}),
 	}
@@ -86,7 +86,7 @@ func newSubscription(of *Subscriber, topic string, undeclared error) *subscripti
 	sub.acks = newAcker(sub)
 	sub.dispatch = dispatcher.New(dispatcher.Config[delivery]{
 		Concurrency: of.cfg.Concurrency, Window: of.cfg.Prefetch,
-		Settle: func(d delivery, handled bool) {
+		Done: func(d delivery, handled bool) {
 			if handled { // Else it stays pending, and is reclaimed.
 				sub.acks.add(d)
 			}
@@ -102,7 +102,7 @@ func newSubscription(of *Subscriber, topic string, undeclared error) *subscripti
 
 // consume reads until intake ends. Where order across instances is asked for, it reads
 // only while this instance is the leader.
-func (sub *subscription) consume() {
+func (sub *consumer) consume() {
 	if sub.lastError() != nil {
 		sub.retry(sub.intake, func() error { return sub.of.declare(sub.intake, sub.topic) })
 	}
@@ -134,7 +134,7 @@ func (sub *subscription) consume() {
 }
 
 // serve is one term. It returns when ctx ends.
-func (sub *subscription) serve(ctx context.Context) {
+func (sub *consumer) serve(ctx context.Context) {
 	t := &term{consumer: events.NewID()}
 	defer context.AfterFunc(ctx, func() {
 		// If we stop by ourselves, what is in flight may still be finished.
@@ -154,7 +154,7 @@ func (sub *subscription) serve(ctx context.Context) {
 
 // groups are the streams that one command may read together: all of them, but on a
 // cluster, where they are in different slots, each by itself.
-func (sub *subscription) groups() [][]string {
+func (sub *consumer) groups() [][]string {
 	if !sub.conn.Cluster() {
 		return [][]string{sub.streams}
 	}
@@ -165,8 +165,8 @@ func (sub *subscription) groups() [][]string {
 	return out
 }
 
-// drain ends the subscription, once.
-func (sub *subscription) drain(ctx context.Context) error {
+// Drain ends the subscription, once.
+func (sub *consumer) Drain(ctx context.Context) error {
 	sub.once.Do(func() {
 		sub.close()
 		sub.err = sub.dispatch.Drain(ctx)
@@ -186,7 +186,7 @@ func (sub *subscription) drain(ctx context.Context) error {
 
 // retry repeats f, with backoff, until it succeeds or ctx ends. Ready says why it fails. A
 // consumer group that no longer exists is created again.
-func (sub *subscription) retry(ctx context.Context, f func() error) {
+func (sub *consumer) retry(ctx context.Context, f func() error) {
 	pause := backoff.Backoff{Min: minRetry, Max: maxRetry}
 	for ctx.Err() == nil {
 		err := f()
@@ -207,7 +207,7 @@ func (sub *subscription) retry(ctx context.Context, f func() error) {
 }
 
 // setError keeps why nothing is consumed, and logs changes.
-func (sub *subscription) setError(err error) {
+func (sub *consumer) setError(err error) {
 	sub.mu.Lock()
 	was := sub.lastErr
 	sub.lastErr = err
@@ -220,8 +220,16 @@ func (sub *subscription) setError(err error) {
 	}
 }
 
-func (sub *subscription) lastError() error {
+func (sub *consumer) lastError() error {
 	sub.mu.Lock()
 	defer sub.mu.Unlock()
 	return sub.lastErr
+}
+
+// Ready returns why nothing is consumed.
+func (sub *consumer) Ready() error {
+	if sub.intake.Err() != nil {
+		return events.Errorf(events.CodeShuttingDown, "the subscription to %s has ended", sub.cfg.Queue)
+	}
+	return sub.lastError()
 }

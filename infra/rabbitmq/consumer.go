@@ -16,8 +16,8 @@ import (
 	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
-// subscription is one consumer, across reconnects.
-type subscription struct {
+// consumer is one running subscription, across reconnects.
+type consumer struct {
 	broker    *Broker
 	cfg       router.Subscription
 	queue     string
@@ -28,7 +28,7 @@ type subscription struct {
 
 	intake   context.Context // ends when no more is received
 	stop     context.CancelFunc
-	drained  chan struct{} // closed when everything received is settled
+	drained  chan struct{} // closed when everything received is done
 	drainOne sync.Once
 	finished chan struct{} // closed when run has returned and all is acknowledged
 
@@ -42,8 +42,8 @@ type delivery struct {
 	tag   uint64
 }
 
-func newSubscription(b *Broker, cfg router.Subscription) *subscription {
-	s := &subscription{
+func newConsumer(b *Broker, cfg router.Subscription) *consumer {
+	s := &consumer{
 		broker: b, cfg: cfg, queue: b.cfg.qualify(cfg.Queue),
 		marshaler: Marshaler{AppID: b.cfg.AppID},
 		out:       make(chan *message.Message),
@@ -56,15 +56,15 @@ func newSubscription(b *Broker, cfg router.Subscription) *subscription {
 	s.window = dispatcher.New(dispatcher.Config[delivery]{
 		Concurrency: cfg.Concurrency,
 		Window:      cfg.Prefetch,
-		Settle:      func(d delivery, acked bool) { d.acker.settle(d.tag, acked) },
+		Done:        func(d delivery, acked bool) { d.acker.finish(d.tag, acked) },
 		Stale:       func(d delivery) bool { return d.acker.dead.Load() },
 	}, s.out)
 	return s
 }
 
-// run consumes until intake ends and everything is settled. It declares and
+// run consumes until intake ends and everything is done. It declares and
 // consumes again whenever connection, channel or queue is lost.
-func (s *subscription) run() {
+func (s *consumer) run() {
 	defer close(s.finished)
 	pause := backoff.Backoff{Min: s.broker.cfg.MinBackoff, Max: s.broker.cfg.MaxBackoff}
 	var loggedAt time.Time
@@ -103,7 +103,7 @@ func (s *subscription) run() {
 }
 
 // open declares everything and starts to consume.
-func (s *subscription) open(conn *amqp.Connection) (*amqp.Channel, <-chan amqp.Delivery, error) {
+func (s *consumer) open(conn *amqp.Connection) (*amqp.Channel, <-chan amqp.Delivery, error) {
 	channel, err := conn.Channel()
 	if err != nil {
 		return nil, nil, s.unavailable(err)
@@ -116,7 +116,7 @@ func (s *subscription) open(conn *amqp.Connection) (*amqp.Channel, <-chan amqp.D
 	return channel, deliveries, nil
 }
 
-func (s *subscription) start(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
+func (s *consumer) start(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
 	if err := s.broker.declare(channel, s.cfg); err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (s *subscription) start(channel *amqp.Channel) (<-chan amqp.Delivery, error
 }
 
 // tag returns the consumer tag, which the broker shows. There is one consumer on a channel.
-func (s *subscription) tag() string {
+func (s *consumer) tag() string {
 	tag := s.cfg.Handler
 	if tag == "" {
 		tag = s.cfg.Queue
@@ -139,13 +139,13 @@ func (s *subscription) tag() string {
 	return tag[:min(len(tag), maxShort)]
 }
 
-func (s *subscription) unavailable(err error) error {
+func (s *consumer) unavailable(err error) error {
 	return events.Errorf(events.CodeUnavailable, "queue %s cannot be consumed: %w", s.queue, err).MayRetry()
 }
 
 // consume receives deliveries until intake ends or the consumer is lost. In the first case
-// it returns when what it received is settled and acknowledged.
-func (s *subscription) consume(channel *amqp.Channel, deliveries <-chan amqp.Delivery) {
+// it returns when what it received is done and acknowledged.
+func (s *consumer) consume(channel *amqp.Channel, deliveries <-chan amqp.Delivery) {
 	acks := newAcker(channel.Ack, s.cfg.Prefetch)
 	acks.start()
 	if s.receive(acks, deliveries) {
@@ -172,7 +172,7 @@ func (s *subscription) consume(channel *amqp.Channel, deliveries <-chan amqp.Del
 }
 
 // receive returns true if the consumer was lost, and false if intake has ended.
-func (s *subscription) receive(acks *acker, deliveries <-chan amqp.Delivery) (lost bool) {
+func (s *consumer) receive(acks *acker, deliveries <-chan amqp.Delivery) (lost bool) {
 	for {
 		select {
 		case d, ok := <-deliveries:
@@ -191,14 +191,14 @@ func (s *subscription) receive(acks *acker, deliveries <-chan amqp.Delivery) (lo
 	}
 }
 
-func (s *subscription) set(err error) {
+func (s *consumer) set(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
 }
 
-// ready returns why the subscription is not consuming.
-func (s *subscription) ready() error {
+// Ready returns why the queue is not consumed.
+func (s *consumer) Ready() error {
 	if s.intake.Err() != nil {
 		return events.Errorf(events.CodeShuttingDown, "the subscription to queue %s has ended", s.queue)
 	}
@@ -210,8 +210,8 @@ func (s *subscription) ready() error {
 	return s.err
 }
 
-// drain ends the subscription. It may be called again, and by several goroutines.
-func (s *subscription) drain(ctx context.Context) error {
+// Drain ends the subscription. It may be called again, and by several goroutines.
+func (s *consumer) Drain(ctx context.Context) error {
 	s.stop()
 	err := s.window.Drain(ctx)
 	s.drainOne.Do(func() {
@@ -230,13 +230,4 @@ func (s *subscription) drain(ctx context.Context) error {
 		err = errors.Join(err, ctx.Err())
 	}
 	return err
-}
-
-func (s *subscription) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
-	defer cancel()
-	if err := s.drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return nil
 }
