@@ -67,7 +67,7 @@ func (b *brokers) named(name string) string { return b.namespace + "." + name }
 func (b *brokers) serve(t *testing.T, args ...string) *running {
 	t.Helper()
 	r := start(t, b.environ, append([]string{"serve"}, args...)...)
-	r.http, r.environ = r.errs.await(t, `"every handler is consuming","http":"([^"]+)"`)[1], b.environ
+	r.http, r.environ = r.errs.await(t, `"every handler is consuming".*"http":"([^"]+)"`)[1], b.environ
 	return r
 }
 
@@ -75,7 +75,7 @@ func (b *brokers) serve(t *testing.T, args ...string) *running {
 func (b *brokers) launch(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := launch(t, b.environ, append([]string{"serve"}, args...)...)
-	p.http = p.errs.await(t, `"every handler is consuming","http":"([^"]+)"`)[1]
+	p.http = p.errs.await(t, `"every handler is consuming".*"http":"([^"]+)"`)[1]
 	return p
 }
 
