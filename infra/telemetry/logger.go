@@ -68,8 +68,8 @@ func red(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// durationText writes a duration with its unit, as text logs do: as a number of nanoseconds,
-// which is what JSON has otherwise, nobody can read it.
+// durationText writes a duration with its unit, as text logs do. The default in JSON is a
+// number of nanoseconds.
 func durationText(_ []string, a slog.Attr) slog.Attr {
 	if d, ok := a.Value.Any().(time.Duration); ok {
 		return slog.String(a.Key, d.String())
