@@ -38,7 +38,7 @@ type Validator interface {
 }
 
 // Keyed is an event whose data have its aggregate's id. Events of foreign producers, which
-// send no headers of ours, are ordered by it.
+// send none of our headers, are ordered by it.
 type Keyed interface {
 	// AggregateID returns the id of the event's aggregate.
 	AggregateID() string

@@ -122,16 +122,18 @@ func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, er
 	if err := json.Unmarshal(data, &given); err != nil || given == nil {
 		return nil, Reject(CodeInvalid, "the data of %s is not a JSON object: it must hold %s", name, t.fieldNames())
 	}
-	extra := maps.Clone(given)
-	for _, f := range t.Fields() {
+	// A misspelt field comes first: it is why another one is missing.
+	fields := t.Fields()
+	for _, extra := range slices.Sorted(maps.Keys(given)) {
+		if !slices.ContainsFunc(fields, func(f Field) bool { return f.Name == extra }) {
+			return nil, Invalid(extra, "is not a field of %s; it has %s", name, t.fieldNames())
+		}
+	}
+	for _, f := range fields {
 		v, ok := given[f.Name]
-		delete(extra, f.Name)
 		if f.Required && (!ok || bytes.Equal(v, []byte("null"))) {
 			return nil, Invalid(f.Name, "is missing; %s has the fields %s", name, t.fieldNames())
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(extra)) {
-		return nil, Invalid(name, "is not a field of %s; it has %s", t.Name, t.fieldNames())
 	}
 	if err := t.misfit(given); err != nil {
 		return nil, err

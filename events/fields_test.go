@@ -146,6 +146,15 @@ func TestCatalogue_ParseCommand_WrongField(t *testing.T) {
 	}
 }
 
+// A field that is misspelt is also missing under its right name.
+func TestCatalogue_ParseCommand_MisspeltField(t *testing.T) {
+	t.Parallel()
+	_, err := bank(t).ParseCommand("PAY", json.RawMessage(`{"acount":"1","cents":5,"urgent":false,"Plain":""}`))
+	if r, ok := events.AsRejection(err); !ok || r.Field != "acount" || !strings.Contains(r.Message, "is not a field of PAY") {
+		t.Errorf("it says %v", err)
+	}
+}
+
 func TestCatalogue_ParseCommand_NotAnObject(t *testing.T) {
 	t.Parallel()
 	for _, data := range []string{``, ` `, `null`, `true`, `5`, `"text"`, `[]`, `[{}]`, `{`, `{"account":}`, `{} {}`} {

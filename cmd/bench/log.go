@@ -49,7 +49,7 @@ func (a *application) record(ctx context.Context, n int) {
 }
 
 // stopwatch runs from the first read of the log that finds something until all n
-// events of it are done with.
+// events of it are processed.
 type stopwatch struct {
 	n    uint64
 	mu   sync.Mutex

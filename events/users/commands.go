@@ -22,10 +22,10 @@ type Create struct {
 	Name   string `json:"name" doc:"what the user is called"`
 }
 
-// CommandType is the wire name.
+// CommandType returns the wire name.
 func (Create) CommandType() string { return "CREATE_USER" }
 
-// AggregateID is the new user's id, or empty if one is to be derived.
+// AggregateID returns the new user's id, or empty if one is to be derived.
 func (c Create) AggregateID() string { return c.UserID }
 
 // WithAggregateID returns the command for the given user.
@@ -59,10 +59,10 @@ type ChangeEmail struct {
 	Email  string `json:"email" doc:"the new address"`
 }
 
-// CommandType is the wire name.
+// CommandType returns the wire name.
 func (ChangeEmail) CommandType() string { return "CHANGE_USER_EMAIL" }
 
-// AggregateID is the user's id.
+// AggregateID returns the user's id.
 func (c ChangeEmail) AggregateID() string { return c.UserID }
 
 // Validate checks every field.
@@ -79,10 +79,10 @@ type Deactivate struct {
 	Reason string `json:"reason" doc:"why, in a few words"`
 }
 
-// CommandType is the wire name.
+// CommandType returns the wire name.
 func (Deactivate) CommandType() string { return "DEACTIVATE_USER" }
 
-// AggregateID is the user's id.
+// AggregateID returns the user's id.
 func (c Deactivate) AggregateID() string { return c.UserID }
 
 // Validate checks every field.

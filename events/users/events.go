@@ -9,10 +9,10 @@ type Created struct {
 	Name   string `json:"name"`
 }
 
-// EventType is the wire name.
+// EventType returns the wire name.
 func (Created) EventType() string { return "USER_CREATED" }
 
-// AggregateID is the user's id.
+// AggregateID returns the user's id.
 func (e Created) AggregateID() string { return e.UserID }
 
 // EmailChanged says that a user's mail goes elsewhere from now on.
@@ -21,10 +21,10 @@ type EmailChanged struct {
 	Email  string `json:"email"`
 }
 
-// EventType is the wire name.
+// EventType returns the wire name.
 func (EmailChanged) EventType() string { return "USER_EMAIL_CHANGED" }
 
-// AggregateID is the user's id.
+// AggregateID returns the user's id.
 func (e EmailChanged) AggregateID() string { return e.UserID }
 
 // Deactivated says that a user's account is closed.
@@ -33,10 +33,10 @@ type Deactivated struct {
 	Reason string `json:"reason"`
 }
 
-// EventType is the wire name.
+// EventType returns the wire name.
 func (Deactivated) EventType() string { return "USER_DEACTIVATED" }
 
-// AggregateID is the user's id.
+// AggregateID returns the user's id.
 func (e Deactivated) AggregateID() string { return e.UserID }
 
 // Register puts the user aggregate and all its types into a catalogue.

@@ -44,7 +44,8 @@ type Application struct {
 	// Routes returns further HTTP handlers by their [http.ServeMux] pattern, such as "GET
 	// /prices". It is called before the brokers are connected. Optional.
 	Routes func(Services) map[string]http.Handler
-	// Commands returns further commands of the command line. Optional.
+	// Commands returns further commands of the command line, with names that it does not
+	// have yet. Optional.
 	Commands func(CommandLine) []*cobra.Command
 }
 
@@ -62,7 +63,7 @@ type CommandLine struct {
 // Samples are commands for trying an application out.
 type Samples struct {
 	// First is sent when dev starts, and shown as the command to try next. Nil: dev sends
-	// nothing, and shows the first command of the catalogue.
+	// nothing, and shows a command that a handler decides.
 	First events.Command
 	// Generator begins to make up commands: the function that it returns gives one after
 	// another. Only one goroutine calls it. Nil: dev has no flag --rate.

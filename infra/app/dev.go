@@ -21,10 +21,15 @@ type Dev struct {
 // DevLine describes a [DevService] on dev's start screen.
 type DevLine struct{ Name, URL, About string }
 
-// devDefaults returns the settings with the defaults of dev: a short drain, and few log
-// lines, since activity is reported instead.
+// DevDefaults returns the defaults of dev that differ from those of serve, by setting: a
+// short drain, and few log lines, since activity is reported instead.
+func DevDefaults() map[string]string {
+	return map[string]string{"drain_timeout": "3s", "log_level": "warn", "log_format": "text"}
+}
+
+// devDefaults returns the settings with the defaults of dev.
 func devDefaults(v settings.Values) settings.Values {
-	own := map[string]string{"drain_timeout": "3s", "log_level": "warn", "log_format": "text"}
+	own := DevDefaults()
 	maps.DeleteFunc(own, func(name, _ string) bool { return v.Given(name) })
 	own["amqp_url"], own["durability"] = "", ""
 	return v.With(own)

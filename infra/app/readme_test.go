@@ -85,7 +85,7 @@ func TestReadme_InYourOwnModule(t *testing.T) {
 	if len(printed) != 3 {
 		t.Fatalf("%d commands were run beside dev", len(printed))
 	}
-	for i, want := range []string{`(?m)^status +accepted$`, `(?i)orders +spent\s+1 +900`, `total +number +required +in cents`} {
+	for i, want := range []string{`(?m)^status +accepted$`, `KEY +ORDERS +SPENT\s+c-17 +1 +900`, `total +number +required +in cents`} {
 		if !regexp.MustCompile(want).MatchString(printed[i]) {
 			t.Errorf("nothing like %q was printed:\n%s", want, printed[i])
 		}

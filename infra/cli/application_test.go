@@ -95,7 +95,11 @@ func TestApplication_Help(t *testing.T) {
 			walk(sub)
 		}
 	}
-	walk(c.root())
+	root, err := c.root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	walk(root)
 }
 
 // TestApplication_Extensions adds a command, a route and middleware.
@@ -141,4 +145,40 @@ func TestApplication_Extensions(t *testing.T) {
 		t.Errorf("exit code %d: %s%s", code, &out, &errs)
 	}
 	eventually(t, "the middleware", func() bool { return passed.Load() > 0 })
+}
+
+// TestApplication_CommandNames rejects own commands that would never run.
+func TestApplication_CommandNames(t *testing.T) {
+	t.Parallel()
+	run0 := func(*cobra.Command, []string) error { return nil }
+	for _, tt := range []struct {
+		name string
+		own  []*cobra.Command
+		want string // "": they are accepted
+	}{
+		{"of its own", []*cobra.Command{{Use: "invite NAME", RunE: run0}, {Use: "import", Aliases: []string{"load"}, RunE: run0}}, ""},
+		{"one of ours", []*cobra.Command{{Use: "invite", RunE: run0}, {Use: "send FILE", RunE: run0}}, `a command "send" already`},
+		{"one of cobra's", []*cobra.Command{{Use: "help", RunE: run0}}, `a command "help" already`},
+		{"completion", []*cobra.Command{{Use: "completion", RunE: run0}}, `a command "completion" already`},
+		{"an alias", []*cobra.Command{{Use: "invite", Aliases: []string{"poison"}, RunE: run0}}, `a command "poison" already`},
+		{"twice", []*cobra.Command{{Use: "invite", RunE: run0}, {Use: "invite", RunE: run0}}, `a command "invite" already`},
+		{"nil", []*cobra.Command{{Use: "invite", RunE: run0}, nil}, "command 2 of 2 is nil"},
+		{"no name", []*cobra.Command{{RunE: run0}}, "command 1 of 1 has no name"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a := shop()
+			a.Commands = func(app.CommandLine) []*cobra.Command { return tt.own }
+			var out, errs bytes.Buffer
+			code := run(t.Context(), a, []string{"version", "-o", "json"}, nil, strings.NewReader(""), &out, &errs)
+			switch {
+			case tt.want == "":
+				if code != exitOK {
+					t.Errorf("exit code %d: %s", code, &errs)
+				}
+			case code != exitUsage || !strings.Contains(errs.String(), `"CONFIG"`) || !strings.Contains(strings.ReplaceAll(errs.String(), `\"`, `"`), tt.want):
+				t.Errorf("exit code %d: %s", code, &errs)
+			}
+		})
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 )
@@ -32,7 +31,7 @@ func (c *cli) dev() *cobra.Command {
 	if first := c.Samples.First; first != nil {
 		cmd.Flags().BoolVar(&sample, "sample", true, "send one "+first.CommandType()+" at the start, to show what happens")
 	}
-	c.settingFlags(cmd.Flags(), false)
+	c.settingFlags(cmd.Flags(), false, app.DevDefaults())
 	return cmd
 }
 
@@ -56,29 +55,16 @@ func (c *cli) runDev(ctx context.Context, rate string, sample bool) error {
 			return nil
 		}
 		c.startScreen(a)
+		s := &samples{c: c, a: a}
 		if sample {
-			_, _ = a.Send(ctx, c.Samples.First, events.SendOptions{}) // What goes wrong is in the log.
+			s.send(ctx, "Samples.First", c.Samples.First)
 		}
 		if pause > 0 {
-			sendSamples(ctx, a, c.Samples.Generator(), pause)
+			s.keepSending(ctx, c.Samples.Generator(), pause)
 		}
 		return nil
 	})
 	return group.Wait()
-}
-
-// sendSamples sends one command every pause until ctx ends.
-func sendSamples(ctx context.Context, a *app.App, next func() events.Command, pause time.Duration) {
-	ticker := time.NewTicker(pause)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			_, _ = a.Send(ctx, next(), events.SendOptions{}) // What goes wrong is in the log.
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // startScreen shows where everything is, and what to try next.

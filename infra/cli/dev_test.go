@@ -75,7 +75,7 @@ func TestSend_Timeout(t *testing.T) {
 		t.Errorf("/readyz says %d %s", code, body)
 	}
 	r := pitwheel(t, dev.environ, "send", "CREATE_USER", "-f", "email=a@example.com", "-f", "name=A", "--id", "6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0001", "--wait", "--timeout", "300ms", "-o", "json")
-	if r.code != exitTimeout || !strings.Contains(r.stderr, `"code":"TIMEOUT"`) || !strings.Contains(r.stderr, "--id 6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0001") || r.stdout != "" {
+	if r.code != exitTimeout || !strings.Contains(r.stderr, `"code":"TIMEOUT"`) || !strings.Contains(r.stderr, "--id 6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0001") || !strings.Contains(r.stderr, "poison list --handler create-user`") || r.stdout != "" {
 		t.Errorf("exit code %d\nstdout: %s\nstderr: %s", r.code, r.stdout, r.stderr)
 	}
 }

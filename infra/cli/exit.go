@@ -29,7 +29,7 @@ const (
 	exitInterrupted = 130
 )
 
-// Error codes of the command line itself, beside [input.CodeUsage].
+// Error codes of the command line itself, in addition to [input.CodeUsage].
 const (
 	codeInterrupted = "INTERRUPTED" // a signal ended the command
 	codePartly      = "PARTLY_DONE" // some of it could not be done

@@ -106,7 +106,11 @@ func TestValueShorthands(t *testing.T) {
 			walk(sub)
 		}
 	}
-	walk(c.root())
+	root, err := c.root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	walk(root)
 	if got := strings.Join(slices.Sorted(maps.Keys(found)), ""); got != valueShorthands {
 		t.Errorf("the shorthands %q take a value, not %q", got, valueShorthands)
 	}

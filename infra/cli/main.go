@@ -13,7 +13,7 @@ import (
 )
 
 // Main runs the command line of the process on an application, and ends the process.
-// The first interrupt or SIGTERM ends the command in good order, the second one the
+// The first interrupt or SIGTERM ends the command gracefully, the second one the
 // process at once.
 func Main(a app.Application) {
 	ctx, stop := untilSignal(os.Exit)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -40,7 +41,7 @@ func (p *poisonFilter) flags(c *cli, cmd *cobra.Command) {
 	f.Var(&p.newer, "newer", "only messages that failed last since then")
 	// These fail only for a flag that is not there.
 	_ = cmd.RegisterFlagCompletionFunc("handler", input.Words(c.HandlerNames()...))
-	_ = cmd.RegisterFlagCompletionFunc("type", input.Words(append(c.Catalogue.Commands(), c.Catalogue.Events()...)...))
+	_ = cmd.RegisterFlagCompletionFunc("type", input.Words(slices.Concat(c.Catalogue.Commands(), c.Catalogue.Events())...))
 	var filters []string
 	for _, name := range slices.Sorted(maps.Keys(filterNames())) {
 		filters = append(filters, name+"=")
@@ -92,4 +93,25 @@ func (p *poisonFilter) filter(now time.Time) (poison.Filter, error) {
 		f.After, err = input.ParseMoment("--newer", string(p.newer), now)
 	}
 	return f, err
+}
+
+// noteUnmatched says on stderr that a filter selects nothing, and which handlers and
+// types in it are unknown. A handler that has poison messages among the groups need not be
+// known: it may have been removed from the application.
+func (c *cli) noteUnmatched(f poison.Filter, matched int, groups []poison.Group) {
+	if matched == 0 {
+		_, _ = fmt.Fprintln(c.stderr, "no poison message matches")
+	}
+	note := func(what string, given, known []string) {
+		for _, name := range given {
+			found := slices.ContainsFunc(groups, func(g poison.Group) bool { return slices.Contains(g.Values, name) })
+			if !found && !slices.Contains(known, name) {
+				_, _ = fmt.Fprintf(c.stderr, "there is no %s %q; the nearest is %q\n", what, name, settings.Nearest(name, known))
+			}
+		}
+	}
+	note("handler", f.Fields["handler"], c.HandlerNames())
+	if matched == 0 {
+		note("type", f.Fields["type"], slices.Concat(c.Catalogue.Commands(), c.Catalogue.Events()))
+	}
 }

@@ -72,6 +72,9 @@ func (b *bulk) run(ctx context.Context, work func(context.Context, poison.Plan, 
 	if err != nil {
 		return err
 	}
+	if len(b.selection.IDs) == 0 {
+		b.c.noteUnmatched(b.selection.Filter, plan.Tally.Matched, plan.Groups)
+	}
 	groupedBy := []string{"handler", "code"}
 	if b.dryRun {
 		return cmp.Or(printGroups(b.c.printer(), plan.Groups, groupedBy), b.report(plan.Tally))

@@ -61,11 +61,16 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 		if err != nil {
 			return err
 		}
+		if len(groups) == 0 && len(filter.Fields) > 0 {
+			c.noteUnmatched(filter, 0, nil)
+		}
 		return printGroups(c.printer(), groups, fields)
 	}
+	count := 0
 	var rows []poison.Message // for the table, whose columns are as wide as the widest row
 	out := &output.Stream[poison.Message]{Printer: c.printer()}
 	for m, merr := range messages {
+		count++
 		switch {
 		case merr != nil:
 			err = merr
@@ -77,6 +82,9 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 		if err != nil {
 			break
 		}
+	}
+	if count == 0 && len(filter.Fields) > 0 {
+		c.noteUnmatched(filter, 0, nil)
 	}
 	if c.format != output.Table {
 		return cmp.Or(err, out.Close()) // Closed after an interruption, too, so that JSON is whole.

@@ -178,6 +178,41 @@ func TestPoison_Retry(t *testing.T) {
 	has(t, changes, `"action":"retried","who":"ada@`, `"why":"try","poison_id":"`+one.ID+`","handler":"send-welcome"`)
 }
 
+// A filter that selects nothing is no failure, and yet it may be misspelt.
+func TestPoison_NothingMatches(t *testing.T) {
+	t.Parallel()
+	b := newTestStore(t)
+	b.fill(3, func(i int, l *poison.Message) {
+		if i == 0 {
+			l.Handler, l.Queue = "old", "old-queue" // It is not in the application any more.
+		}
+	})
+	const none = "no poison message matches\n"
+	for _, tt := range []struct{ args, stderr string }{
+		{"retry -y --handler send-welcom", none + `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
+		{"retry -y --filter handler=send-welcom,code=INTERNAL --dry-run", none + `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
+		{"retry -y --handler create-user", none},
+		{"retry -y --handler old --dry-run", ""},
+		{"retry -y --handler old,send-welcom --dry-run", `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
+		{"retry -y --type USER_CREATD", none + `there is no type "USER_CREATD"; the nearest is "USER_CREATED"` + "\n"},
+		{"discard -y --reason r --handler send-welcom", none + `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
+		{"discard -y --reason r --code PANIC", none},
+		{"discard --reason r --older 2020-01-01", none},
+		{"list --handler send-welcom", none + `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
+		{"list --handler send-welcom --group-by code", none + `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
+		{"list --handler old", ""},
+		{"list", ""},
+	} {
+		r := b.poison(strings.Fields(tt.args)...).ok(t)
+		if r.stderr != tt.stderr {
+			t.Errorf("%s says %q, not %q", tt.args, r.stderr, tt.stderr)
+		}
+	}
+	if n := b.count(); n != 3 {
+		t.Errorf("%d messages are left", n)
+	}
+}
+
 // A retry that is interrupted, or killed, and run again loses nothing.
 func TestPoison_RetryInterrupted(t *testing.T) {
 	t.Parallel()

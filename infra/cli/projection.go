@@ -128,37 +128,59 @@ func (c *cli) listRows(ctx context.Context, name, after string, limit int) error
 			return err
 		}
 	}
-	data := make([]json.RawMessage, len(rows))
-	for i, r := range rows {
-		data[i] = r.Data
-	}
-	if err := printRows(c.printer(), data); err != nil || len(more) == 0 {
+	if err := printRows(c.printer(), rows); err != nil || len(more) == 0 {
 		return err
 	}
 	_, _ = fmt.Fprintf(c.stderr, "there are more rows than these %d; go on with --after=%s\n", limit, shellWord(rows[limit-1].Key))
 	return nil
 }
 
-// printRows prints rows; its table has a column for each field of the first one.
-func printRows(p output.Printer, rows []json.RawMessage) error {
-	var heads []string
-	if len(rows) > 0 {
-		fields, _ := output.Fields(rows[0]) // What is not JSON has no columns.
-		for _, f := range fields {
-			heads = append(heads, f.Name)
-		}
+// printedRow is a row as it is printed: in JSON it is its data.
+type printedRow struct {
+	json.RawMessage
+	key    string
+	fields []output.Field
+}
+
+// printRows prints rows. Their table has a column for each field of the first one, and
+// before them the key, unless each row has it in a field of one name.
+func printRows(p output.Printer, rows []events.Row) error {
+	printed := make([]printedRow, len(rows))
+	for i, r := range rows {
+		printed[i] = printedRow{RawMessage: r.Data, key: r.Key}
+		printed[i].fields, _ = output.Fields(r.Data) // What is not JSON has no columns.
 	}
-	return output.List(p, rows, heads, func(row json.RawMessage) []any {
-		fields, _ := output.Fields(row)
-		cells := make([]any, len(heads))
-		for i, head := range heads {
-			cells[i] = ""
-			if at := slices.IndexFunc(fields, func(f output.Field) bool { return f.Name == head }); at >= 0 {
-				cells[i] = fields[at].Value
-			}
+	var names, heads []string
+	if len(rows) > 0 {
+		for _, f := range printed[0].fields {
+			names = append(names, f.Name)
+		}
+		heads = names
+	}
+	shown := slices.ContainsFunc(names, func(name string) bool {
+		return !slices.ContainsFunc(printed, func(r printedRow) bool { return r.field(name) != r.key })
+	})
+	if !shown && len(rows) > 0 {
+		heads = append([]string{"key"}, names...)
+	}
+	return output.List(p, printed, heads, func(row printedRow) []any {
+		var cells []any
+		if !shown {
+			cells = append(cells, row.key)
+		}
+		for _, name := range names {
+			cells = append(cells, row.field(name))
 		}
 		return cells
 	})
+}
+
+// field returns the value of a field, or "".
+func (r printedRow) field(name string) string {
+	if i := slices.IndexFunc(r.fields, func(f output.Field) bool { return f.Name == name }); i >= 0 {
+		return r.fields[i].Value
+	}
+	return ""
 }
 
 func (c *cli) rebuild(ctx context.Context, name string, wait bool, timeout time.Duration) error {

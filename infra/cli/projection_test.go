@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -39,6 +40,41 @@ func TestProjectionRows_Limit(t *testing.T) {
 		if r.stdout != tt.stdout+"\n" || r.stderr != tt.stderr {
 			t.Errorf("%v prints %q on stdout and %q on stderr", tt.args, r.stdout, r.stderr)
 		}
+	}
+}
+
+// A table has the key of rows that do not show it; JSON is the rows alone.
+func TestProjectionRows_Key(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name        string
+		rows        []events.Row
+		table, json string
+	}{
+		{"shown by the rows", []events.Row{{Key: "ada", Data: json.RawMessage(`{"n":1,"name":"ada"}`)}, {Key: "bob", Data: json.RawMessage(`{"n":2,"name":"bob"}`)}},
+			"N  NAME\n1  ada\n2  bob\n", `[{"n":1,"name":"ada"},{"n":2,"name":"bob"}]`},
+		{"not shown", []events.Row{{Key: "ada", Data: json.RawMessage(`{"orders":1,"spent":900}`)}, {Key: "bob", Data: json.RawMessage(`{"orders":2}`)}},
+			"KEY  ORDERS  SPENT\nada  1       900\nbob  2\n", `[{"orders":1,"spent":900},{"orders":2}]`},
+		{"shown by some rows only", []events.Row{{Key: "1", Data: json.RawMessage(`{"n":1}`)}, {Key: "2", Data: json.RawMessage(`{"n":1}`)}},
+			"KEY  N\n1    1\n2    1\n", `[{"n":1},{"n":1}]`},
+		{"no rows", nil, "\n", `[]`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newTestStore(t)
+			if err := b.store.Commit(t.Context(), events.ProjectionCommit{Projection: "user-directory", To: events.Cursor{1}, Put: tt.rows}); err != nil {
+				t.Fatal(err)
+			}
+			if got := pitwheel(t, b.environ, "projection", "rows", "user-directory").ok(t).stdout; got != tt.table {
+				t.Errorf("the table is\n%q, not\n%q", got, tt.table)
+			}
+			if got := pitwheel(t, b.environ, "projection", "rows", "user-directory", "-o", "json").ok(t).stdout; got != tt.json+"\n" {
+				t.Errorf("the JSON is %s", got)
+			}
+			if got := pitwheel(t, b.environ, "projection", "rows", "user-directory", "-o", "yaml").ok(t).stdout; strings.Contains(got, "key:") {
+				t.Errorf("the YAML is %s", got)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -59,7 +60,10 @@ func (c *cli) execute(ctx context.Context, a app.Application, args []string) (er
 			_ = d.Close() // The command has its result.
 		}
 	}()
-	root := c.root()
+	root, err := c.root()
+	if err != nil {
+		return err
+	}
 	root.SetArgs(args)
 	root.SetIn(c.stdin)
 	root.SetOut(c.stdout)
@@ -71,7 +75,7 @@ func (c *cli) execute(ctx context.Context, a app.Application, args []string) (er
 	return err
 }
 
-func (c *cli) root() *cobra.Command {
+func (c *cli) root() (*cobra.Command, error) {
 	root := &cobra.Command{
 		Use:   c.Name,
 		Short: cmp.Or(c.Short, "Event-driven handlers on RabbitMQ and Redis"),
@@ -87,26 +91,56 @@ func (c *cli) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVarP(&c.format, "output", "o", output.Table, "format of data: table, json, jsonl or yaml")
 	flags.StringVar(&c.config, "config", "", "configuration file (default ./"+c.Settings.File()+", if there is one)")
-	c.settingFlags(flags, true)
+	c.settingFlags(flags, true, nil)
 	root.SetFlagErrorFunc(flagError)
 	_ = root.RegisterFlagCompletionFunc("output", input.Words(output.Formats()...)) // It fails only for a flag that is not there.
 	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.poison(), c.version())
-	if c.Commands != nil {
-		root.AddCommand(c.Commands(app.CommandLine{
-			Catalogue: c.Catalogue,
-			Settings:  func() settings.Values { return c.settings },
-			Connect:   c.reachServices,
-		})...)
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	if err := c.addOwn(root); err != nil {
+		return nil, err
 	}
 	strict(root)
-	return root
+	return root, nil
+}
+
+// addOwn adds the application's own commands. One that is nil, or has a name that is
+// taken, is an error with the code CONFIG: cobra would never run it.
+func (c *cli) addOwn(root *cobra.Command) error {
+	if c.Commands == nil {
+		return nil
+	}
+	taken := map[string]bool{}
+	for _, cmd := range root.Commands() {
+		taken[cmd.Name()] = true
+	}
+	own := c.Commands(app.CommandLine{
+		Catalogue: c.Catalogue,
+		Settings:  func() settings.Values { return c.settings },
+		Connect:   c.reachServices,
+	})
+	for i, cmd := range own {
+		if cmd == nil {
+			return events.Errorf(events.CodeConfig, "Application.Commands: command %d of %d is nil", i+1, len(own))
+		}
+		for _, name := range append([]string{cmd.Name()}, cmd.Aliases...) {
+			switch {
+			case name == "":
+				return events.Errorf(events.CodeConfig, "Application.Commands: command %d of %d has no name", i+1, len(own)).WithHint("set its field Use")
+			case taken[name]:
+				return events.Errorf(events.CodeConfig, "Application.Commands: there is a command %q already", name).
+					WithHint("give it another name; taken are %s", strings.Join(slices.Sorted(maps.Keys(taken)), ", "))
+			}
+			taken[name] = true
+		}
+		root.AddCommand(cmd)
+	}
+	return nil
 }
 
 // strict makes cobra's own commands reject unknown arguments; by default they print
 // their help and succeed.
 func strict(root *cobra.Command) {
-	root.InitDefaultCompletionCmd()
-	root.InitDefaultHelpCmd()
 	for _, cmd := range root.Commands() {
 		switch cmd.Name() {
 		case "completion":
@@ -125,11 +159,12 @@ func strict(root *cobra.Command) {
 }
 
 // settingFlags adds flags for the settings that concern clients, or only a running service.
-func (c *cli) settingFlags(flags *pflag.FlagSet, client bool) {
+// Help shows the command's own defaults where it has some.
+func (c *cli) settingFlags(flags *pflag.FlagSet, client bool, own map[string]string) {
 	flags.SortFlags = false
 	for _, s := range c.Settings.All() {
 		if s.Client == client {
-			flags.String(s.Flag(), s.Default, s.Usage)
+			flags.String(s.Flag(), cmp.Or(own[s.Name], s.Default), s.Usage)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,7 +83,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	}
 	command, err := c.Catalogue.ParseCommand(name, data)
 	if err != nil {
-		return c.refused(t, id, err)
+		return c.refused(t, id, withNearest(t, data, err))
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -92,14 +93,14 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	}
 	receipt, err := client.Send(ctx, command, events.SendOptions{ID: id})
 	if err != nil {
-		return c.refused(t, id, unanswered(ctx, id, err))
+		return c.refused(t, id, c.unanswered(ctx, t, id, err))
 	}
 	if !s.wait {
 		return output.One(c.printer(), receipt)
 	}
 	outcome, err := client.Await(ctx, receipt)
 	if err != nil {
-		return unanswered(ctx, id, err)
+		return c.unanswered(ctx, t, id, err)
 	}
 	if outcome.Status == events.StatusRejected {
 		return c.rejected(outcome)
@@ -108,7 +109,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 }
 
 // unanswered adds how to learn the outcome of a command to a timeout or interruption.
-func unanswered(ctx context.Context, id string, err error) error {
+func (c *cli) unanswered(ctx context.Context, t *events.Type, id string, err error) error {
 	var e *events.Error
 	switch ctx.Err() {
 	case nil:
@@ -118,7 +119,14 @@ func unanswered(ctx context.Context, id string, err error) error {
 	default:
 		e = events.Errorf(codeInterrupted, "interrupted; the outcome of the command %s is unknown", id).MayRetry()
 	}
-	return e.WithHint("send it again with --id %s to learn how it ended; that never adds an event twice", id)
+	hint := fmt.Sprintf("send it again with --id %s to learn how it ended; that never adds an event twice", id)
+	handlers, _ := c.Describe(c.settings) // Without them the hint is shorter.
+	for _, h := range handlers {
+		if slices.Contains(h.Consumes, t.Name) {
+			hint += fmt.Sprintf("; `%s poison list --handler %s` shows whether its handler failed", program(), h.Name)
+		}
+	}
+	return e.WithHint("%s", hint)
 }
 
 // refused reports a rejection of a command that was not sent. It returns other errors as
@@ -129,6 +137,24 @@ func (c *cli) refused(t *events.Type, id string, err error) error {
 		return err
 	}
 	return c.rejected(events.Outcome{Status: events.StatusRejected, CommandID: id, Aggregate: t.Aggregate, Code: r.Code, Message: r.Message, Field: r.Field})
+}
+
+// withNearest adds the nearest field to a rejection that names a field which the data have
+// and the type does not.
+func withNearest(t *events.Type, data json.RawMessage, err error) error {
+	r, ok := events.AsRejection(err)
+	var given map[string]json.RawMessage
+	if !ok || json.Unmarshal(data, &given) != nil || given[r.Field] == nil {
+		return err
+	}
+	var names []string
+	for _, f := range t.Fields() {
+		names = append(names, f.Name)
+	}
+	if len(names) == 0 || slices.Contains(names, r.Field) {
+		return err
+	}
+	return &events.Rejection{Code: r.Code, Field: r.Field, Message: fmt.Sprintf("%s; the nearest is %q", r.Message, settings.Nearest(r.Field, names))}
 }
 
 // rejected prints the outcome for machines. For people the error is enough.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -36,4 +37,22 @@ func TestSend_UnresponsiveBrokers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A misspelt field is named before the one that is missing for it.
+func TestSend_MisspeltField(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ args, want string }{
+		{"-f emial=a@example.com -f name=A", `emial: is not a field of CREATE_USER; it has userId (optional), email, name; the nearest is "email"`},
+		{`-d {"mail":"a@example.com"}`, `mail: is not a field of CREATE_USER; it has userId (optional), email, name; the nearest is "email"`},
+		{"-f name=A", "email: is missing; CREATE_USER has the fields userId (optional), email, name"},
+		{"-f name=A -f email=a", `email: "a" is not a mail address`},
+	} {
+		r := pitwheel(t, nil, append([]string{"send", "CREATE_USER"}, strings.Fields(tt.args)...)...).exits(t, exitRejected)
+		if want := "pitwheel: " + tt.want + "\n"; r.stderr != want {
+			t.Errorf("%s: it says %q, not %q", tt.args, r.stderr, want)
+		}
+	}
+	r := pitwheel(t, nil, "send", "CREATE_USER", "-f", "emial=a@example.com", "-o", "json").exits(t, exitRejected)
+	has(t, r.stdout, `"field":"emial"`)
 }

@@ -18,12 +18,12 @@ func (c *cli) serve() *cobra.Command {
 		Use: "serve", Args: input.None,
 		Short: "Run the application on real brokers",
 		Long: fmt.Sprintf("Run the handlers on the Redis of %s and the RabbitMQ of %s.\n"+
-			"A broker that is not there yet is waited for. SIGTERM drains and exits with 0.", c.Settings.Env("redis_url"), c.Settings.Env("amqp_url")),
+			"A broker that is not there yet is waited for. SIGTERM drains and exits with 0, or with 124 if a handler outlives the drain timeout.", c.Settings.Env("redis_url"), c.Settings.Env("amqp_url")),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.runServe(cmd.Context(), only) },
 	}
 	cmd.Flags().Var(&only, "only", "run only these handlers")
 	_ = cmd.RegisterFlagCompletionFunc("only", input.Words(c.HandlerNames()...)) // It fails only for a flag that is not there.
-	c.settingFlags(cmd.Flags(), false)
+	c.settingFlags(cmd.Flags(), false, nil)
 	return cmd
 }
 

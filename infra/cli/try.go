@@ -1,11 +1,16 @@
 package cli
 
 import (
+	"cmp"
+	"reflect"
+
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/infra/embedded"
+	"github.com/pitwheel/pitwheel/router"
 )
 
-// tryNext returns what a newcomer may type beside dev, made from the application's own
+// tryNext returns what a newcomer may type while dev runs, made from the application's own
 // commands and projections.
 func (c *cli) tryNext() []string {
 	var out []string
@@ -19,9 +24,10 @@ func (c *cli) tryNext() []string {
 	return out
 }
 
-// trySend returns the command line that sends the sample command. Without a sample it is the first
-// command of the catalogue, with a gap for each field that is required; "" if there is
-// no command.
+// trySend returns the command line that sends the sample command. Without a sample it is a
+// command that a handler decides, with a gap for each field that is required: the first
+// one that creates an aggregate, since others need one, else the first one. It is "" if
+// there is no such command.
 func (c *cli) trySend() string {
 	if first := c.Samples.First; first != nil {
 		if fields, err := output.Fields(first); err == nil {
@@ -32,11 +38,10 @@ func (c *cli) trySend() string {
 			return text + " --wait"
 		}
 	}
-	names := c.Catalogue.Commands()
-	if len(names) == 0 {
+	t := c.firstCommand()
+	if t == nil {
 		return ""
 	}
-	t, _ := c.Catalogue.Lookup(names[0])
 	text := "send " + t.Name
 	for _, f := range t.Fields() {
 		if f.Required {
@@ -44,6 +49,26 @@ func (c *cli) trySend() string {
 		}
 	}
 	return text + " --wait"
+}
+
+// firstCommand returns the first command in the order of the handlers that creates an aggregate, else
+// the first one, or nil.
+func (c *cli) firstCommand() *events.Type {
+	var first *events.Type
+	handlers, _ := c.Describe(c.settings) // An error has ended dev before.
+	for _, h := range handlers {
+		if h.Kind != router.KindCommand {
+			continue
+		}
+		for _, name := range h.Consumes {
+			t, _ := c.Catalogue.Lookup(name)
+			if _, creates := reflect.Zero(t.Go).Interface().(events.Identifiable); creates {
+				return t
+			}
+			first = cmp.Or(first, t)
+		}
+	}
+	return first
 }
 
 // devFlags returns what a second terminal must add to reach this dev, whose Redis has

@@ -43,8 +43,8 @@ type Dispatcher[D any] struct {
 	cfg Config[D]
 	out chan<- *message.Message
 
-	// ctx is the parent of every message's context. It outlives intake: it ends only
-	// when a drain is cut short, or has ended.
+	// ctx is the parent of every message's context. It ends after intake does: when
+	// a drain has ended or is cut short.
 	ctx    context.Context
 	cancel context.CancelFunc
 	// stopping is closed when Drain begins.

@@ -5,7 +5,7 @@
 // X-Pitwheel-Event-Id: at-least-once delivery may send a mail twice.
 //
 // An application that sends mail declares [Settings], opens a sender with
-// [FromServices], and adds [DevService] to what dev runs beside it:
+// [FromServices], and adds [DevService] to what dev runs with it:
 //
 //	app.Application{
 //		…

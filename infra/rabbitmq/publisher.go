@@ -15,7 +15,7 @@ type destination struct {
 	queue    string // the queue's name; empty: the routing key is the message's type
 	// mandatory messages are returned by the broker if no queue is bound for them.
 	mandatory bool
-	// declare says that the queue must be declared first.
+	// declare is whether the queue must be declared first.
 	declare bool
 	// delay is set for the queue of a delay tier; it is declared once for each channel.
 	delay *delay

@@ -221,7 +221,7 @@ func (s *sender) closed(done progress) error {
 	return s.incomplete(events.CodeShuttingDown, errClosed, done)
 }
 
-// incomplete returns an error that says how many messages are confirmed, and whether the
+// incomplete returns an error with how many messages are confirmed, and whether the
 // broker may have the others.
 func (s *sender) incomplete(code string, why error, done progress) error {
 	left := done.total - done.confirmed

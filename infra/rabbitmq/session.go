@@ -11,7 +11,7 @@ import (
 )
 
 // session is one AMQP channel in confirm mode. Only the sender's goroutine calls its
-// methods, except where they say otherwise.
+// methods, except where noted.
 type session struct {
 	conn     *amqp.Connection
 	channel  *amqp.Channel

@@ -29,14 +29,14 @@ func ParseLevel(name string) (slog.Level, error) {
 
 // NewLogger returns a logger that writes to w. The format is "text" or "json";
 // empty is text on a terminal and JSON otherwise. Text on a terminal is coloured,
-// unless NO_COLOR is set. An unknown level or format is logged, and the
+// unless NO_COLOR is set. Durations have their unit in both, such as 88ms. An unknown level or format is logged, and the
 // default used.
 func NewLogger(w io.Writer, tty bool, level, format string) *slog.Logger {
 	at, wrong := ParseLevel(level)
 	var h slog.Handler
 	switch {
 	case strings.EqualFold(format, "json"), !tty && !strings.EqualFold(format, "text"):
-		h = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: at})
+		h = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: at, ReplaceAttr: durationText})
 	case !tty:
 		h = slog.NewTextHandler(w, &slog.HandlerOptions{Level: at})
 	default:
@@ -64,6 +64,15 @@ func IsTerminal(stream any) bool {
 func red(_ []string, a slog.Attr) slog.Attr {
 	if err, ok := a.Value.Any().(error); ok {
 		return tint.Attr(9, slog.String(a.Key, err.Error()))
+	}
+	return a
+}
+
+// durationText writes a duration with its unit, as text logs do. The default in JSON is a
+// number of nanoseconds.
+func durationText(_ []string, a slog.Attr) slog.Attr {
+	if d, ok := a.Value.Any().(time.Duration); ok {
+		return slog.String(a.Key, d.String())
 	}
 	return a
 }

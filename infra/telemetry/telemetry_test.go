@@ -56,6 +56,24 @@ func TestNewLogger(t *testing.T) { // Not parallel: it sets NO_COLOR.
 	}
 }
 
+// A duration has its unit in every format.
+func TestNewLogger_Durations(t *testing.T) {
+	t.Parallel()
+	for format, wants := range map[string][]string{
+		"json": {`"pause":"88ms"`, `"any":"1m30s"`, `"waited":"1.5s"`, `"zero":"0s"`, `"n":5`},
+		"text": {"pause=88ms", "any=1m30s", "waited=1.5s", "zero=0s", "n=5"},
+	} {
+		var out bytes.Buffer
+		telemetry.NewLogger(&out, false, "", format).Info("retrying", slog.Duration("pause", 88*time.Millisecond), "any", any(90*time.Second),
+			"n", 5, "zero", time.Duration(0), slog.Group("g", "waited", 1500*time.Millisecond))
+		for _, want := range wants {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("no %q in %s", want, &out)
+			}
+		}
+	}
+}
+
 func TestParseLevel(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]slog.Level{"": slog.LevelInfo, "debug": slog.LevelDebug, "Warn": slog.LevelWarn, "debug-4": telemetry.LevelTrace} {

@@ -23,7 +23,7 @@
 //	})
 //
 // [Faults] inject failures of brokers and stores, by script or by chance: calls fail,
-// before or after the work is done, are late or hang, are made twice, or change places:
+// before or after the work is done, are late or hang, are made twice, or are swapped:
 //
 //	var faults routertest.Faults
 //	kit := routertest.StartWith(t, faults.Inject, catalogue, handlers...)

@@ -10,7 +10,7 @@ import (
 // Fault is one thing that goes wrong.
 type Fault struct {
 	schedule Schedule
-	needs    int // how many neighbours a call must have for the fault to be injected
+	needs    int // how many messages or events a call must have for the fault to be injected
 	apply    func(*Fault, *injection)
 
 	// The rest is guarded by the Faults' lock.
@@ -48,7 +48,7 @@ func (x *Fault) Await(t testing.TB, n int) {
 	}
 }
 
-// End ends the fault, and lets go on what it holds.
+// End ends the fault, and releases the calls that it holds.
 func (x *Fault) End() {
 	f := x.schedule.faults
 	f.mu.Lock()

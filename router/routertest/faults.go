@@ -14,16 +14,16 @@ import (
 )
 
 // Faults make the ports of an application misbehave, as brokers and stores do
-// behind a bad network. The zero value is ready, and does no harm until [Faults.On]
-// says what goes wrong where:
+// behind a bad network. The zero value is ready, and injects nothing until [Faults.On]
+// begins a fault:
 //
 //	var faults routertest.Faults
 //	kit := routertest.StartWith(t, faults.Inject, catalogue, handlers...)
 //	faults.On("Append").Times(1).LoseAnswer()             // it is done, and its caller gets an error
-//	faults.On("Publish user.events").Times(3).Fail()      // then all is well
+//	faults.On("Publish user.events").Times(3).Fail()      // later calls succeed
 //	faults.On("Deliver send-welcome").Every(10).Duplicate()
 //	faults.On("*").Chance(0.01).Fail(errAway)             // anything, now and then
-//	faults.End()                                          // all is well from now on
+//	faults.End()                                          // nothing fails any more
 //
 // It is safe for concurrent use.
 type Faults struct {
@@ -39,8 +39,8 @@ type Faults struct {
 	waiting int
 }
 
-// points are the calls that a fault can be injected into, and what each is about: the word
-// that may follow its name.
+// points are the calls that a fault can be injected into, with the kind of subject that may
+// follow the name of each.
 func points() map[string]string {
 	return map[string]string{
 		"Publish": "topic or queue", "Delay": "queue", "HasQueue": "queue", "Declare": "queue", "Deliver": "queue",
@@ -56,12 +56,12 @@ func points() map[string]string {
 // On begins a fault: it names the calls that it may be injected into, and what is said next
 // decides when, and last what happens.
 //
-// A call has the name of the port's method; where it is about something, that may
-// follow: "Append" or "Append user" (the aggregate), "Publish user.events" (the
+// A call has the name of the port's method, which its subject may follow:
+// "Append" or "Append user" (the aggregate), "Publish user.events" (the
 // topic, or the queue), "Delay send-welcome", "Commit user-directory", "Record
 // send-welcome", "SaveCheckpoint relay". "Deliver" is a message on its way from a
 // queue to its handler ("Deliver send-welcome"), and "*" is every call. On panics if
-// there is no such call, since a fault that is never injected proves nothing.
+// there is no such call, since a fault that is never injected tests nothing.
 func (f *Faults) On(calls ...string) Schedule {
 	for _, c := range calls {
 		point, about, _ := strings.Cut(c, " ")
@@ -127,10 +127,11 @@ func (s Schedule) Duplicate() *Fault {
 	return s.do(1, func(_ *Fault, hit *injection) { hit.twice = true })
 }
 
-// Swap lets neighbours change places: the messages of one Publish, the events of one
+// Swap swaps adjacent items: the messages of one Publish, the events of one
 // Read (which a log must never do), and deliveries: a message then comes after the
 // next one of its key, or after 50 ms if there is none. It is acked at once,
-// since a queue that keeps order would not deliver the next one otherwise. It is not injected into a call that has no neighbours to swap.
+// since a queue that keeps order would not deliver the next one otherwise. It is not injected into
+// a call with fewer than two items.
 func (s Schedule) Swap() *Fault {
 	return s.do(2, func(_ *Fault, hit *injection) { hit.swap = true })
 }
@@ -142,7 +143,7 @@ func failure(err []error) error {
 	return events.Errorf(events.CodeUnavailable, "a fault of the test: it cannot be reached").MayRetry()
 }
 
-// do begins a fault. It is not injected into calls with fewer neighbours than it needs.
+// do begins a fault. It is not injected into calls with fewer items than it needs.
 func (s Schedule) do(needs int, apply func(*Fault, *injection)) *Fault {
 	f := s.faults
 	x := &Fault{schedule: s, needs: needs, apply: apply, news: make(chan struct{}), ended: make(chan struct{})}

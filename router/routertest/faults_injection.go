@@ -20,14 +20,14 @@ func (s *injection) nothing() bool {
 	return s.delay == 0 && len(s.holds) == 0 && s.fail == nil && s.lose == nil && !s.twice && !s.swap
 }
 
-// inject decides what goes wrong with a call that is about so many neighbours: no
+// inject decides what goes wrong with a call that has so many items: no
 // fault is injected that needs more, or fewer than least.
-func (f *Faults) inject(point, about string, least, neighbours int) injection {
+func (f *Faults) inject(point, about string, least, items int) injection {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var hit injection
 	for _, x := range f.faults {
-		if x.needs >= least && x.needs <= neighbours && x.matches(point, about) {
+		if x.needs >= least && x.needs <= items && x.matches(point, about) {
 			x.apply(x, &hit)
 		}
 	}
@@ -73,7 +73,7 @@ func act(ctx context.Context, f *Faults, point, about string, do func() error) e
 	return err
 }
 
-// disarranged returns what neighbours look like that were doubled or have changed places.
+// disarranged returns items after they were doubled or swapped.
 func disarranged[T any](hit injection, in []T, again func(T) T) []T {
 	out := slices.Clone(in)
 	if hit.swap {

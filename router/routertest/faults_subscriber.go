@@ -13,7 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
-// swapWait is how long a message waits for the neighbour with which it changes places.
+// swapWait is how long a message waits for the one that it is swapped with.
 const swapWait = 50 * time.Millisecond
 
 // Subscriber puts the faults around a subscriber. Its deliveries are named after
@@ -97,7 +97,7 @@ type deliveries struct {
 	about string
 	out   chan *message.Message
 	each  sync.WaitGroup
-	// held is a message that waits for its neighbour, and due when it has waited
+	// held is a message that waits for the next one of its key, and due when it has waited
 	// long enough.
 	held *message.Message
 	due  <-chan time.Time

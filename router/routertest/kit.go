@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -29,7 +31,7 @@ type Kit struct {
 	transport *Transport
 	kept      *PoisonStore
 	handled   handledLog
-	views     []string
+	names     names
 	queues    map[string]string // by handler
 	// idle reports whether no message is in flight that the transport does not know of.
 	idle func() bool
@@ -77,10 +79,10 @@ func start(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue
 	k.commands, err = router.NewCommands(router.CommandsConfig{Catalogue: catalogue, Publisher: config.Transport.Publisher(), Log: config.Log})
 	k.must(err)
 	config.Handlers = build(k.commands)
+	k.names.watched = config.Inbox != nil
 	short, one := time.Millisecond, 1
 	for _, h := range config.Handlers {
 		if h.Kind() == router.KindProjection {
-			k.views = append(k.views, h.Name())
 			continue
 		}
 		o := config.Overrides[h.Name()]
@@ -92,6 +94,7 @@ func start(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue
 	for _, h := range infos {
 		k.queues[h.Name] = cmp.Or(h.Queue, h.Name)
 	}
+	k.names.learn(catalogue, infos)
 	r, err := router.New(config)
 	k.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -135,9 +138,10 @@ func (k *Kit) Record(data ...events.Data) {
 }
 
 // Deliver puts a raw message on a topic, as a foreign producer would, and returns
-// when everything has reacted.
+// when everything has reacted. The topic must be one of the catalogue's.
 func (k *Kit) Deliver(topic, eventType string, body []byte) {
 	k.t.Helper()
+	k.knows("topic", topic, k.names.topics)
 	m := message.NewMessage("", body)
 	if eventType != "" {
 		m.Metadata[events.MetaType] = eventType
@@ -149,10 +153,16 @@ func (k *Kit) Deliver(topic, eventType string, body []byte) {
 func (k *Kit) record(data []events.Data) {
 	k.t.Helper()
 	for _, d := range data {
+		if isNil(d) {
+			k.t.Fatalf("routertest: an event is nil")
+		}
 		t, ok := k.catalogue.Lookup(d.EventType())
 		keyed, isKeyed := d.(events.Keyed)
-		if !ok || !isKeyed {
-			k.t.Fatalf("routertest: %T must be in the catalogue and have an AggregateID method", d)
+		if !ok || t.Command || !isKeyed {
+			k.t.Fatalf("routertest: %T must be an event in the catalogue and have an AggregateID method; there are %s", d, listed(k.catalogue.Events()))
+		}
+		if keyed.AggregateID() == "" {
+			k.t.Fatalf("routertest: the event %s has no aggregate id: %+v", t.Name, d)
 		}
 		body, err := json.Marshal(d)
 		k.must(err)
@@ -187,7 +197,7 @@ func (k *Kit) settled() bool {
 	if relayed.Behind(end) > 0 {
 		return false
 	}
-	for _, v := range k.views {
+	for _, v := range k.names.projections {
 		if at, _ := k.store.ProjectionCursor(ctx, v); at.Behind(end) > 0 {
 			return false
 		}
@@ -199,18 +209,26 @@ func (k *Kit) settled() bool {
 	return end.Behind(after) == 0
 }
 
-// Handled returns the ids of the events that a reaction has handled, in order.
+// Handled returns the ids of the events that a reaction has handled, in order. The test
+// fails if no reaction has that name, and without an inbox, which records them.
 func (k *Kit) Handled(handler string) []string {
 	k.t.Helper()
-	k.queueOf(handler) // A misspelt one would seem to have handled nothing.
+	k.knows("reaction", handler, k.names.reactions)
+	if !k.names.watched {
+		k.t.Fatalf("routertest: without an Inbox, what a reaction has handled is not recorded")
+	}
 	return k.handled.of(handler)
 }
 
-// Published returns what has been published on a topic, in order.
+// Published returns what has been published on a topic, such as user.events, in order.
+// The test fails if the catalogue has no such topic and nothing was published on it.
 func (k *Kit) Published(topic string) []events.Envelope {
 	k.t.Helper()
 	k.transport.mu.Lock()
 	defer k.transport.mu.Unlock()
+	if len(k.transport.published[topic]) == 0 {
+		k.knows("topic", topic, k.names.topics)
+	}
 	var out []events.Envelope
 	for _, m := range k.transport.published[topic] {
 		out = append(out, k.envelope(m))
@@ -247,7 +265,7 @@ func (k *Kit) Discard(handler string, messageIDs ...string) {
 
 func (k *Kit) administer(do func(*poison.Admin, context.Context, poison.Plan, poison.Options) (poison.Tally, error), handler string, messageIDs []string) {
 	k.t.Helper()
-	k.queueOf(handler) // A misspelt one would seem to have no poison messages.
+	k.knows("handler", handler, slices.Collect(maps.Keys(k.queues)))
 	fields := map[string][]string{"handler": {handler}}
 	if len(messageIDs) > 0 {
 		fields["message_id"] = messageIDs
@@ -257,6 +275,11 @@ func (k *Kit) administer(do func(*poison.Admin, context.Context, poison.Plan, po
 	k.must(err)
 	plan, err := admin.Plan(ctx, poison.Selection{Filter: poison.Filter{Fields: fields}})
 	k.must(err)
+	for _, id := range messageIDs {
+		if !slices.ContainsFunc(k.kept.Of(handler), func(m poison.Message) bool { return m.MessageID == id }) {
+			k.t.Fatalf("routertest: the handler %s has no poison message for the message %q", handler, id)
+		}
+	}
 	tally, err := do(admin, ctx, plan, poison.Options{Who: "routertest"})
 	k.must(err)
 	for _, p := range tally.Problems {
@@ -268,16 +291,15 @@ func (k *Kit) administer(do func(*poison.Admin, context.Context, poison.Plan, po
 // queueOf is where a handler's messages wait.
 func (k *Kit) queueOf(handler string) string {
 	k.t.Helper()
-	queue, ok := k.queues[handler]
-	if !ok {
-		k.t.Fatalf("routertest: there is no handler %q", handler)
-	}
-	return queue
+	k.knows("handler", handler, slices.Collect(maps.Keys(k.queues)))
+	return k.queues[handler]
 }
 
-// Row reads a projection's row into out, and reports whether there is one.
+// Row reads a projection's row into out, and reports whether there is one. The test fails
+// if no projection has that name.
 func (k *Kit) Row(projection, key string, out any) bool {
 	k.t.Helper()
+	k.knows("projection", projection, k.names.projections)
 	rows, err := k.store.Rows(context.Background(), projection, []string{key})
 	k.must(err)
 	if rows[0] == nil {

@@ -9,28 +9,31 @@ import (
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
-// Scenario is a story about one decision: given events, when a command, then events.
+// Scenario tests one decision: given events, when a command is sent, then events follow.
 type Scenario struct {
 	kit *Kit
-	err error // the refusal at the door
+	err error // why the command was not sent
 	out events.Outcome
 	new []any
 }
 
-// Given begins a story with events that have happened.
+// Given begins a scenario with events that have happened.
 func (k *Kit) Given(data ...events.Data) *Given {
 	k.t.Helper()
 	k.record(data)
 	return &Given{k}
 }
 
-// Given is the beginning of a story.
+// Given is the beginning of a scenario.
 type Given struct{ kit *Kit }
 
 // When sends a command and waits for its outcome.
 func (g *Given) When(cmd events.Command) *Scenario {
 	k := g.kit
 	k.t.Helper()
+	if isNil(cmd) {
+		k.t.Fatalf("routertest: the command is nil")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s := &Scenario{kit: k}
@@ -67,7 +70,7 @@ func (s *Scenario) Then(want ...events.Data) {
 	k := s.kit
 	k.t.Helper()
 	if s.err != nil {
-		k.t.Fatalf("the command was refused at the door: %v", s.err)
+		k.t.Fatalf("the command was refused before it was sent: %v", s.err)
 	}
 	if s.out.Status != events.StatusAccepted {
 		k.t.Fatalf("the command was %s: %s: %s", s.out.Status, s.out.Code, s.out.Message)

@@ -93,7 +93,7 @@ func (s *Store) Append(_ context.Context, a events.AppendRequest) (events.Outcom
 	return a.Outcome, nil
 }
 
-// Outcome returns the stored outcome of a command, and whether there is one.
+// Outcome returns the stored outcome of a command, and reports whether there is one.
 func (s *Store) Outcome(_ context.Context, aggregate, id, commandID string) (events.Outcome, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -38,7 +38,7 @@ func (c *Coalescer[T]) work(size int, flush func([]T)) {
 		case first := <-c.in:
 			batch = append(batch, first)
 		}
-		// Callers that the last flush has woken get a chance to be in this one.
+		// Yield, so that callers whose last call was just flushed can join this flush.
 		runtime.Gosched()
 		for more := true; more && len(batch) < size; {
 			select {

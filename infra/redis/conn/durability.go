@@ -45,7 +45,7 @@ func (c *Conn) probeDurability(ctx context.Context, want string) error {
 	return nil
 }
 
-// shortfall returns what a server with the given settings lacks, and how to mend it.
+// shortfall returns what a server with the given settings lacks, and how to configure it.
 func shortfall(want string, has map[string]string) (why, hint string) {
 	aof, fsync, policy := has["appendonly"], has["appendfsync"], has["maxmemory-policy"]
 	switch {

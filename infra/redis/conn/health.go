@@ -14,7 +14,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
-// health knows whether Redis answers and whether it accepts writes. It learns so from
+// health reports whether Redis answers and whether it accepts writes. It learns so from
 // every command, and pings once a second.
 type health struct {
 	client    redis.UniversalClient

@@ -10,7 +10,7 @@ import (
 	datajson "github.com/pitwheel/pitwheel/events/json"
 )
 
-// Outcome returns the stored outcome of a command, and whether there is one.
+// Outcome returns the stored outcome of a command, and reports whether there is one.
 func (l *Log) Outcome(ctx context.Context, aggregate, id, commandID string) (events.Outcome, bool, error) {
 	reply, err := l.conn.Do(ctx, "get", l.outcomeKey(l.partition(id), aggregate, id, commandID))
 	if errors.Is(err, redis.Nil) {

@@ -57,7 +57,7 @@ func storeRecord(ctx context.Context, c *conn.Conn, wanted int, readOnly bool) (
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > MaxPartitions {
-		return 0, events.Errorf(events.CodeConfig, "the key %s in Redis says that the store has %q partitions; it is not a store of ours, or damaged", key, text).WithField("Namespace")
+		return 0, events.Errorf(events.CodeConfig, "the key %s in Redis says that the store has %q partitions; it does not belong to this framework, or is damaged", key, text).WithField("Namespace")
 	}
 	if wanted != 0 && wanted != n {
 		return 0, events.Errorf(events.CodeConfig, "the store in Redis was made with %d partitions, and %d are wanted", n, wanted).WithField("Partitions").

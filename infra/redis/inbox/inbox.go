@@ -138,7 +138,7 @@ func (b *Inbox) write(ctx context.Context, handler string, ids []uuid.UUID) erro
 	return nil
 }
 
-// lookup asks whether an entry is in the inbox.
+// lookup is the question whether an entry is in the inbox.
 type lookup struct {
 	entry handled
 	seen  bool

@@ -1,5 +1,5 @@
 -- release lets a key wait for the first of its parked messages instead of the
--- one that is done with, or for none if nothing is parked. That message stays
+-- one that is finished, or for none if nothing is parked. That message stays
 -- parked until it is known to be in the handler's queue. Done again, it leads to
 -- the same. All keys belong to one handler.
 --
@@ -8,7 +8,7 @@
 -- KEYS[3] parked    hash: id → packed message, of the key
 -- KEYS[4] count     how many messages of the handler are parked
 -- KEYS[5] done      hash: key → id of the message handled last, while it waits
--- ARGV[1] key, ARGV[2] id of the message that is done with
+-- ARGV[1] key, ARGV[2] id of the message that is finished
 -- ARGV[3] 1 if it was handled, 0 if it was poisoned
 --
 -- Reply: id and packed message of what is to be put into the queue; nothing if that

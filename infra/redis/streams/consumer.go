@@ -75,7 +75,7 @@ type consumer struct {
 }
 
 // newConsumer starts a subscription. If its queue could not be declared, undeclared
-// says why, and it is declared as soon as possible.
+// is the reason, and it is declared as soon as possible.
 func newConsumer(of *Subscriber, topic string, undeclared error) *consumer {
 	sub := &consumer{
 		of: of, cfg: of.cfg, conn: of.transport.conn, transport: of.transport, topic: topic, streams: of.streams(topic),
@@ -184,7 +184,7 @@ func (sub *consumer) Drain(ctx context.Context) error {
 	return sub.err
 }
 
-// retry repeats f, with backoff, until it succeeds or ctx ends. Ready says why it fails. A
+// retry repeats f, with backoff, until it succeeds or ctx ends. Ready returns why it fails. A
 // consumer group that no longer exists is created again.
 func (sub *consumer) retry(ctx context.Context, f func() error) {
 	pause := backoff.Backoff{Min: minRetry, Max: maxRetry}

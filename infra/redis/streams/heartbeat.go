@@ -94,14 +94,14 @@ func (h *heartbeat) begin(ctx context.Context, t *term) {
 	}
 }
 
-// add adds a reclaiming consumer to ours.
+// add adds a reclaiming consumer to those of this process.
 func (h *heartbeat) add(name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.names = append(slices.Clip(h.names), name)
 }
 
-// remove removes a consumer from ours.
+// remove removes a consumer from those of this process.
 func (h *heartbeat) remove(name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -124,7 +124,7 @@ func (h *heartbeat) ours() []string {
 }
 
 // beat keeps our consumers alive, and looks for dead ones of others. A reclaiming consumer
-// that has nothing left is no longer ours, and is then removed like any other.
+// that has nothing left no longer belongs to this process, and is then removed like any other.
 func (h *heartbeat) beat(ctx context.Context) error {
 	ours := h.ours()
 	if len(ours) == 0 {

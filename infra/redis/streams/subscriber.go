@@ -82,7 +82,7 @@ func (s *Subscriber) streams(topic string) []string {
 // Subscribe starts to consume. The channel is closed when the subscription ends:
 // by Drain, Close, or the end of ctx, which gives running handlers five seconds.
 // It never ends by an error: what fails, also at its beginning if Redis is unreachable
-// then, is repeated with backoff, and Ready says why nothing is consumed.
+// then, is repeated with backoff, and Ready returns why nothing is consumed.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	topic = s.topic(topic)
 	undeclared := s.declare(ctx, topic)

@@ -19,10 +19,10 @@ type Create struct {
 	Name   string `json:"name" doc:"what the user is called"`
 }
 
-// CommandType is the wire name.
+// CommandType returns the wire name.
 func (Create) CommandType() string { return "CREATE_USER" }
 
-// AggregateID is the new user's id, or empty if one is to be derived.
+// AggregateID returns the new user's id, or empty if one is to be derived.
 func (c Create) AggregateID() string { return c.UserID }
 
 // WithAggregateID returns the command for the given user.
@@ -48,10 +48,10 @@ type ChangeEmail struct {
 	Email  string `json:"email"`
 }
 
-// CommandType is the wire name.
+// CommandType returns the wire name.
 func (ChangeEmail) CommandType() string { return "CHANGE_USER_EMAIL" }
 
-// AggregateID is the user's id.
+// AggregateID returns the user's id.
 func (c ChangeEmail) AggregateID() string { return c.UserID }
 
 // Deactivate asks to close a user's account.
@@ -60,10 +60,10 @@ type Deactivate struct {
 	Reason string `json:"reason"`
 }
 
-// CommandType is the wire name.
+// CommandType returns the wire name.
 func (Deactivate) CommandType() string { return "DEACTIVATE_USER" }
 
-// AggregateID is the user's id.
+// AggregateID returns the user's id.
 func (c Deactivate) AggregateID() string { return c.UserID }
 
 // Created is the event that begins a user's history.
@@ -73,10 +73,10 @@ type Created struct {
 	Name   string `json:"name"`
 }
 
-// EventType is the wire name.
+// EventType returns the wire name.
 func (Created) EventType() string { return "USER_CREATED" }
 
-// AggregateID is the user's id.
+// AggregateID returns the user's id.
 func (e Created) AggregateID() string { return e.UserID }
 
 // EmailChanged is the event after which a user's mail goes elsewhere.
@@ -85,10 +85,10 @@ type EmailChanged struct {
 	Email  string `json:"email"`
 }
 
-// EventType is the wire name.
+// EventType returns the wire name.
 func (EmailChanged) EventType() string { return "USER_EMAIL_CHANGED" }
 
-// AggregateID is the user's id.
+// AggregateID returns the user's id.
 func (e EmailChanged) AggregateID() string { return e.UserID }
 
 // Deactivated is the event that ends a user's history.
@@ -97,10 +97,10 @@ type Deactivated struct {
 	Reason string `json:"reason"`
 }
 
-// EventType is the wire name.
+// EventType returns the wire name.
 func (Deactivated) EventType() string { return "USER_DEACTIVATED" }
 
-// AggregateID is the user's id.
+// AggregateID returns the user's id.
 func (e Deactivated) AggregateID() string { return e.UserID }
 
 // User is the state that the events fold into.
