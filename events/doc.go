@@ -17,7 +17,7 @@
 //
 // A command ends with an [Outcome]: accepted, with its events, or rejected, with a code. A
 // refusal is made with [Reject] or [Invalid]. Errors of the framework are an [Error] with a
-// code. Handlers return [Permanent] or [RetryAfter] to say whether to try again.
+// code. Handlers return [Permanent] or [RetryAfter] to decide about another attempt.
 //
 // # Files, in reading order
 //
