@@ -20,11 +20,8 @@ func quiet() settings.Source {
 	return settings.Source{Flags: map[string]string{"http_addr": "127.0.0.1:0", "dev_redis_addr": "127.0.0.1:0"}}
 }
 
-// broken panics as application code does by mistake.
-func broken() {
-	var none map[string]int
-	none["a"] = 1
-}
+// broken panics with a nil map, as application code does by mistake.
+func broken(none map[string]int) { none["a"] = 1 }
 
 // TestDefine_Faults has everything that is nil or panics named, together with the
 // application.
@@ -41,9 +38,9 @@ func TestDefine_Faults(t *testing.T) {
 			a.Domains = append(a.Domains, func(c *events.Catalogue) error { return c.Aggregate("other", nil) })
 		}, []string{`"other"`, "entry 1 is nil"}},
 		"domains panic": {func(a *app.Application) {
-			a.Domains = append(a.Domains, func(*events.Catalogue) error { broken(); return nil })
+			a.Domains = append(a.Domains, func(*events.Catalogue) error { broken(nil); return nil })
 		}, []string{`"shop"`, "Domains[1] panicked in app_test.broken (faults_test.go:", "nil map"}},
-		"handlers panic":   {func(a *app.Application) { a.Handlers = func(app.Services) []router.Handler { broken(); return nil } }, []string{`"shop"`, "Handlers panicked in app_test.broken (faults_test.go:", "nil map"}},
+		"handlers panic":   {func(a *app.Application) { a.Handlers = func(app.Services) []router.Handler { broken(nil); return nil } }, []string{`"shop"`, "Handlers panicked in app_test.broken (faults_test.go:", "nil map"}},
 		"no handlers":      {func(a *app.Application) { a.Handlers = func(app.Services) []router.Handler { return nil } }, []string{`"shop"`, "Handlers returns no handlers"}},
 		"nil middleware":   {func(a *app.Application) { a.Middleware = []message.HandlerMiddleware{nil} }, []string{`"shop"`, "Middleware[0]"}},
 		"nil dev service":  {func(a *app.Application) { a.Dev = []app.DevService{{Name: "Mail"}} }, []string{`"shop"`, "Dev[0].Start", "Mail"}},
@@ -70,7 +67,7 @@ func TestNew_Generator(t *testing.T) {
 		"no function":   {func() func() events.Command { return nil }, "returned nil"},
 		"no command":    {func() func() events.Command { return func() events.Command { return nil } }, "a function that returned nil"},
 		"a nil pointer": {func() func() events.Command { return func() events.Command { return (*sample.Create)(nil) } }, "a function that returned nil"},
-		"a panic":       {func() func() events.Command { broken(); return nil }, "panicked in app_test.broken"},
+		"a panic":       {func() func() events.Command { broken(nil); return nil }, "panicked in app_test.broken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -93,13 +90,13 @@ func TestApp_Run_Panics(t *testing.T) {
 		want   string
 	}{
 		"routes": {func(a *app.Application) {
-			a.Routes = func(app.Services) map[string]http.Handler { broken(); return nil }
+			a.Routes = func(app.Services) map[string]http.Handler { broken(nil); return nil }
 		}, "Routes panicked in app_test.broken (faults_test.go:"},
 		"a nil route": {func(a *app.Application) {
 			a.Routes = func(app.Services) map[string]http.Handler { return map[string]http.Handler{"GET /x": nil} }
 		}, `"GET /x"`},
 		"a dev service": {func(a *app.Application) {
-			a.Dev = []app.DevService{{Name: "Mail", Start: func(app.DevEnvironment) (*app.DevInstance, error) { broken(); return nil, nil }}}
+			a.Dev = []app.DevService{{Name: "Mail", Start: func(app.DevEnvironment) (*app.DevInstance, error) { broken(nil); return nil, nil }}}
 		}, `"Mail" for dev panicked in app_test.broken`},
 		"no dev instance": {func(a *app.Application) {
 			a.Dev = []app.DevService{{Name: "Mail", Start: func(app.DevEnvironment) (*app.DevInstance, error) { return nil, nil }}}
