@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// live is GET /livez: the process responds, whatever the state of its brokers, which a
-// restart would not mend.
+// live is GET /livez: it responds whatever the state of the brokers, since restarting this
+// process would not repair them.
 func live(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }
 
 // ready is GET /readyz: one line for each handler that is not consuming, and why.
