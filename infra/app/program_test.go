@@ -118,7 +118,7 @@ func (p program) dev(t *testing.T, args ...string) (*process, program) {
 func (p program) serve(t *testing.T, args ...string) *process {
 	t.Helper()
 	r := p.start(t, append([]string{"serve"}, args...)...)
-	r.http = r.errs.await(t, `"every handler is consuming","http":"([^"]+)"`)[1]
+	r.http = r.errs.await(t, `"every handler is consuming".*"http":"([^"]+)"`)[1]
 	return r
 }
 
