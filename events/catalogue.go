@@ -63,8 +63,9 @@ func NewCatalogue() *Catalogue {
 }
 
 // Aggregate declares an aggregate with its state, commands and events. The name is part
-// of the wire format: it gives the topics {name}.events and {name}.commands. Errors have
-// the code CONFIG.
+// of the wire format: it gives the topics {name}.events and {name}.commands. It has at
+// most 180 bytes, a wire name of a type at most 255, and neither has white space or control
+// characters. What is wrong is an error with the code CONFIG that names the aggregate.
 func (c *Catalogue) Aggregate(name string, entries ...Entry) error {
 	if name == "" {
 		return Errorf(CodeConfig, "an aggregate has no name")
@@ -72,8 +73,14 @@ func (c *Catalogue) Aggregate(name string, entries ...Entry) error {
 	if _, ok := c.aggregates[name]; ok {
 		return Errorf(CodeConfig, "the aggregate %q is declared twice", name)
 	}
+	if err := checkName(name, maxAggregateName); err != nil {
+		return Errorf(CodeConfig, "the aggregate %.80q has a name that %w", name, err)
+	}
 	c.aggregates[name] = &AggregateType{Name: name}
-	for _, e := range entries {
+	for i, e := range entries {
+		if e == nil {
+			return Errorf(CodeConfig, "aggregate %q: entry %d is nil; make entries with events.EventOf, events.CommandOf and events.StateOf", name, i+1)
+		}
 		if err := e(c, name); err != nil {
 			return fmt.Errorf("aggregate %q: %w", name, err)
 		}
@@ -89,11 +96,14 @@ type Upcast struct {
 
 // EventOf declares the event type E, with an upcaster for every older schema version,
 // from 1 on without a gap. The current version is one more than the last of these, and 1
-// without any.
+// without any. E must not be a pointer, and its data must be writable as JSON.
 func EventOf[E Data](upcasts ...Upcast) Entry {
 	return func(c *Catalogue, aggregate string) error {
-		var zero E
-		t := &Type{Name: zero.EventType(), Aggregate: aggregate, Schema: len(upcasts) + 1, Go: reflect.TypeFor[E](), decode: decodeAs[E]}
+		name, err := EventName[E]()
+		if err != nil {
+			return err
+		}
+		t := &Type{Name: name, Aggregate: aggregate, Schema: len(upcasts) + 1, Go: reflect.TypeFor[E](), decode: decodeAs[E]}
 		for i, u := range upcasts {
 			if u.From != i+1 || u.Func == nil {
 				return Errorf(CodeConfig, "event %q: upcaster %d is from version %d; declare them from 1 on without a gap", t.Name, i+1, u.From)
@@ -107,10 +117,14 @@ func EventOf[E Data](upcasts ...Upcast) Entry {
 	}
 }
 
-// CommandOf declares the command type C.
+// CommandOf declares the command type C, which must not be a pointer, and must be
+// writable as JSON.
 func CommandOf[C Command]() Entry {
 	return func(c *Catalogue, aggregate string) error {
-		var zero C
+		name, err := CommandName[C]()
+		if err != nil {
+			return err
+		}
 		t := reflect.TypeFor[C]()
 		if t.Kind() == reflect.Struct {
 			for i := range t.NumField() {
@@ -119,35 +133,41 @@ func CommandOf[C Command]() Entry {
 				}
 			}
 		}
-		return c.add(&Type{Name: zero.CommandType(), Aggregate: aggregate, Command: true, Schema: 1, Go: reflect.TypeFor[C](), decode: decodeAs[C]})
+		return c.add(&Type{Name: name, Aggregate: aggregate, Command: true, Schema: 1, Go: t, decode: decodeAs[C]})
 	}
 }
 
 func (c *Catalogue) add(t *Type) error {
-	if t.Name == "" {
-		return Errorf(CodeConfig, "the type %s has no wire name; its zero value must return one", t.Go)
+	if err := checkJSON(t.Go.String(), t.Go, map[reflect.Type]bool{}); err != nil {
+		return err
 	}
-	if other, ok := c.types[t.Name]; ok {
+	switch other, ok := c.types[t.Name]; {
+	case ok && other.Go == t.Go && other.Aggregate == t.Aggregate:
+		return Errorf(CodeConfig, "the type %s (%q) is registered twice", t.Go, t.Name)
+	case ok && other.Go == t.Go:
+		return Errorf(CodeConfig, "the type %s (%q) is registered in two aggregates, %q and %q; a type belongs to one", t.Go, t.Name, other.Aggregate, t.Aggregate)
+	case ok:
 		return Errorf(CodeConfig, "the wire name %q is given to both %s and %s", t.Name, other.Go, t.Go)
 	}
 	c.types[t.Name] = t
 	return nil
 }
 
-// Lookup returns the type with a wire name, and reports whether there is one.
+// Lookup returns the type with a wire name, and reports whether it is in the catalogue.
 func (c *Catalogue) Lookup(name string) (*Type, bool) {
 	t, ok := c.types[name]
 	return t, ok
 }
 
-// LookupAggregate returns the aggregate with a name, and reports whether there is one.
+// LookupAggregate returns the aggregate with a name, and reports whether it is in the
+// catalogue.
 func (c *Catalogue) LookupAggregate(name string) (*AggregateType, bool) {
 	a, ok := c.aggregates[name]
 	return a, ok
 }
 
 // AggregateOfState returns the aggregate whose state has the given Go type, and reports
-// whether there is one.
+// whether it is in the catalogue.
 func (c *Catalogue) AggregateOfState(t reflect.Type) (*AggregateType, bool) {
 	a, ok := c.states[t]
 	return a, ok

@@ -17,12 +17,13 @@
 //
 // A command ends with an [Outcome]: accepted, with its events, or rejected, with a code. A
 // refusal is made with [Reject] or [Invalid]. Errors of the framework are an [Error] with a
-// code. Handlers return [Permanent] or [RetryAfter] to say whether to try again.
+// code. Handlers return [Permanent] or [RetryAfter] to decide about another attempt.
 //
 // # Files, in reading order
 //
 //	envelope.go   Data, Command, State; Header, Envelope, Recorded, Cursor
-//	catalogue.go  the types of an application; fields.go: their fields, and strict parsing
+//	catalogue.go  the types of an application; declare.go: which can be declared;
+//	              fields.go: their fields, and strict parsing
 //	state.go      from the events of an aggregate to its state
 //	outcome.go    how a command ends; what is stored with it
 //	errors.go     codes, rejections, and errors that say whether to try again

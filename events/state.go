@@ -10,9 +10,18 @@ import (
 	datajson "github.com/pitwheel/pitwheel/events/json"
 )
 
-// StateOf declares S as the state that the aggregate's events fold into.
+// StateOf declares S, which must not be a pointer, as the state that the aggregate's events
+// fold into.
 func StateOf[S State[S]]() Entry {
-	return func(c *Catalogue, aggregate string) error {
+	return func(c *Catalogue, aggregate string) (err error) {
+		if err := CheckState[S](); err != nil {
+			return err
+		}
+		defer func() {
+			if p := recover(); p != nil {
+				err = Errorf(CodeConfig, "the state %s panics when its zero value is asked for its SnapshotVersion: %v; return a constant", reflect.TypeFor[S](), p)
+			}
+		}()
 		a := c.aggregates[aggregate]
 		if a.Fold != nil {
 			return Errorf(CodeConfig, "a second state, %s, is declared", reflect.TypeFor[S]())

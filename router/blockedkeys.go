@@ -12,8 +12,8 @@ const blockedKeysTTL = 100 * time.Millisecond
 
 // blockedKeys caches whether any key of a handler is blocked, so that keeping order
 // costs nothing while nothing fails. A key that another instance blocks may be missed
-// until the cache expires. That does no harm: of an ordered handler one instance
-// consumes at a time, and one that begins to do so asks first.
+// until the cache expires. The order is kept all the same: of an ordered handler
+// one instance consumes at a time, and one that begins to consume asks the store first.
 type blockedKeys struct {
 	parking Parking
 	handler string

@@ -77,6 +77,9 @@ func NewCommands(c CommandsConfig) (*Commands, error) {
 // Called with a handler's context, the command continues the correlation of the message
 // that is handled, and its id is the same when the handler is retried.
 func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Receipt, error) {
+	if isNil(cmd) {
+		return events.Receipt{}, events.Errorf(events.CodeInvalid, "the command to send is nil")
+	}
 	t, ok := c.catalogue.Lookup(cmd.CommandType())
 	if !ok || !t.Command {
 		return events.Receipt{}, events.Errorf(events.CodeUnknownType, "the command %q is not in the catalogue", cmd.CommandType())

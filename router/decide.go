@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"reflect"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -15,9 +16,10 @@ import (
 //
 // A command type has one handler. At most one policy may be given.
 func Decide[C events.Command, S events.State[S]](name string, f func(context.Context, C, S) ([]events.Data, error), policy ...Policy) Handler {
-	var zero C
+	wireName, err := events.CommandName[C]()
+	err = errors.Join(err, events.CheckState[S]())
 	return declare(name, &command{
-		command: dataType{zero.CommandType(), reflect.TypeFor[C]()},
+		command: dataType{wireName, reflect.TypeFor[C]()},
 		state:   reflect.TypeFor[S](),
 		decide: func(ctx context.Context, c *events.Catalogue, cmd events.Command, history events.History) (decision, error) {
 			state, err := events.Fold[S](c, history)
@@ -26,12 +28,12 @@ func Decide[C events.Command, S events.State[S]](name string, f func(context.Con
 			}
 			typed, ok := cmd.(C)
 			if !ok {
-				return decision{}, events.Errorf(events.CodeInternal, "the command %s is a %T, not a %s", zero.CommandType(), cmd, reflect.TypeFor[C]())
+				return decision{}, events.Errorf(events.CodeInternal, "the command %s is a %T, not a %s", wireName, cmd, reflect.TypeFor[C]())
 			}
 			data, err := f(ctx, typed, state)
 			return decision{data: data, state: func() ([]byte, error) { return json.Marshal(state) }}, err
 		},
-	}, f != nil, policy)
+	}, err, f != nil, policy)
 }
 
 // command is what [Decide] declares, with its types erased.

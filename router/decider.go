@@ -3,8 +3,10 @@ package router
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -139,6 +141,9 @@ func (d *decider) request(cmd *events.Envelope, version uint64, decided []events
 		Aggregate: cmd.Aggregate, AggregateID: cmd.AggregateID, Version: version + uint64(len(decided)), Events: []events.EventRef{},
 	}
 	for i, data := range decided {
+		if isNil(data) {
+			return a, d.nilEvent(i, len(decided), data)
+		}
 		t, ok := d.catalogue.Lookup(data.EventType())
 		if !ok || t.Command || t.Aggregate != cmd.Aggregate {
 			return a, events.Permanent(events.Errorf(events.CodeUnknownType,
@@ -152,6 +157,9 @@ func (d *decider) request(cmd *events.Envelope, version uint64, decided []events
 		if err != nil {
 			return a, events.Permanent(events.Errorf(events.CodeInternal, "%s cannot be written as JSON: %w", t.Name, err))
 		}
+		if string(body) == "null" { // A nil map, for instance: no log could give it back as data.
+			return a, d.nilEvent(i, len(decided), data)
+		}
 		if n := len(body) + len(t.Name) + bodyOverhead; n > d.maxBytes { // Nobody could receive it from the log.
 			return a, events.Reject(events.CodeTooLarge, "as a message the event %s would have %d bytes, and %d are allowed", t.Name, n, d.maxBytes)
 		}
@@ -164,6 +172,26 @@ func (d *decider) request(cmd *events.Envelope, version uint64, decided []events
 		a.Outcome.Events = append(a.Outcome.Events, events.EventRef{ID: h.ID, Type: h.Type, Version: h.Version})
 	}
 	return a, nil
+}
+
+// nilEvent returns the error for an event that was decided and has no data. No attempt
+// could store it.
+func (d *decider) nilEvent(i, n int, data events.Data) error {
+	what := "nil"
+	if data != nil {
+		what = fmt.Sprintf("a nil %T", data)
+	}
+	return events.Permanent(events.Errorf(events.CodeInternal,
+		"handler %q decided event %d of %d that is %s; return only events that have data, and no events at all if nothing happens", d.handler, i+1, n, what))
+}
+
+// isNil reports whether v is nil or a nil pointer, on which no method can be called.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
 }
 
 // snapshot stores the state that was just folded from many events. It is a cache: if

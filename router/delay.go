@@ -33,16 +33,16 @@ func (c *consumer) waitFor(pause time.Duration, o outcome) result {
 	return r
 }
 
-// delay hands a message that is to wait at the broker over to it. Once the broker has
-// confirmed it, the message is acknowledged. If that fails, it waits in memory, and is
-// handed over a little later.
+// delay publishes a message that is to wait at the broker to a delay queue. Once the
+// broker has confirmed it, the message is acknowledged. If that fails, it waits in memory,
+// and is published a little later.
 func (c *consumer) delay(next stage) stage {
 	return func(ctx context.Context, d *delivery) result {
 		r := next(ctx, d)
 		if r.action != actionDelay {
 			return r
 		}
-		if err := c.handOver(d, r.after); err != nil {
+		if err := c.publishDelayed(d, r.after); err != nil {
 			c.logger.WarnContext(d, "message not delayed by the broker, it waits in memory", d.attrs(slog.Any("error", err))...)
 			return r.inMemory(c.maxInMemory)
 		}
@@ -50,7 +50,8 @@ func (c *consumer) delay(next stage) stage {
 	}
 }
 
-func (c *consumer) handOver(d *delivery, pause time.Duration) error {
+// publishDelayed publishes a copy of a message that the broker delivers after the pause.
+func (c *consumer) publishDelayed(d *delivery, pause time.Duration) error {
 	ctx, cancel := context.WithTimeout(d.Context, delayTimeout)
 	defer cancel()
 	delayed := d.msg.Copy()

@@ -24,6 +24,14 @@ func (strayState) Apply(events.Data) strayState { return strayState{} }
 func (strayWish) CommandType() string           { return "WISH" }
 func (strayWish) AggregateID() string           { return "1" }
 
+// pointerState is a state whose method has a pointer receiver.
+type pointerState struct{}
+
+func (p *pointerState) Apply(events.Data) *pointerState { return p }
+
+// embedding has its wire name from a pointer that is nil in a zero value.
+type embedding struct{ *sample.Created }
+
 // impostor has the wire name of another type.
 type impostor struct{}
 
@@ -74,7 +82,23 @@ func TestDescribe_WrongDeclarations(t *testing.T) {
 		{"two row types", []router.Handler{router.Project("a", router.Case(count), router.Case(func(*string, router.Event[sample.Deactivated]) error { return nil }))}, nil, []string{`"a"`, "row types"}},
 		{"concurrency out of bounds", []router.Handler{router.On("a", react, router.Policy{Concurrency: -1})}, nil, []string{`"a"`, "concurrency", "-1"}},
 		{"a timeout above the broker's", []router.Handler{router.On("a", react, router.Policy{Timeout: time.Hour})}, nil, []string{`"a"`, "timeout", "1h"}},
-		{"overrides of an unknown handler", []router.Handler{router.On("a", react)}, map[string]router.Overrides{"b": {Attempts: &two}}, []string{`Overrides of "b"`, "there are a"}},
+		{"overrides of an unknown handler", []router.Handler{router.On("a", react)}, map[string]router.Overrides{"b": {Attempts: &two}}, []string{`Overrides of "b"`, "there is only a"}},
+		{"a pointer to an event", []router.Handler{router.On("a", func(context.Context, router.Event[*sample.Created]) error { return nil })}, nil,
+			[]string{`handler "a"`, "*sample.Created is a pointer; use sample.Created"}},
+		{"an interface for an event", []router.Handler{router.On("a", func(context.Context, router.Event[events.Data]) error { return nil })}, nil,
+			[]string{`handler "a"`, "events.Data is an interface"}},
+		{"a pointer to a command and to a state", []router.Handler{router.Decide("a", func(context.Context, *sample.Create, *pointerState) ([]events.Data, error) { return nil, nil })}, nil,
+			[]string{`handler "a"`, "*sample.Create is a pointer", "*router_test.pointerState is a pointer"}},
+		{"a case for a pointer", []router.Handler{router.Project("a", router.Case(func(*row, router.Event[*sample.Created]) error { return nil }))}, nil,
+			[]string{`handler "a"`, "*sample.Created is a pointer"}},
+		{"a case by key for a pointer", []router.Handler{router.Project("a", router.CaseBy(func(router.Event[*sample.Created]) string { return "" }, func(*row, router.Event[*sample.Created]) error { return nil }))}, nil,
+			[]string{`handler "a"`, "*sample.Created is a pointer"}},
+		{"an event that panics", []router.Handler{router.On("a", func(context.Context, router.Event[embedding]) error { return nil })}, nil,
+			[]string{`handler "a"`, "router_test.embedding panics"}},
+		{"overrides of one of two handlers", []router.Handler{router.On("a", react), router.On("b", react)}, map[string]router.Overrides{"c": {Attempts: &two}}, []string{"there are a, b"}},
+		{"overrides without handlers", nil, map[string]router.Overrides{"c": {Attempts: &two}}, []string{"there are none"}},
+		{"all of a policy at once", []router.Handler{router.On("a", react, router.Policy{Queue: "a b", Attempts: 101, Timeout: time.Hour})}, nil,
+			[]string{`handler "a": queue is "a b"`, `handler "a": attempts is 101`, `handler "a": timeout is 1h`}},
 		{"everything at once", []router.Handler{router.On("a", react, router.Policy{Attempts: 101}), router.Project("b")}, nil, []string{`"a"`, "101", `"b"`, "no cases"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -56,10 +56,12 @@ type dataType struct {
 	typ  reflect.Type
 }
 
-// declare makes the handler of a declaration. At most one policy may be given.
-func declare(name string, d declaration, hasFunction bool, policy []Policy) Handler {
-	h := Handler{name: name, declared: d}
+// declare makes the handler of a declaration. At most one policy may be given. A type that
+// cannot be declared is given as err.
+func declare(name string, d declaration, err error, hasFunction bool, policy []Policy) Handler {
+	h := Handler{name: name, declared: d, err: err}
 	switch {
+	case err != nil:
 	case !hasFunction:
 		h.err = events.Errorf(events.CodeConfig, "it has no function")
 	case len(policy) > 1:

@@ -60,9 +60,11 @@ func check(c *events.Catalogue, handlers []Handler, overrides map[string]Overrid
 			fail("%w", err)
 			continue
 		}
-		var err error
-		if p.policy, p.settings, err = effective(h.name, h.policy, overrides[h.name]); err != nil {
-			fail("%w", err)
+		var faults []error
+		if p.policy, p.settings, faults = effective(h.name, h.policy, overrides[h.name]); len(faults) > 0 {
+			for _, err := range faults {
+				fail("%w", err)
+			}
 			continue
 		}
 		if p.Kind() == KindProjection {
@@ -86,7 +88,7 @@ func check(c *events.Catalogue, handlers []Handler, overrides map[string]Overrid
 	}
 	for name := range overrides {
 		if !names[name] {
-			errs = append(errs, events.Errorf(events.CodeConfig, "Overrides of %q: no handler has that name; there are %s", name, strings.Join(sorted(names), ", ")))
+			errs = append(errs, events.Errorf(events.CodeConfig, "Overrides of %q: no handler has that name; %s", name, thereAre(names)))
 		}
 	}
 	return plans, errors.Join(errs...)
@@ -133,10 +135,21 @@ func isChosen(plans []*plan, names []string) (func(*plan) bool, error) {
 	}
 	for _, n := range names {
 		if !known[n] {
-			return nil, events.Errorf(events.CodeConfig, "HandlerNames: no handler is named %q; there are %s", n, strings.Join(sorted(known), ", "))
+			return nil, events.Errorf(events.CodeConfig, "HandlerNames: no handler is named %q; %s", n, thereAre(known))
 		}
 	}
 	return func(p *plan) bool { return len(names) == 0 || slices.Contains(names, p.name) }, nil
+}
+
+// thereAre lists names for the end of an error.
+func thereAre(names map[string]bool) string {
+	switch len(names) {
+	case 0:
+		return "there are none"
+	case 1:
+		return "there is only " + sorted(names)[0]
+	}
+	return "there are " + strings.Join(sorted(names), ", ")
 }
 
 func sorted(set map[string]bool) []string {

@@ -102,9 +102,9 @@ var queueName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,199}$`)
 // retryQueue matches the names of delay queues on RabbitMQ.
 var retryQueue = regexp.MustCompile(`\.retry\.[0-9]+[smh]$`)
 
-// effective returns a declared policy with its defaults and overrides, and all settings
-// with their sources.
-func effective(handler string, declared Policy, overrides Overrides) (Policy, []Setting, error) {
+// effective returns a declared policy with its defaults and overrides, all settings with
+// their sources, and everything that is wrong with it.
+func effective(handler string, declared Policy, overrides Overrides) (Policy, []Setting, []error) {
 	p := declared
 	var settings []Setting
 	queueSource := SourceDeclaration
@@ -142,7 +142,7 @@ func resolve[T comparable](name string, value *T, override *T, fallback T) Setti
 	return Setting{name, fmt.Sprint(*value), source}
 }
 
-// retryIf returns whether the handler chooses the errors after which it is retried.
+// retryIf returns the setting that shows whether RetryIf is set.
 func retryIf(p Policy) Setting {
 	if p.RetryIf != nil {
 		return Setting{"retry_if", "chosen errors", SourceDeclaration}
@@ -150,30 +150,25 @@ func retryIf(p Policy) Setting {
 	return Setting{"retry_if", "every error", SourceDefault}
 }
 
-func (p Policy) validate() error {
-	switch {
-	case !queueName.MatchString(p.Queue):
-		return events.Errorf(events.CodeConfig, "queue is %q; use letters, digits, '.', '_' and '-', at most 200", p.Queue)
-	case retryQueue.MatchString(p.Queue):
-		return events.Errorf(events.CodeConfig, "queue is %q; a name like that is for messages that wait for their next attempt", p.Queue)
-	case events.IsPoisonQueue(p.Queue):
-		return events.Errorf(events.CodeConfig, "queue is %q; a name that ends in %s is that of a poison queue", p.Queue, events.PoisonQueue(""))
-	case p.Concurrency < 1 || p.Concurrency > 10_000:
-		return events.Errorf(events.CodeConfig, "concurrency is %d; it must be 1 to 10000", p.Concurrency)
-	case p.Attempts < 1 || p.Attempts > 100:
-		return events.Errorf(events.CodeConfig, "attempts is %d; it must be 1 to 100", p.Attempts)
-	case p.Backoff < time.Millisecond || p.Backoff > time.Hour:
-		return events.Errorf(events.CodeConfig, "backoff is %s; it must be 1ms to 1h", p.Backoff)
-	case p.MaxBackoff < p.Backoff || p.MaxBackoff > time.Hour:
-		return events.Errorf(events.CodeConfig, "max_backoff is %s; it must be at least backoff (%s) and at most 1h", p.MaxBackoff, p.Backoff)
-	case p.Timeout < time.Millisecond || p.Timeout > maxTimeout:
-		return events.Errorf(events.CodeConfig, "timeout is %s; it must be 1ms to %s", p.Timeout, maxTimeout)
-	case p.BreakAfter < 0 || p.BreakAfter > 100_000:
-		return events.Errorf(events.CodeConfig, "break_after is %d; it must be 1 to 100000, or 0 for no breaker", p.BreakAfter)
-	case p.BreakPause < probePause || p.BreakPause > time.Hour:
-		return events.Errorf(events.CodeConfig, "break_pause is %s; it must be %s to 1h", p.BreakPause, probePause)
-	case !(p.Rate >= 0 && p.Rate <= 1_000_000): // NaN is neither.
-		return events.Errorf(events.CodeConfig, "rate is %g messages a second; it must be above 0 and at most 1000000, or 0 for no limit", p.Rate)
+// validate returns everything that is wrong with an effective policy.
+func (p Policy) validate() []error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, events.Errorf(events.CodeConfig, format, args...))
+		}
 	}
-	return nil
+	check(queueName.MatchString(p.Queue), "queue is %q; use letters, digits, '.', '_' and '-', at most 200", p.Queue)
+	check(!retryQueue.MatchString(p.Queue), "queue is %q; a name like that is for messages that wait for their next attempt", p.Queue)
+	check(!events.IsPoisonQueue(p.Queue), "queue is %q; a name that ends in %s is that of a poison queue", p.Queue, events.PoisonQueue(""))
+	check(p.Concurrency >= 1 && p.Concurrency <= 10_000, "concurrency is %d; it must be 1 to 10000", p.Concurrency)
+	check(p.Attempts >= 1 && p.Attempts <= 100, "attempts is %d; it must be 1 to 100", p.Attempts)
+	check(p.Backoff >= time.Millisecond && p.Backoff <= time.Hour, "backoff is %s; it must be 1ms to 1h", p.Backoff)
+	check(p.MaxBackoff >= p.Backoff && p.MaxBackoff <= time.Hour, "max_backoff is %s; it must be at least backoff (%s) and at most 1h", p.MaxBackoff, p.Backoff)
+	check(p.Timeout >= time.Millisecond && p.Timeout <= maxTimeout, "timeout is %s; it must be 1ms to %s", p.Timeout, maxTimeout)
+	check(p.BreakAfter >= 0 && p.BreakAfter <= 100_000, "break_after is %d; it must be 1 to 100000, or 0 for no breaker", p.BreakAfter)
+	check(p.BreakPause >= probePause && p.BreakPause <= time.Hour, "break_pause is %s; it must be %s to 1h", p.BreakPause, probePause)
+	// NaN is neither.
+	check(p.Rate >= 0 && p.Rate <= 1_000_000, "rate is %g messages a second; it must be above 0 and at most 1000000, or 0 for no limit", p.Rate)
+	return errs
 }

@@ -16,7 +16,7 @@ var ErrDeleteRow = errors.New("delete this row")
 // case.
 func Project(name string, cases ...ProjectionCase) Handler {
 	p := &projection{cases: map[string]ProjectionCase{}}
-	h := declare(name, p, true, nil)
+	h := declare(name, p, nil, true, nil)
 	wrong := func(format string, args ...any) {
 		h.err = errors.Join(h.err, events.Errorf(events.CodeConfig, format, args...))
 	}
@@ -24,6 +24,10 @@ func Project(name string, cases ...ProjectionCase) Handler {
 		wrong("it has no cases; give it at least one router.Case")
 	}
 	for _, c := range cases {
+		if c.err != nil {
+			wrong("%w", c.err)
+			continue
+		}
 		if c.apply == nil {
 			wrong("a case has no function; make cases with router.Case")
 			continue
@@ -49,6 +53,7 @@ type ProjectionCase struct {
 	key   func(*events.Type, *events.Envelope) (string, error)
 	apply func(row any, t *events.Type, e *events.Envelope) error
 	codec rowCodec
+	err   error // what is wrong with the event's type
 }
 
 // Case declares how events of type E change the row whose key is the aggregate's id. A
@@ -66,8 +71,8 @@ func CaseBy[R any, E events.Data](key func(Event[E]) string, f func(row *R, e Ev
 }
 
 func caseOf[R any, E events.Data](key func(Event[E]) string, f func(row *R, e Event[E]) error) ProjectionCase {
-	var zero E
-	c := ProjectionCase{event: dataType{zero.EventType(), reflect.TypeFor[E]()}, row: reflect.TypeFor[R](), codec: rowCodecOf[R]()}
+	name, err := events.EventName[E]()
+	c := ProjectionCase{event: dataType{name, reflect.TypeFor[E]()}, row: reflect.TypeFor[R](), codec: rowCodecOf[R](), err: err}
 	c.key = func(_ *events.Type, e *events.Envelope) (string, error) { return e.AggregateID, nil }
 	if key != nil {
 		c.key = func(t *events.Type, e *events.Envelope) (string, error) {

@@ -15,9 +15,9 @@ import (
 // goes to the poison queue; [events.RetryAfter] says when to try again; after any other
 // error it is tried again as the policy says. At most one policy may be given.
 func On[E events.Data](name string, f func(context.Context, Event[E]) error, policy ...Policy) Handler {
-	var zero E
+	event, err := events.EventName[E]()
 	return declare(name, &reaction{
-		event: dataType{zero.EventType(), reflect.TypeFor[E]()},
+		event: dataType{event, reflect.TypeFor[E]()},
 		react: func(ctx context.Context, t *events.Type, e *events.Envelope) error {
 			event := Event[E]{Header: e.Header}
 			if err := t.Decode(e, &event.Data); err != nil {
@@ -25,7 +25,7 @@ func On[E events.Data](name string, f func(context.Context, Event[E]) error, pol
 			}
 			return f(ctx, event)
 		},
-	}, f != nil, policy)
+	}, err, f != nil, policy)
 }
 
 // reaction is what [On] declares, with its type erased.

@@ -3,6 +3,7 @@ package router
 import (
 	"cmp"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -84,6 +85,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, events.Errorf(events.CodeConfig, "MaxInMemoryDelay is %s; it must not be negative", c.MaxInMemoryDelay)
 	case c.DrainTimeout < 0:
 		return c, events.Errorf(events.CodeConfig, "DrainTimeout is %s; it must not be negative", c.DrainTimeout)
+	}
+	if i := slices.IndexFunc(c.Middleware, func(m message.HandlerMiddleware) bool { return m == nil }); i >= 0 {
+		return c, events.Errorf(events.CodeConfig, "Middleware[%d] is nil", i)
 	}
 	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 25*time.Second)
@@ -236,7 +240,7 @@ func (r *Router) messageHandler(p *plan) messageHandler {
 	return nil // Projections have no queue.
 }
 
-// showPaused shows in the metrics whether a handler that is to run here is paused.
+// showPaused sets the metric that is 1 for a paused handler of those that are to run here.
 func (r *Router) showPaused(p *plan) {
 	paused := 0.0
 	if p.policy.Paused {

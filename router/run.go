@@ -31,7 +31,7 @@ const (
 // given back at [Config].DrainTimeout; those are delivered again.
 //
 // Run may be called once. It tries again for as long as a broker or a store cannot be
-// reached; [Router.Ready] tells why.
+// reached; [Router.Ready] reports why.
 func (r *Router) Run(ctx context.Context) error {
 	watermillRouter, err := message.NewRouter(message.RouterConfig{CloseTimeout: closeTimeout}, quietAfter(ctx, r.config.WatermillLogger))
 	if err != nil {

@@ -71,11 +71,14 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	for _, name := range o.Only {
 		if names := d.HandlerNames(); !slices.Contains(names, name) {
 			return nil, events.Errorf(events.CodeConfig, "no handler is named %q; the nearest is %q", name, settings.Nearest(name, names)).WithField("only").
-				WithHint("there are %s", strings.Join(names, ", "))
+				WithHint("the handlers are %s", strings.Join(names, ", "))
 		}
 	}
 	brokers := []string{"redis"}
 	if o.Dev {
+		if err := d.checkSamples(); err != nil {
+			return nil, err
+		}
 		v = devDefaults(v)
 	} else if v.String("amqp_url") != "" {
 		brokers = append(brokers, "rabbitmq")
@@ -95,8 +98,8 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	return a, err
 }
 
-// Run serves until ctx ends, then drains: it takes in nothing more, and waits for
-// running handlers as long as the setting drain_timeout says. It returns nil after a
+// Run serves until ctx ends, then drains: it receives no more messages, and waits for
+// running handlers up to the setting drain_timeout. It returns nil after a
 // clean drain. HTTP is served from the beginning, so that /readyz can report what is
 // waited for. An application runs once.
 func (a *App) Run(ctx context.Context) (err error) {
@@ -122,7 +125,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	a.mu.Unlock()
 	a.logStart(ctx)
 	if a.def.Routes != nil {
-		if err := a.def.withServices(a.services(), func() { maps.Copy(routes, a.def.Routes(a.services())) }); err != nil {
+		if err := a.def.withServices("Routes", a.services(), func() { maps.Copy(routes, a.def.Routes(a.services())) }); err != nil {
 			return errors.Join(err, listener.Close())
 		}
 	}
@@ -163,7 +166,7 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := a.def.checkDescribed(handlers); err != nil {
+	if err := a.def.checkDescribed(a.infos, handlers, a.values); err != nil {
 		return err
 	}
 	log, projections := router.Log(store), router.ProjectionStore(store)

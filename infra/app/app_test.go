@@ -260,7 +260,7 @@ func TestNew_Faults(t *testing.T) {
 		"a setting of ours":      {change: func(a *app.Application) { a.Settings = []settings.Setting{{Name: "redis_url"}} }, want: `"redis_url" is declared twice`},
 		"a setting of a cluster": {change: func(a *app.Application) { a.Settings = []settings.Setting{{Name: "port"}} }, want: "SHOP_PORT"},
 		"a wrong default": {change: func(a *app.Application) {
-			a.Settings = []settings.Setting{{Name: "n", Default: "x", Check: settings.Bool}}
+			a.Settings = []settings.Setting{{Name: "n", Default: "x", Usage: "a number", Check: settings.Bool}}
 		}, want: "the default of the setting n"},
 		"a failed start":  {change: func(a *app.Application) { a.Handlers = fails }, want: "no database"},
 		"unknown handler": {options: app.Options{Only: []string{"send-welcom"}}, want: `the nearest is "send-welcome"`},

@@ -26,7 +26,7 @@ type Application struct {
 	// Handlers returns all handlers. It is called once for each run, after the brokers are
 	// connected, and once before, only to describe the handlers: then services are
 	// not connected and return errors with the code UNAVAILABLE. It must return the same
-	// handlers each time.
+	// handlers each time, at least one: of the same names, kinds, types and queues.
 	Handlers func(services Services) []router.Handler
 
 	// Short describes the program in one line, and Long in a few, for its help. Optional.
@@ -50,13 +50,29 @@ type Application struct {
 }
 
 // CommandLine is what further commands of the command line can work with.
+//
+// The context of a command ends with an interrupt, and has no deadline: one that waits for
+// a broker or an outcome sets its own.
+//
+//	RunE: func(cmd *cobra.Command, _ []string) error {
+//		ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Second)
+//		defer cancel()
+//		services, closeAll, err := line.Connect(ctx)
+//		if err != nil {
+//			return err
+//		}
+//		defer closeAll()
+//		_, err = services.Commands.Execute(ctx, command, events.SendOptions{})
+//		return err
+//	}
 type CommandLine struct {
 	// Catalogue has every type of the application.
 	Catalogue *events.Catalogue
 	// Settings returns the settings that the command line, environment and file give.
 	// It may be called while a command runs, not before.
 	Settings func() settings.Values
-	// Connect connects to the running service. Close ends the connections.
+	// Connect connects to the running service, and waits for its brokers until the context
+	// ends. closeAll ends the connections.
 	Connect func(context.Context) (s Services, closeAll func() error, err error)
 }
 
@@ -65,8 +81,9 @@ type Samples struct {
 	// First is sent when dev starts, and shown as the command to try next. Nil: dev sends
 	// nothing, and shows a command that a handler decides.
 	First events.Command
-	// Generator begins to make up commands: the function that it returns gives one after
-	// another. Only one goroutine calls it. Nil: dev has no flag --rate.
+	// Generator returns a function that makes up one command after another. Dev calls it,
+	// and the function once, also to check that neither returns nil. The function is called
+	// by one goroutine at a time. Nil: dev has no flag --rate.
 	Generator func() func() events.Command
 }
 
@@ -94,12 +111,12 @@ type DevInstance struct {
 	// URL is where it can be reached.
 	URL string
 	// About describes it on dev's start screen. Http is the address of the application's
-	// HTTP interface.
+	// HTTP interface. Optional.
 	About func(http string) string
 	// Overrides replace settings of the application. Optional.
 	Overrides map[string]string
 	// Routes are HTTP handlers by their pattern. Optional.
 	Routes map[string]http.Handler
-	// Close stops it.
+	// Close stops it. Optional.
 	Close func() error
 }

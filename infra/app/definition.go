@@ -1,7 +1,9 @@
 package app
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -24,12 +26,12 @@ type Definition struct {
 
 // Define checks an application. An error has the code CONFIG.
 func Define(a Application) (*Definition, error) {
-	if a.Handlers == nil || len(a.Domains) == 0 {
-		return nil, events.Errorf(events.CodeConfig, "the application %q has no handlers or no domains", a.Name)
+	if err := a.check(); err != nil {
+		return nil, err
 	}
 	d := &Definition{Application: a, Catalogue: events.NewCatalogue()}
-	for _, register := range a.Domains {
-		if err := register(d.Catalogue); err != nil {
+	for i, register := range a.Domains {
+		if err := guard(fmt.Sprintf("the application %q: the function Domains[%d]", a.Name, i), func() error { return register(d.Catalogue) }); err != nil {
 			return nil, err
 		}
 	}
@@ -51,48 +53,106 @@ func Define(a Application) (*Definition, error) {
 	if err := l.end(); err != nil {
 		return nil, err
 	}
+	if len(d.Handlers) == 0 {
+		return nil, events.Errorf(events.CodeConfig, "the application %q: its function Handlers returns no handlers", a.Name).
+			WithHint("declare every handler, whatever the settings; one that is not to run can be paused")
+	}
 	d.Settings, err = settings.NewSet(a.Name, d.HandlerNames(), all...)
 	return d, err
 }
 
+// check returns what is missing or nil in an application.
+func (a *Application) check() error {
+	var errs []error
+	wrong := func(format string, args ...any) {
+		errs = append(errs, events.Errorf(events.CodeConfig, "the application %q "+format, append([]any{a.Name}, args...)...))
+	}
+	if a.Handlers == nil {
+		wrong("has no handlers; set Handlers")
+	}
+	if len(a.Domains) == 0 {
+		wrong("has no domains; set Domains")
+	}
+	for i, register := range a.Domains {
+		if register == nil {
+			wrong("has a nil function: Domains[%d]", i)
+		}
+	}
+	for i, m := range a.Middleware {
+		if m == nil {
+			wrong("has a nil function: Middleware[%d]", i)
+		}
+	}
+	for i, s := range a.Dev {
+		if s.Start == nil {
+			wrong("has a service for dev without a function: Dev[%d].Start (%q)", i, s.Name)
+		}
+	}
+	if a.Samples.First != nil && isNil(a.Samples.First) {
+		wrong("has a nil pointer for its first sample: Samples.First is a %T", a.Samples.First)
+	}
+	return errors.Join(errs...)
+}
+
+// checkSamples returns an error if the generator of samples does not give commands.
+func (d *Definition) checkSamples() error {
+	if d.Samples.Generator == nil {
+		return nil
+	}
+	what := fmt.Sprintf("the application %q: Samples.Generator", d.Name)
+	return guard(what, func() error {
+		next := d.Samples.Generator()
+		if next == nil {
+			return events.Errorf(events.CodeConfig, "%s returned nil; it must return a function that returns one command after another", what)
+		}
+		if isNil(next()) {
+			return events.Errorf(events.CodeConfig, "%s returned a function that returned nil; it must return a command", what)
+		}
+		return nil
+	})
+}
+
 // handlers returns the handlers of the application.
 func (d *Definition) handlers(s Services) (handlers []router.Handler, err error) {
-	err = d.withServices(s, func() { handlers = d.Application.Handlers(s) })
+	err = d.withServices("Handlers", s, func() { handlers = d.Application.Handlers(s) })
 	return handlers, err
 }
 
 // checkDescribed returns an error if handlers are not those that were described: help,
-// settings and routes would not fit them.
-func (d *Definition) checkDescribed(handlers []router.Handler) error {
-	names := func(all []router.Handler) []string {
+// settings and routes would not fit them, nor would the queues.
+func (d *Definition) checkDescribed(described []router.HandlerInfo, handlers []router.Handler, v settings.Values) error {
+	now, err := router.Describe(d.Catalogue, handlers, v.Handlers)
+	if len(handlers) > 0 && err != nil {
+		return err
+	}
+	list := func(infos []router.HandlerInfo) []string {
 		var out []string
-		for _, h := range all {
-			out = append(out, h.Name()+" ("+string(h.Kind())+")")
+		for _, i := range infos {
+			text := i.Name + " (" + string(i.Kind) + ") of " + strings.Join(i.Consumes, " and ")
+			if i.Queue != "" && i.Queue != i.Name {
+				text += " on the queue " + i.Queue
+			}
+			out = append(out, text)
 		}
 		slices.Sort(out)
 		return out
 	}
-	if described, got := names(d.Handlers), names(handlers); !slices.Equal(described, got) {
-		return events.Errorf(events.CodeConfig, "Application.Handlers must return the same handlers each time: at first there were %s, and now there are %s",
-			strings.Join(described, ", "), strings.Join(got, ", ")).WithHint("declare every handler, whatever the settings; one that is not to run can be paused")
+	before, after := list(described), list(now)
+	if slices.Equal(before, after) {
+		return nil
 	}
-	return nil
+	return events.Errorf(events.CodeConfig, "Application.Handlers must return the same handlers each time; at first it returned %s; now it returned %s",
+		cmp.Or(strings.Join(before, ", "), "none"), cmp.Or(strings.Join(after, ", "), "none")).
+		WithHint("declare every handler, whatever the settings; one that is not to run can be paused")
 }
 
-// withServices calls a function of the application. It returns the error of
-// [Services.Fail], or that a setting is not declared.
-func (d *Definition) withServices(s Services, f func()) (err error) {
-	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case *events.Error:
-			err = p
-		default:
-			panic(p)
-		}
-	}()
-	f()
-	err = s.lifetime.failure()
+// withServices calls a function of the application, whose name is given. It returns the
+// error of [Services.Fail], that a setting is not declared, or that the function panicked.
+func (d *Definition) withServices(name string, s Services, f func()) error {
+	err := guard(fmt.Sprintf("the application %q: the function %s", d.Name, name), func() error {
+		f()
+		return s.lifetime.failure()
+	})
 	if d.Settings != nil {
 		err = d.Settings.Explain(err, nil)
 	}

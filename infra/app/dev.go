@@ -2,10 +2,12 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/embedded"
 	"github.com/pitwheel/pitwheel/infra/settings"
 )
@@ -42,7 +44,11 @@ func (a *App) Dev() Dev {
 	defer a.mu.Unlock()
 	d := Dev{Redis: a.dev.Redis}
 	for i, s := range a.dev.instances {
-		d.Services = append(d.Services, DevLine{a.def.Application.Dev[i].Name, s.URL, s.About(a.addr)})
+		line := DevLine{Name: a.def.Application.Dev[i].Name, URL: s.URL}
+		if s.About != nil {
+			line.About = s.About(a.addr)
+		}
+		d.Services = append(d.Services, line)
 	}
 	return d
 }
@@ -73,11 +79,20 @@ func (a *App) startDev(routes map[string]http.Handler) (stop func() error, err e
 	running := devInstances{Redis: redis.Addr()}
 	overrides := map[string]string{"redis_url": redis.URL()}
 	for _, s := range a.def.Application.Dev {
-		instance, err := s.Start(DevEnvironment{Settings: a.values, Logger: a.logger, Report: a.options.Report})
+		var instance *DevInstance
+		err := guard(fmt.Sprintf("the application %q: the service %q for dev", a.def.Name, s.Name), func() (err error) {
+			instance, err = s.Start(DevEnvironment{Settings: a.values, Logger: a.logger, Report: a.options.Report})
+			return err
+		})
+		if err == nil && instance == nil {
+			err = events.Errorf(events.CodeConfig, "the application %q: the service %q for dev started without an instance; return one", a.def.Name, s.Name)
+		}
 		if err != nil {
 			return stop, a.def.Settings.Explain(err, nil)
 		}
-		stops = append(stops, instance.Close)
+		if instance.Close != nil {
+			stops = append(stops, instance.Close)
+		}
 		maps.Copy(overrides, instance.Overrides)
 		maps.Copy(routes, instance.Routes)
 		running.instances = append(running.instances, instance)

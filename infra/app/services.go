@@ -15,6 +15,17 @@ import (
 
 // Services is what handlers can use besides the message that they handle. It is safe for
 // concurrent use.
+//
+// A test makes one with the fields that its handlers use, and fakes for the interfaces:
+//
+//	services := app.Services{
+//		Commands: &fakeCommands{},
+//		Settings: settings.ValuesOf(map[string]string{"max_minutes": "90"}),
+//		Logger:   slog.New(slog.DiscardHandler),
+//		Now:      func() time.Time { return noon },
+//	}
+//
+// [Services.OnStop] and [Services.Fail] do nothing on such a value, nor on a zero one.
 type Services struct {
 	// Commands sends commands. Within a handler, pass on its context: the command then
 	// has the correlation id of the message that is handled, and a retried handler sends the
@@ -51,7 +62,7 @@ type Projections interface {
 	List(ctx context.Context, projection, after string, limit int) ([]events.Row, error)
 }
 
-// Row returns a row of a projection, and whether there is one.
+// Row returns a row of a projection. ok reports whether it exists.
 func Row[T any](ctx context.Context, p Projections, projection, key string) (row T, ok bool, err error) {
 	rows, err := p.Rows(ctx, projection, []string{key})
 	if err != nil || len(rows) == 0 || rows[0] == nil {
@@ -85,17 +96,19 @@ func decode(projection, key string, data []byte, into any) error {
 }
 
 // OnStop has f called at the end of the run, when the brokers are closed and no handler
-// runs any more, except for those that the drain has given up. Functions are called in the
-// reverse order of their registration. Where nothing is run, as when handlers are only
-// described, f is called right after that.
+// runs any more, except for those that were still running at the end of drain_timeout.
+// Functions are called in the reverse order of their registration. Where nothing is run,
+// as when handlers are only described, f is called right after that. It does nothing on
+// Services that a test has made.
 func (s Services) OnStop(f func() error) {
 	if s.lifetime != nil {
 		s.lifetime.add(f, nil)
 	}
 }
 
-// Fail gives up the start with an error, as when something that handlers need cannot be
-// opened. Handlers must return all the same. A nil error changes nothing.
+// Fail aborts the start with an error, as when something that handlers need cannot be
+// opened. The function Handlers must still return its handlers; none of them is run. A nil
+// error changes nothing. It does nothing on Services that a test has made.
 func (s Services) Fail(err error) {
 	if s.lifetime != nil {
 		s.lifetime.add(nil, err)

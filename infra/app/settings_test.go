@@ -244,7 +244,7 @@ func TestSettings_Prefix(t *testing.T) {
 	}
 	for environ, want := range map[string]string{
 		"WEB_SHOP_PRICE_LISTS=x":  "the nearest is WEB_SHOP_PRICE_LIST",
-		"WEB_SHOP_REDIS_URL=http": "redis_url (WEB_SHOP_REDIS_URL) must start with redis://",
+		"WEB_SHOP_REDIS_URL=http": "the environment variable WEB_SHOP_REDIS_URL must start with redis://",
 	} {
 		if _, err := d.Settings.Load(settings.Source{Environ: []string{environ}}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s gives the error %v", environ, err)

@@ -55,6 +55,9 @@ func (c *cli) execute(ctx context.Context, a app.Application, args []string) (er
 	if c.Definition, err = app.Define(a); err != nil {
 		return err
 	}
+	if err := c.checkSettings(); err != nil {
+		return err
+	}
 	defer func() {
 		for _, d := range c.drivers {
 			_ = d.Close() // The command has its result.

@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -33,7 +34,7 @@ type Source struct {
 
 // Load lays the flags over the environment over the file over the defaults and
 // checks every value. All faults are reported at once, as an error with the code
-// CONFIG.
+// CONFIG; each names the flag, the environment variable, or the file and its key.
 func (s *Set) Load(from Source) (Values, error) {
 	env := s.environment(from.Environ)
 	path, hint := from.File, "--config names it"
@@ -51,30 +52,45 @@ func (s *Set) Load(from Source) (Values, error) {
 	}
 	v := s.Defaults()
 	var errs, more []error
-	v.Handlers, errs = overridesOf(k.Get(handlersKey), s.handlers)
+	v.Handlers, more = overridesOf(k.Get(handlersKey), s.handlers)
+	for _, err := range more {
+		errs = append(errs, fmt.Errorf("%s: %w", path, err))
+	}
 	k.Delete(handlersKey)
 	inFile, more := s.fileValues(k, path)
 	errs = append(errs, more...)
 	inEnv, more := s.envValues(env)
 	errs = append(errs, more...)
-	for _, layer := range []map[string]string{inFile, inEnv, from.Flags} {
-		for name, text := range layer {
+	sources := map[string]string{}
+	for _, layer := range []map[string]value{inFile, inEnv, flagValues(from.Flags)} {
+		for _, name := range slices.Sorted(maps.Keys(layer)) {
 			if _, known := v.text[name]; !known {
 				errs = append(errs, fmt.Errorf("%q is not a setting; the nearest is %q", name, Nearest(name, s.names())))
 				continue
 			}
-			v.text[name], v.given[name] = text, true
+			v.text[name], v.given[name], sources[name] = layer[name].text, true, layer[name].source
 		}
 	}
 	for _, one := range s.all {
 		if err := one.check(v.text[one.Name]); err != nil {
-			errs = append(errs, fmt.Errorf("%s (%s) %w", one.Name, s.Env(one.Name), err))
+			errs = append(errs, fmt.Errorf("%s %w", sources[one.Name], err))
 		}
 	}
 	if len(errs) > 0 {
 		return Values{}, events.Errorf(events.CodeConfig, "%w", errors.Join(errs...))
 	}
 	return v, nil
+}
+
+// value is the value of a setting, and what its source calls it in an error.
+type value struct{ text, source string }
+
+func flagValues(flags map[string]string) map[string]value {
+	values := map[string]value{}
+	for name, text := range flags {
+		values[name] = value{text, "the flag --" + Setting{Name: name}.Flag()}
+	}
+	return values
 }
 
 func (s *Set) names() []string {
@@ -119,24 +135,21 @@ func injected(name string, services []string) bool {
 }
 
 // envValues reads the settings of the environment, by name.
-func (s *Set) envValues(env map[string]string) (map[string]string, []error) {
-	names := []string{s.Env("config")}
-	for _, name := range s.names() {
-		names = append(names, s.Env(name))
-	}
+func (s *Set) envValues(env map[string]string) (map[string]value, []error) {
 	given := map[string]string{}
 	for name, v := range env {
 		if name != s.Env("config") {
 			given[strings.ToLower(strings.TrimPrefix(name, s.Env("")))] = v
 		}
 	}
-	return s.pick(given, s.Env, func(key string) error {
-		return fmt.Errorf("the environment has %s, which is not a setting; the nearest is %s", s.Env(key), Nearest(s.Env(key), names))
+	shown := func(key string) string { return "the environment variable " + s.Env(key) }
+	return s.pick(given, shown, func(key string) error {
+		return fmt.Errorf("the environment has %s, which is not a setting; the nearest is %s", s.Env(key), s.Env(s.nearestKey(key, "config")))
 	})
 }
 
 // fileValues reads the settings of the file, by name.
-func (s *Set) fileValues(k *koanf.Koanf, path string) (map[string]string, []error) {
+func (s *Set) fileValues(k *koanf.Koanf, path string) (map[string]value, []error) {
 	given := map[string]string{}
 	var errs []error
 	for key, v := range k.Raw() {
@@ -153,53 +166,66 @@ func (s *Set) fileValues(k *koanf.Koanf, path string) (map[string]string, []erro
 		}
 	}
 	values, more := s.pick(given, func(name string) string { return path + ": " + name }, func(key string) error {
-		return fmt.Errorf("%s: %q is not a setting; the nearest is %q", path, key, Nearest(key, append(s.names(), handlersKey)))
+		return fmt.Errorf("%s: %q is not a setting; the nearest is %q", path, key, s.nearestKey(key, handlersKey))
 	})
 	return values, append(errs, more...)
 }
 
 // pick returns the settings among the values that a source gives by key; empty ones are
-// left out. Shown is how the source names a setting, and unknown the error for a key that
-// is not one.
-func (s *Set) pick(given map[string]string, shown func(name string) string, unknown func(key string) error) (map[string]string, []error) {
-	values := map[string]string{}
+// left out. Shown is how the source names a key, and unknown the error for a key that is
+// not a setting.
+func (s *Set) pick(given map[string]string, shown func(key string) string, unknown func(key string) error) (map[string]value, []error) {
+	values := map[string]value{}
 	var errs []error
 	for _, name := range s.names() {
-		v, err := take(given, name)
+		v, err := take(given, name, shown)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s %w", shown(name), err))
-		} else if v != "" {
+			errs = append(errs, err)
+		} else if v.text != "" {
 			values[name] = v
 		}
 	}
-	for key := range given {
+	for _, key := range slices.Sorted(maps.Keys(given)) {
 		errs = append(errs, unknown(key))
 	}
 	return values, errs
 }
 
 // take removes a name from the given values and returns its value, which may stand in
-// a file that the name with the suffix _file names; "" if it is not given.
-func take(values map[string]string, name string) (string, error) {
+// a file that the name with the suffix _file names; its text is "" if it is not given.
+func take(values map[string]string, name string, shown func(key string) string) (value, error) {
 	v, ok := values[name]
 	path, fromFile := values[name+fileSuffix]
 	delete(values, name)
 	delete(values, name+fileSuffix)
+	source := shown(name + fileSuffix)
 	switch {
 	case ok && fromFile:
-		return "", fmt.Errorf("is given twice, as itself and with the suffix %s; keep one", fileSuffix)
+		return value{}, fmt.Errorf("%s is given twice, also as %s; keep one", shown(name), source)
 	case !fromFile:
-		return v, nil
+		return value{v, shown(name)}, nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("with the suffix %s: %w", fileSuffix, err)
+		return value{}, fmt.Errorf("%s names a file that cannot be read: %w", source, err)
 	}
 	if strings.TrimSpace(string(text)) == "" {
 		// A secret that is not filled in yet, rather than a setting that is switched off.
-		return "", fmt.Errorf("with the suffix %s: the file %s is empty; fill it, or leave the setting out", fileSuffix, path)
+		return value{}, fmt.Errorf("%s names the file %s, which is empty; fill it, or leave the setting out", source, path)
 	}
-	return strings.TrimRight(string(text), "\r\n"), nil
+	return value{strings.TrimRight(string(text), "\r\n"), fmt.Sprintf("%s (the file %s)", source, path)}, nil
+}
+
+// nearestKey returns the nearest key of a source, which has one more key than the
+// settings. A key with the suffix _file is compared with keys that have it, too.
+func (s *Set) nearestKey(key, more string) string {
+	keys := append(s.names(), more)
+	if strings.HasSuffix(key, fileSuffix) {
+		for _, name := range s.names() {
+			keys = append(keys, name+fileSuffix)
+		}
+	}
+	return Nearest(key, keys)
 }
 
 // asError returns a copy of the [events.Error] in err's chain, which must have one,

@@ -55,7 +55,7 @@ func overridesOf(section any, handlers []string) (map[string]router.Overrides, [
 	}
 	byName, ok := section.(map[string]any)
 	if !ok {
-		return nil, []error{fmt.Errorf("%s must hold one entry a handler, such as %s: {concurrency: 64}", handlersKey, Nearest("", handlers))}
+		return nil, []error{fmt.Errorf("%s must hold one entry for each handler, such as %s: {concurrency: 64}", handlersKey, Nearest("", handlers))}
 	}
 	var errs []error
 	out := map[string]router.Overrides{}

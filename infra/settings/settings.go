@@ -51,8 +51,8 @@ type Set struct {
 
 // NewSet returns the settings of an application, whose name is made of lower-case
 // letters, digits and dashes. Handlers are the names that the section "handlers" of
-// the file may hold. A name that cannot be used or is used twice is an error with the
-// code CONFIG.
+// the file may hold. A name that cannot be used or is used twice, and a setting without
+// Usage, is an error with the code CONFIG.
 func NewSet(application string, handlers []string, all ...Setting) (*Set, error) {
 	if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`).MatchString(application) {
 		return nil, events.Errorf(events.CodeConfig, "the application is named %q; use lower-case letters, digits and '-', at most 63, and begin with a letter", application)
@@ -67,6 +67,8 @@ func NewSet(application string, handlers []string, all ...Setting) (*Set, error)
 			return nil, events.Errorf(events.CodeConfig, "a setting is named %q; Kubernetes sets %s for a service of the application's name", one.Name, s.Env(one.Name))
 		case seen[one.Name]:
 			return nil, events.Errorf(events.CodeConfig, "the setting %q is declared twice, or belongs to the framework", one.Name)
+		case strings.TrimSpace(one.Usage) == "":
+			return nil, events.Errorf(events.CodeConfig, "the setting %q has no Usage; its help text is required", one.Name)
 		}
 		if err := one.check(one.Default); err != nil {
 			return nil, events.Errorf(events.CodeConfig, "the default of the setting %s %w", one.Name, err)
@@ -118,8 +120,8 @@ func (s *Set) Explain(err error, fields map[string]string) error {
 	return e
 }
 
-// Values are the values of all settings of a [Set]. The zero value has none. Values
-// are safe for concurrent use.
+// Values are the values of all settings of a [Set], made with [Set.Load], or with
+// [ValuesOf] in a test. The zero value has none. Values are safe for concurrent use.
 type Values struct {
 	text  map[string]string
 	given map[string]bool
@@ -136,10 +138,13 @@ func ValuesOf(text map[string]string) Values {
 	return v
 }
 
-// String returns the value of a setting. It panics with an [*events.Error] if no
-// setting of that name is declared, which the first start shows.
+// String returns the value of a setting. It panics with an [*events.Error] with the code
+// CONFIG if no setting of that name is declared: the application then does not start.
 func (v Values) String(name string) string {
 	text, ok := v.text[name]
+	if !ok && len(v.text) == 0 {
+		panic(events.Errorf(events.CodeConfig, "the setting %q was asked of Values that hold none; load them with Set.Load, or make them with settings.ValuesOf in a test", name))
+	}
 	if !ok {
 		panic(events.Errorf(events.CodeConfig, "no setting named %q is declared; the nearest is %q", name, Nearest(name, slices.Collect(maps.Keys(v.text)))))
 	}

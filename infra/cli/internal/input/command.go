@@ -1,6 +1,7 @@
 package input
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,6 +70,9 @@ func Words(list ...string) cobra.CompletionFunc {
 
 // NotFound returns an error that names the nearest known name.
 func NotFound(what, name string, known []string) error {
-	return events.Errorf(events.CodeNotFound, "there is no %s %q; the nearest is %q", what, name, settings.Nearest(name, known)).
-		WithHint("there are %s", strings.Join(known, ", "))
+	err := events.Errorf(events.CodeNotFound, "there is no %s %q; the nearest is %q", what, name, settings.Nearest(name, known))
+	if len(known) == 1 {
+		return err.WithHint("there is only %s", known[0])
+	}
+	return err.WithHint("there are %s", cmp.Or(strings.Join(known, ", "), "none"))
 }
