@@ -44,7 +44,10 @@ func (c *cli) reserved() (map[string]string, error) {
 	bare := *c.Definition
 	bare.Settings, bare.Commands = none, nil
 	bare.Samples = app.Samples{First: anySample{}, Generator: func() func() events.Command { return nil }}
-	root := (&cli{Definition: &bare}).root()
+	root, err := (&cli{Definition: &bare}).root()
+	if err != nil {
+		return nil, err
+	}
 	names := map[string]string{}
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
