@@ -26,8 +26,8 @@ func TestDev_Samples(t *testing.T) {
 		return func() events.Command {
 			n++
 			return []events.Command{
-				sample.Deactivate{UserID: "u", Reason: "r"},
 				nil,
+				sample.Deactivate{UserID: "u", Reason: "r"},
 				sample.Deactivate{UserID: "u", Reason: "r"},
 				sample.Create{UserID: events.NewID(), Email: "ada@example.com"},
 				sample.Create{UserID: events.NewID(), Email: "ada@example.com", Name: "Ada"},
@@ -73,6 +73,10 @@ func (opening) CommandType() string                        { return "OPEN" }
 func (c opening) AggregateID() string                      { return c.ID }
 func (c opening) WithAggregateID(id string) events.Command { c.ID = id; return c }
 
+type opened struct{ ID string }
+
+func (opened) EventType() string { return "OPENED" }
+
 type folder struct{}
 
 func (f folder) Apply(events.Data) folder { return f }
@@ -89,14 +93,14 @@ func TestTrySend(t *testing.T) {
 	}{
 		{"one that creates", []router.Handler{decideClose, decideOpen}, "send OPEN -f title=… --wait"},
 		{"none that creates", []router.Handler{decideClose}, "send CLOSE -f ID=… --wait"},
-		{"none", []router.Handler{}, ""},
+		{"none", []router.Handler{router.On("note", func(context.Context, router.Event[opened]) error { return nil })}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d, err := app.Define(app.Application{
 				Name: "files", Handlers: func(app.Services) []router.Handler { return tt.handlers },
 				Domains: []events.Domain{func(c *events.Catalogue) error {
-					return c.Aggregate("folder", events.StateOf[folder](), events.CommandOf[archive](), events.CommandOf[closing](), events.CommandOf[opening]())
+					return c.Aggregate("folder", events.StateOf[folder](), events.CommandOf[archive](), events.CommandOf[closing](), events.CommandOf[opening](), events.EventOf[opened]())
 				}},
 			})
 			if err != nil {
