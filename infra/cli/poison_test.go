@@ -169,7 +169,7 @@ func TestPoison_Retry(t *testing.T) {
 			t.Fatalf("message %d came as %+v", i, got)
 		}
 	}
-	// Nothing matches any more, which is no failure.
+	// Nothing matches any more, which is not a failure.
 	has(t, b.poison("retry", "--handler", "send-welcome", "-y", "-o", "json").ok(t).stdout, `"matched":0,"done":0`)
 	changes := b.poison("audit", "--limit", "0", "-o", "jsonl").ok(t).stdout
 	if n := strings.Count(changes, "\n"); n != 180 {

@@ -24,7 +24,7 @@ func (h *health) explain(err error) error {
 	reply, ok := replyError(err)
 	switch {
 	case ok && refusesWrites(reply):
-		return events.Errorf(events.CodeUnavailable, "Redis at %s takes no writes for now: %w", h.addrs, err).MayRetry()
+		return events.Errorf(events.CodeUnavailable, "Redis at %s accepts no writes at present: %w", h.addrs, err).MayRetry()
 	case ok && !transient(reply):
 		return fmt.Errorf("Redis at %s refuses: %w", h.addrs, err)
 	}

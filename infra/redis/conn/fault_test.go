@@ -62,7 +62,7 @@ func TestConn_RedisOutOfMemory(t *testing.T) {
 	}
 	limit("1")
 	for range 3 {
-		if _, err := s.Append(ctx, redistest.Decision("u", "c", 0, 1)); events.CodeOf(err) != events.CodeUnavailable || !strings.Contains(err.Error(), "takes no writes") {
+		if _, err := s.Append(ctx, redistest.Decision("u", "c", 0, 1)); events.CodeOf(err) != events.CodeUnavailable || !strings.Contains(err.Error(), "accepts no writes") {
 			t.Errorf("an append: %v", err)
 		}
 		if _, err := s.Load(ctx, "user", "u", ""); err != nil {

@@ -127,7 +127,7 @@ func (h *health) setBroken(err error) {
 
 // setBlocked keeps why Redis refuses writes, or with nil that it accepts them again.
 func (h *health) setBlocked(err error) {
-	h.set(&h.blocked, err, "Redis takes no writes for now", "Redis takes writes again", h.onBlocked)
+	h.set(&h.blocked, err, "Redis accepts no writes at present", "Redis accepts writes again", h.onBlocked)
 }
 
 // set keeps an error in a field, and if the trouble begins or ends by that, logs it and

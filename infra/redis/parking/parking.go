@@ -63,7 +63,7 @@ func (p *Parking) KeyBlocker(ctx context.Context, handler, key string) (string, 
 }
 
 // BlockKey makes a key wait for a message, unless it waits for one already, and
-// returns the id of the one that it waits for now.
+// returns the id of the one that it waits for afterwards.
 func (p *Parking) BlockKey(ctx context.Context, handler, key, id string) (string, error) {
 	reply, err := p.conn.Run(ctx, p.block, p.keys(handler, key)[:4], key, id)
 	return conn.Text(reply), err
