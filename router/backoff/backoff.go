@@ -16,12 +16,13 @@ import (
 )
 
 // After returns the pause after the n-th failure in a row, n from 1 on: first doubled
-// n-1 times, at most limit, spread evenly over half to one and a half of that.
+// n-1 times, at most limit, spread evenly over half to one and a half of that. Neither
+// may be negative, nor limit more than a century.
 func After(first, limit time.Duration, n int) time.Duration {
 	pause := limit
-	// Beyond 30 doublings the product could overflow; the limit is long reached.
-	if n-1 < 30 {
-		pause = min(limit, first<<(n-1))
+	// Halving the limit, rather than doubling the first pause, cannot overflow.
+	if first <= limit>>(n-1) {
+		pause = first << (n - 1)
 	}
 	return pause/2 + rand.N(pause+1) //nolint:gosec // Spreading load needs no secret randomness.
 }

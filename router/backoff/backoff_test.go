@@ -2,6 +2,7 @@ package backoff_test
 
 import (
 	"context"
+	"math/big"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,18 +14,36 @@ import (
 
 func TestAfter_StaysWithinItsBounds(t *testing.T) {
 	t.Parallel()
+	const century = 100 * 365 * 24 * time.Hour
 	rapid.Check(t, func(t *rapid.T) {
-		first := time.Duration(rapid.Int64Range(int64(time.Millisecond), int64(time.Hour)).Draw(t, "first"))
-		limit := time.Duration(rapid.Int64Range(int64(first), int64(24*time.Hour)).Draw(t, "limit"))
+		first := time.Duration(rapid.Int64Range(0, int64(century)).Draw(t, "first"))
+		limit := time.Duration(rapid.Int64Range(int64(first), int64(century)).Draw(t, "limit"))
 		n := rapid.IntRange(1, 10_000).Draw(t, "n")
-		want := limit
-		if doubled := float64(first) * float64(uint64(1)<<min(n-1, 40)); doubled < float64(limit) {
-			want = time.Duration(doubled)
-		}
-		if got := backoff.After(first, limit, n); got < want/2 || got > want/2+want+1 {
-			t.Fatalf("the pause after failure %d is %s, not within %s and %s", n, got, want/2, want/2+want)
-		}
+		within(t, first, limit, n)
 	})
+}
+
+// 68.7 s doubled 27 times is more than a time.Duration holds: it was negative, and the
+// pause a panic.
+func TestAfter_DoesNotOverflow(t *testing.T) {
+	t.Parallel()
+	for n := 1; n < 100; n++ {
+		within(t, 1<<36, 1<<36, n)
+		within(t, 1<<36, 1<<40, n)
+		within(t, 1, 1<<61, n)
+	}
+}
+
+// within checks a pause against the same rule in numbers that do not overflow.
+func within(t interface{ Fatalf(string, ...any) }, first, limit time.Duration, n int) {
+	want := new(big.Int).Lsh(big.NewInt(int64(first)), uint(n-1)) //nolint:gosec // n is 1 or more.
+	if most := big.NewInt(int64(limit)); want.Cmp(most) > 0 {
+		want = most
+	}
+	pause := time.Duration(want.Int64())
+	if got := backoff.After(first, limit, n); got < pause/2 || got > pause/2+pause {
+		t.Fatalf("pause %d of %s up to %s is %s, not within %s and %s", n, first, limit, got, pause/2, pause/2+pause)
+	}
 }
 
 func TestBackoff_Wait(t *testing.T) {
