@@ -16,13 +16,11 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/infra/embedded"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
-
-// patience is how long a test waits for something before it fails.
-const patience = 2 * time.Minute
 
 // minimal is the sample domain as an application named shop, with the given handlers
 // beside those of the sample.
@@ -56,7 +54,7 @@ func start(t *testing.T, a app.Application, o app.Options) (_ *app.App, stop fun
 		select {
 		case err := <-ended:
 			return err
-		case <-time.After(patience):
+		case <-time.After(programtest.Patience):
 			return errors.New("it does not end")
 		}
 	})
@@ -66,7 +64,7 @@ func start(t *testing.T, a app.Application, o app.Options) (_ *app.App, stop fun
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), programtest.Patience)
 	t.Cleanup(cancel)
 	return ctx
 }

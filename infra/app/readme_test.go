@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/pitwheel/pitwheel/infra/programtest"
 )
 
 // readmeSection returns a section of the README, without its heading.
@@ -74,7 +76,7 @@ func TestReadme_InYourOwnModule(t *testing.T) {
 					args += " --timeout 2m" // The machine may be slow.
 				}
 				out := ""
-				eventually(t, "row", func() bool { // A projection may be a moment late.
+				programtest.Eventually(t, "row", func() bool { // A projection may be a moment late.
 					out = shop.run(t, strings.Fields(args)...)
 					return !strings.Contains(args, "rows") || strings.Contains(out, "900")
 				})
@@ -91,7 +93,7 @@ func TestReadme_InYourOwnModule(t *testing.T) {
 		}
 	}
 	shop.run(t, "projection", "rebuild", "customers", "--wait", "--timeout", "2m")
-	service.out.await(t, `send PLACE_ORDER -f customer=… -f total=… --wait`)
+	service.Stdout.Await(t, `send PLACE_ORDER -f customer=… -f total=… --wait`)
 	service.stop(t)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/embedded"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/infra/settings"
 )
 
@@ -38,8 +39,8 @@ func TestShop(t *testing.T) {
 		t.Parallel()
 		service, shop := built.dev(t)
 		useShop(t, shop, service)
-		service.out.await(t, `event +ORDER_CONFIRMED v2`)
-		service.out.await(t, `row +orders-by-customer +c-17`)
+		service.Stdout.Await(t, `event +ORDER_CONFIRMED v2`)
+		service.Stdout.Await(t, `row +orders-by-customer +c-17`)
 		service.stop(t)
 	})
 	t.Run("Redis Streams", func(t *testing.T) {
@@ -69,7 +70,7 @@ func TestShop(t *testing.T) {
 
 		service, second := shop.serve(t), shipping.serve(t)
 		order := useShop(t, shop, service)
-		eventually(t, "parcel", func() bool {
+		programtest.Eventually(t, "parcel", func() bool {
 			return len(runJSON[[]json.RawMessage](t, shipping, "projection", "rows", "parcels")) > 0
 		})
 		if diff := cmp.Diff(`{"customer":"c-17"}`, strings.TrimSpace(shipping.run(t, "projection", "get", "parcels", order, "-o", "json"))); diff != "" {
@@ -125,7 +126,7 @@ func useShop(t *testing.T, shop program, service *process) (orderID string) {
 	if err := json.Unmarshal([]byte(body), &second); err != nil || code != http.StatusOK || second.Status != events.StatusAccepted {
 		t.Fatalf("HTTP answers %d %s %v", code, body, err)
 	}
-	eventually(t, "cancelled order", func() bool {
+	programtest.Eventually(t, "cancelled order", func() bool {
 		return slices.Equal(typesOf(t, shop, "aggregate", "history", "order", second.AggregateID), []string{"ORDER_PLACED", "ORDER_CANCELLED"})
 	})
 	awaitRow(t, service, "c-18", `{"orders":0,"confirmed":0,"spent":0}`)
@@ -159,7 +160,7 @@ func usePoison(t *testing.T, shop program) {
 	}
 	list := func() []message { return runJSON[[]message](t, shop, "poison", "list") }
 	var found []message
-	eventually(t, "poison message", func() bool {
+	programtest.Eventually(t, "poison message", func() bool {
 		found = list()
 		return len(found) > 0
 	})
@@ -171,7 +172,7 @@ func usePoison(t *testing.T, shop program) {
 		t.Errorf("the poison message is shown as %s", out)
 	}
 	shop.run(t, "poison", "retry", m.ID)
-	eventually(t, "second failure", func() bool {
+	programtest.Eventually(t, "second failure", func() bool {
 		found = list()
 		return len(found) == 1 && found[0].Failures == 2 && found[0].ID == m.ID
 	})
@@ -187,7 +188,7 @@ func usePoison(t *testing.T, shop program) {
 // awaitRow waits until HTTP answers with a row of orders-by-customer.
 func awaitRow(t *testing.T, service *process, key, want string) {
 	t.Helper()
-	eventually(t, "row "+want, func() bool {
+	programtest.Eventually(t, "row "+want, func() bool {
 		code, body := service.get(t, "/v1/projections/orders-by-customer/"+key)
 		return code == http.StatusOK && strings.TrimSpace(body) == want
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
@@ -135,7 +136,7 @@ func TestApplication_Extensions(t *testing.T) {
 		t.Errorf("/from says %d %s", code, body)
 	}
 	var out, errs bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), programtest.Patience)
 	defer cancel()
 	if code := run(ctx, a, []string{"invite"}, dev.environ, strings.NewReader(""), &out, &errs); code != exitOK || out.String() != "accepted 1\n" {
 		t.Errorf("exit code %d: %s%s", code, &out, &errs)
@@ -144,7 +145,7 @@ func TestApplication_Extensions(t *testing.T) {
 	if code := run(ctx, a, []string{"invite"}, []string{"PITWHEEL_DEV_REDIS_ADDR=127.0.0.1:1"}, strings.NewReader(""), &out, &errs); code != exitUnreachable || !strings.Contains(errs.String(), "nobody answers at 127.0.0.1:1") {
 		t.Errorf("exit code %d: %s%s", code, &out, &errs)
 	}
-	eventually(t, "the middleware", func() bool { return passed.Load() > 0 })
+	programtest.Eventually(t, "the middleware", func() bool { return passed.Load() > 0 })
 }
 
 // TestApplication_CommandNames rejects own commands that would never run.

@@ -10,13 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/mail"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 )
 
 // brokers are real ones, with a namespace of the test's own.
@@ -67,7 +67,7 @@ func (b *brokers) named(name string) string { return b.namespace + "." + name }
 func (b *brokers) serve(t *testing.T, args ...string) *running {
 	t.Helper()
 	r := start(t, b.environ, append([]string{"serve"}, args...)...)
-	r.http, r.environ = r.errs.await(t, `"every handler is consuming".*"http":"([^"]+)"`)[1], b.environ
+	r.http, r.environ = r.errs.Await(t, `"every handler is consuming".*"http":"([^"]+)"`)[1], b.environ
 	return r
 }
 
@@ -75,7 +75,7 @@ func (b *brokers) serve(t *testing.T, args ...string) *running {
 func (b *brokers) launch(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := launch(t, b.environ, append([]string{"serve"}, args...)...)
-	p.http = p.errs.await(t, `"every handler is consuming".*"http":"([^"]+)"`)[1]
+	p.http = p.errs.Await(t, `"every handler is consuming".*"http":"([^"]+)"`)[1]
 	return p
 }
 
@@ -138,30 +138,7 @@ func (r *running) post(ctx context.Context, name, id, data string) (events.Outco
 // get reads a page.
 func (r *running) get(t *testing.T, path string) (int, string) {
 	t.Helper()
-	resp, err := http.Get("http://" + r.http + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
-}
-
-// eventually asks again and again until a check holds.
-func eventually(t *testing.T, what string, check func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.After(patience); !check(); {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("in vain: %s", what)
-		}
-	}
+	return programtest.Get(t, "http://"+r.http+path)
 }
 
 // metric sums up the values of a metric whose line has all the given labels.

@@ -23,7 +23,7 @@ func TestDev(t *testing.T) {
 		}
 	}
 	for _, pattern := range []string{`event +USER_CREATED v1 +user `, `mail +\S+@example.com`, `row +user-directory`, `event +USER_EMAIL_CHANGED v\d+`, `event +USER_DEACTIVATED`, `rejected +user \S+ +[A-Z_]+: `} {
-		dev.out.await(t, pattern)
+		dev.out.Await(t, pattern)
 	}
 	if code, body := dev.get(t, "/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz says %d %s", code, body)
@@ -84,7 +84,7 @@ func TestSend_Timeout(t *testing.T) {
 func TestDev_LeavesNoGoroutines(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	dev := startDev(t, "--rate", "100/s")
-	dev.out.await(t, `row +user-directory`)
+	dev.out.Await(t, `row +user-directory`)
 	pitwheel(t, dev.environ, "send", "CREATE_USER", "-f", "email=a@example.com", "-f", "name=A", "--wait").ok(t)
 	if code := dev.end(t); code != exitOK {
 		t.Errorf("the exit code is %d", code)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
@@ -48,17 +49,17 @@ func TestDrain_SlowHandlers(t *testing.T) {
 			msgs[i] = created(events.NewID(), "Ada")
 		}
 		r.publishAll(msgs...)
-		eventually(t, "100 messages being handled", func() bool { return started.Load() == running })
+		programtest.Eventually(t, "100 messages being handled", func() bool { return started.Load() == running })
 		stop()
 		if s, e := started.Load(), effects.Load(); s != running || e != running {
 			t.Errorf("the drain left %d messages begun and %d handled, not %d", s, e, running)
 		}
 		r.run()
-		eventually(t, "the effect of each", func() bool { return effects.Load() == int64(len(msgs)) })
+		programtest.Eventually(t, "the effect of each", func() bool { return effects.Load() == int64(len(msgs)) })
 		if s, g := started.Load(), canceled.Load(); s != int64(len(msgs)) || g != 0 {
 			t.Errorf("%d handlers were called for %d messages, and %d were canceled", s, len(msgs), g)
 		}
-		eventually(t, "as many handled by the metrics", func() bool {
+		programtest.Eventually(t, "as many handled by the metrics", func() bool {
 			return metric(r.page(), "pitwheel_handler_messages_total", `outcome="handled"`) == waiting
 		})
 		if n := metric(r.page(), "pitwheel_handler_messages_total", `outcome="duplicate"`); n != 0 {
@@ -95,23 +96,23 @@ func TestDrain_Service(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "100 mails on their way, and the rest in the queue", func() bool {
+	programtest.Eventually(t, "100 mails on their way, and the rest in the queue", func() bool {
 		_, page := p.get(t, "/metrics")
 		return metric(page, "pitwheel_handler_in_flight", `handler_name="send-welcome"`) == running && metric(page, "pitwheel_relay_lag_events") == 0
 	})
-	p.signal(t, syscall.SIGTERM)
+	p.Signal(t, syscall.SIGTERM)
 	<-time.After(5 * time.Second) // So long it does not answer.
 	answer()
-	if code := p.exit(t); code != exitOK {
+	if code := p.Exit(t); code != exitOK {
 		t.Errorf("the exit code is %d", code)
 	}
 	if n := b.mails.Count(); n != running {
 		t.Errorf("%d mails were sent before the end, not %d", n, running)
 	}
 	p = b.launch(t)
-	eventually(t, "every mail", func() bool { return b.mails.Count() == all })
-	eventually(t, "an empty queue", func() bool { return b.depth(t, "notification-service") == 0 })
-	if code := p.drain(t); code != exitOK {
+	programtest.Eventually(t, "every mail", func() bool { return b.mails.Count() == all })
+	programtest.Eventually(t, "an empty queue", func() bool { return b.depth(t, "notification-service") == 0 })
+	if code := p.Stop(t); code != exitOK {
 		t.Errorf("the exit code is %d", code)
 	}
 	to := map[string]bool{}

@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
@@ -78,7 +79,7 @@ func TestFailures_OneInAHundred(t *testing.T) {
 			stop = r.run()
 			select {
 			case <-p.reached:
-			case <-time.After(patience):
+			case <-time.After(programtest.Patience):
 				t.Fatalf("only %d of %d are handled", p.good.Load(), p.enough)
 			}
 			t.Logf("%s: %d were handled in %s", what, p.enough, time.Since(began))
@@ -87,7 +88,7 @@ func TestFailures_OneInAHundred(t *testing.T) {
 		for range pairs {
 			p := fill(0)
 			stop := others(p, "without failures")
-			eventually(t, "the rest", func() bool { return p.good.Load() == all })
+			programtest.Eventually(t, "the rest", func() bool { return p.good.Load() == all })
 			stop()
 			stop = others(fill(failing), "with failures")
 			r.poisoned(failing)
@@ -105,7 +106,7 @@ func TestFailures_OneInAHundred(t *testing.T) {
 		}
 		count := func(handled, retried, poisoned, kept float64) {
 			t.Helper()
-			eventually(t, "metrics that agree", func() bool {
+			programtest.Eventually(t, "metrics that agree", func() bool {
 				page := r.page()
 				outcome := func(name string) float64 {
 					return metric(page, "pitwheel_handler_messages_total", `handler_name="h"`, `outcome="`+name+`"`)
@@ -118,7 +119,7 @@ func TestFailures_OneInAHundred(t *testing.T) {
 
 		p.fixed.Store(true)
 		pitwheel(t, r.environ, "poison", "retry", "--filter", "handler=h", "-y").ok(t)
-		eventually(t, "the failed ones to be handled", func() bool { return p.bad.Load() == failing })
+		programtest.Eventually(t, "the failed ones to be handled", func() bool { return p.bad.Load() == failing })
 		count(all, 4*failing, failing, 0)
 		if n := p.good.Load(); n != all-failing {
 			t.Errorf("%d of the others were handled, not %d", n, all-failing)

@@ -7,6 +7,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -24,7 +25,7 @@ func TestFailures_LargeHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	var messages []poison.Message
-	eventually(t, "the poison message", func() bool {
+	programtest.Eventually(t, "the poison message", func() bool {
 		messages = poisonOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
 		return len(messages) == 1
 	})

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
@@ -46,7 +47,7 @@ func TestFailures_LongErrors(t *testing.T) {
 				t.Errorf("the poison message has a text of %d bytes and a code of %d, and is shown in %d", len(l.Reason), len(l.Code), len(shown))
 			}
 		}
-		eventually(t, "the other messages to be handled", func() bool { return handled.Load() == 4 })
+		programtest.Eventually(t, "the other messages to be handled", func() bool { return handled.Load() == 4 })
 		if n := r.losses.Load(); n != 0 {
 			t.Errorf("the connection was lost %d times", n)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
@@ -36,7 +37,7 @@ func TestRetries_AcrossARestart(t *testing.T) {
 			select {
 			case at := <-of(user):
 				return at
-			case <-time.After(patience):
+			case <-time.After(programtest.Patience):
 				t.Fatal("no attempt")
 				return time.Time{}
 			}
@@ -91,11 +92,11 @@ func TestOrder_ThroughFailures(t *testing.T) {
 		fail(ada, "5", never)
 		becomes := func(user, want string) {
 			t.Helper()
-			eventually(t, "the events "+want, func() bool { return is(user) == want })
+			programtest.Eventually(t, "the events "+want, func() bool { return is(user) == want })
 		}
 		parked := func(want int) {
 			t.Helper()
-			eventually(t, fmt.Sprintf("%d parked messages", want), func() bool {
+			programtest.Eventually(t, fmt.Sprintf("%d parked messages", want), func() bool {
 				_, n, err := r.store.CountParked(t.Context(), "h")
 				return err == nil && n == want
 			})

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 )
 
 // back is how soon after its broker a service must be at work again (promise 7).
@@ -85,7 +86,7 @@ func (r *running) worksAgain(t *testing.T, id string) events.Outcome {
 	if err != nil {
 		t.Errorf("not at work again: %v", err)
 	}
-	eventually(t, "/readyz that says so", func() bool {
+	programtest.Eventually(t, "/readyz that says so", func() bool {
 		code, _ := r.get(t, "/readyz")
 		return code == http.StatusOK
 	})
@@ -111,7 +112,7 @@ func (r *running) showsBlock(t *testing.T, broker string) {
 
 func (r *running) shows(t *testing.T, broker, name string, want float64) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s to be %v for %s, and /readyz to say why", name, want, broker), func() bool {
+	programtest.Eventually(t, fmt.Sprintf("%s to be %v for %s, and /readyz to say why", name, want, broker), func() bool {
 		code, body := r.get(t, "/readyz")
 		return code == http.StatusServiceUnavailable && strings.Contains(body, broker+": ") && r.brokerMetric(t, broker, name) == want
 	})
@@ -179,15 +180,15 @@ func (b *brokers) checkEverything(t *testing.T, outcomes []events.Outcome, publi
 			if seen[d.MessageId] = true; !want[d.MessageId] {
 				t.Fatalf("the event %s was published, which no outcome names", d.MessageId)
 			}
-		case <-time.After(patience):
+		case <-time.After(programtest.Patience):
 			t.Fatalf("only %d of %d events were published", len(seen), len(want))
 		}
 	}
-	eventually(t, "all rows", func() bool {
+	programtest.Eventually(t, "all rows", func() bool {
 		out := pitwheel(t, b.environ, "projection", "rows", "user-directory", "--limit", "10000", "-o", "jsonl").ok(t).stdout
 		return strings.Count(out, "\n") == len(want)
 	})
-	eventually(t, "a mail for each user", func() bool {
+	programtest.Eventually(t, "a mail for each user", func() bool {
 		to := map[string]bool{}
 		for _, m := range b.mails.Messages() {
 			to[m.To] = true

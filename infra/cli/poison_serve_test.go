@@ -13,6 +13,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
@@ -58,7 +59,7 @@ func TestPoison_FromAlertToRetry(t *testing.T) {
 		_, page := r.get(t, "/metrics")
 		return metric(page, "pitwheel_poison_messages", `handler_name="send-welcome"`)
 	}
-	eventually(t, "the alert", func() bool { return gauge(r) == users })
+	programtest.Eventually(t, "the alert", func() bool { return gauge(r) == users })
 	if code, body := r.get(t, "/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz: %d %s", code, body)
 	}
@@ -76,10 +77,10 @@ func TestPoison_FromAlertToRetry(t *testing.T) {
 	if n := metric(page, "pitwheel_handler_messages_total", `handler_name="send-welcome"`, `outcome="poisoned"`); n != users {
 		t.Errorf("%v messages are counted as poisoned", n)
 	}
-	eventually(t, "an empty poison queue", func() bool { return b.depth(t, "notification-service.poison") == 0 })
+	programtest.Eventually(t, "an empty poison queue", func() bool { return b.depth(t, "notification-service.poison") == 0 })
 	// Given back too early, they fail again, and are the same poison messages.
 	pitwheel(t, b.environ, "poison", "retry", "--handler", "send-welcome", "-y").ok(t)
-	eventually(t, "the second failure of each", func() bool {
+	programtest.Eventually(t, "the second failure of each", func() bool {
 		twice := 0
 		for _, l := range poisonOf(t, pitwheel(t, b.environ, "poison", "list", "-o", "jsonl").ok(t).stdout) {
 			if l.Failures == 2 {
@@ -95,8 +96,8 @@ func TestPoison_FromAlertToRetry(t *testing.T) {
 	b.environ = working
 	r = b.serve(t)
 	pitwheel(t, b.environ, "poison", "retry", "--filter", "handler=send-welcome", "-y").ok(t)
-	eventually(t, "every mail", func() bool { return b.mails.Count() == users })
-	eventually(t, "the end of the alert", func() bool { return gauge(r) == 0 })
+	programtest.Eventually(t, "every mail", func() bool { return b.mails.Count() == users })
+	programtest.Eventually(t, "the end of the alert", func() bool { return gauge(r) == 0 })
 	if out := pitwheel(t, b.environ, "poison", "list", "-o", "json").ok(t).stdout; out != "[]\n" {
 		t.Errorf("poison messages are left: %s", out)
 	}
@@ -110,7 +111,7 @@ func TestPoison_FromBroker(t *testing.T) {
 	ch := b.channel(t)
 	// When an event has come into the queue, it is bound.
 	pitwheel(t, b.environ, "send", "CREATE_USER", "-f", "email=first@example.com", "-f", "name=First").ok(t)
-	eventually(t, "the queue of the handler that does not run", func() bool {
+	programtest.Eventually(t, "the queue of the handler that does not run", func() bool {
 		d, ok, err := b.channel(t).Get(b.named("notification-service"), true)
 		return err == nil && ok && d.Type == "USER_CREATED"
 	})
@@ -118,7 +119,7 @@ func TestPoison_FromBroker(t *testing.T) {
 	if err := ch.PublishWithContext(t.Context(), b.named("user.events"), "USER_CREATED", false, false, amqp.Publishing{Body: []byte(body)}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the message in the queue", func() bool {
+	programtest.Eventually(t, "the message in the queue", func() bool {
 		d, ok, err := ch.Get(b.named("notification-service"), false)
 		if err != nil {
 			t.Fatal(err)
@@ -126,7 +127,7 @@ func TestPoison_FromBroker(t *testing.T) {
 		return ok && d.Nack(false, false) == nil
 	})
 	var messages []poison.Message
-	eventually(t, "a poison message", func() bool {
+	programtest.Eventually(t, "a poison message", func() bool {
 		messages = poisonOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
 		return len(messages) == 1
 	})
@@ -160,7 +161,7 @@ func TestPoison_OnRedisStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	var messages []poison.Message
-	eventually(t, "a poison message", func() bool {
+	programtest.Eventually(t, "a poison message", func() bool {
 		messages = poisonOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
 		return len(messages) == 1
 	})
@@ -168,7 +169,7 @@ func TestPoison_OnRedisStreams(t *testing.T) {
 		t.Errorf("the poison message is %+v", l)
 	}
 	pitwheel(t, environ, "poison", "retry", messages[0].ID).ok(t)
-	eventually(t, "its second failure", func() bool {
+	programtest.Eventually(t, "its second failure", func() bool {
 		messages = poisonOf(t, pitwheel(t, environ, "poison", "list", "-o", "jsonl").ok(t).stdout)
 		return len(messages) == 1 && messages[0].Failures == 2
 	})

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -161,7 +162,7 @@ func TestPoison_Retry(t *testing.T) {
 	if n := b.count(); n != 20 {
 		t.Errorf("%d messages are left, not 20", n)
 	}
-	eventually(t, "all messages in the handler's queue", func() bool { return box.ids() == 180 })
+	programtest.Eventually(t, "all messages in the handler's queue", func() bool { return box.ids() == 180 })
 	for i := 20; i < 200; i++ {
 		l := poisonNumber(i)
 		got := box.of(l.MessageID)
@@ -178,7 +179,7 @@ func TestPoison_Retry(t *testing.T) {
 	has(t, changes, `"action":"retried","who":"ada@`, `"why":"try","poison_id":"`+one.ID+`","handler":"send-welcome"`)
 }
 
-// A filter that selects nothing is no failure, and yet it may be misspelt.
+// A filter that selects nothing is not a failure, and yet it may be misspelt.
 func TestPoison_NothingMatches(t *testing.T) {
 	t.Parallel()
 	b := newTestStore(t)
@@ -224,9 +225,9 @@ func TestPoison_RetryInterrupted(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
 		before := b.count()
 		p := launch(t, b.environ, args...)
-		eventually(t, "some are retried", func() bool { return b.count() < before })
-		p.signal(t, s)
-		if code := p.exit(t); s == syscall.SIGINT {
+		programtest.Eventually(t, "some are retried", func() bool { return b.count() < before })
+		p.Signal(t, s)
+		if code := p.Exit(t); s == syscall.SIGINT {
 			if code != exitInterrupted {
 				t.Errorf("interrupted, it ended with %d", code)
 			}
@@ -240,7 +241,7 @@ func TestPoison_RetryInterrupted(t *testing.T) {
 	if left := b.count(); left != 0 {
 		t.Errorf("%d messages are left", left)
 	}
-	eventually(t, "every message in the handler's queue", func() bool { return box.ids() == n })
+	programtest.Eventually(t, "every message in the handler's queue", func() bool { return box.ids() == n })
 	for i := range n {
 		if got := len(box.of(poisonNumber(i).MessageID)); got < 1 || got > 2 {
 			t.Errorf("message %d came %d times", i, got)
@@ -274,7 +275,7 @@ func TestPoison_RetryWithEdit(t *testing.T) {
 	}
 	edit("sed -i s/u0@example.com/mended@example.com/", 0).ok(t)
 	edit(`sed -i 's/{$/{"userId":"x"}}/'`, 1).ok(t)
-	eventually(t, "the edited messages", func() bool { return box.ids() == 2 })
+	programtest.Eventually(t, "the edited messages", func() bool { return box.ids() == 2 })
 	want := strings.Replace(string(poisonNumber(0).Body), "u0@", "mended@", 1)
 	if got := string(box.of(poisonNumber(0).MessageID)[0].Payload); got != want {
 		t.Errorf("the message is %s, want %s", got, want)

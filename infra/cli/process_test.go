@@ -18,12 +18,13 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 )
 
 // process is a pitwheel of its own, for what only a process can show.
 type process struct {
 	*running
-	cmd *exec.Cmd
+	*programtest.Process
 }
 
 // launch starts this test binary as pitwheel.
@@ -33,49 +34,15 @@ func launch(t *testing.T, environ []string, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{running: &running{out: newTranscript(), errs: newTranscript(), environ: environ}}
-	p.cmd = &exec.Cmd{Path: self, Args: append([]string{"pitwheel"}, args...), Env: append([]string{"PATH=" + os.Getenv("PATH")}, environ...), Stdout: p.out, Stderr: p.errs}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // It has ended already if all went well.
-		_ = p.cmd.Wait()
-		if t.Failed() {
-			t.Logf("stdout:\n%s\nstderr:\n%s", p.out, p.errs)
-		}
-	})
-	return p
-}
-
-func (p *process) signal(t *testing.T, s syscall.Signal) {
-	t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// exit waits for the end and returns the exit code.
-func (p *process) exit(t *testing.T) int {
-	t.Helper()
-	kill := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
-	defer kill.Stop()
-	_ = p.cmd.Wait() // How it ended is in the state.
-	return p.cmd.ProcessState.ExitCode()
-}
-
-// drain ends it in good order and returns the exit code.
-func (p *process) drain(t *testing.T) int {
-	t.Helper()
-	p.signal(t, syscall.SIGTERM)
-	return p.exit(t)
+	p := programtest.Start(t, &exec.Cmd{Path: self, Args: append([]string{"pitwheel"}, args...), Env: append([]string{"PATH=" + os.Getenv("PATH")}, environ...)})
+	return &process{&running{out: p.Stdout, errs: p.Stderr, environ: environ}, p}
 }
 
 // launchDev starts dev as a process, on free ports.
 func launchDev(t *testing.T) *process {
 	t.Helper()
 	p := launch(t, []string{"PITWHEEL_DEV_REDIS_ADDR=127.0.0.1:0", "PITWHEEL_DEV_SMTP_ADDR=127.0.0.1:0", "PITWHEEL_HTTP_ADDR=127.0.0.1:0"}, "dev")
-	found := p.out.await(t, `(?s)HTTP +http://(\S+).*Redis +redis://(\S+).*Ctrl-C ends it`)
+	found := p.out.Await(t, `(?s)HTTP +http://(\S+).*Redis +redis://(\S+).*Ctrl-C ends it`)
 	p.http, p.environ = found[1], []string{"PITWHEEL_DEV_REDIS_ADDR=" + found[2]}
 	return p
 }
@@ -84,13 +51,13 @@ func TestDev_FirstEvent(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	dev := launchDev(t)
-	dev.out.await(t, `event +USER_CREATED v1`)
+	dev.out.Await(t, `event +USER_CREATED v1`)
 	took := time.Since(began)
 	t.Logf("first event after %s", took)
-	dev.out.await(t, `mail +grace.hopper@example.com`)
-	dev.out.await(t, `row +user-directory`)
-	dev.signal(t, syscall.SIGTERM)
-	if code := dev.exit(t); code != exitOK {
+	dev.out.Await(t, `mail +grace.hopper@example.com`)
+	dev.out.Await(t, `row +user-directory`)
+	dev.Signal(t, syscall.SIGTERM)
+	if code := dev.Exit(t); code != exitOK {
 		t.Errorf("the exit code is %d", code)
 	}
 	if text := dev.errs.String(); text != "" {
@@ -102,9 +69,9 @@ func TestEventTail_Interrupted(t *testing.T) {
 	t.Parallel()
 	dev := launchDev(t)
 	tail := launch(t, dev.environ, "event", "tail", "-o", "json", "--since", "1h")
-	tail.out.await(t, `USER_CREATED`)
-	tail.signal(t, syscall.SIGINT)
-	if code := tail.exit(t); code != exitInterrupted {
+	tail.out.Await(t, `USER_CREATED`)
+	tail.Signal(t, syscall.SIGINT)
+	if code := tail.Exit(t); code != exitInterrupted {
 		t.Errorf("the exit code is %d, not %d", code, exitInterrupted)
 	}
 	if out := tail.out.String(); !strings.HasPrefix(out, "[{") || !strings.HasSuffix(out, "}]\n") {
@@ -113,8 +80,8 @@ func TestEventTail_Interrupted(t *testing.T) {
 	if !strings.Contains(tail.errs.String(), `"code":"INTERRUPTED"`) {
 		t.Errorf("stderr has %s", tail.errs)
 	}
-	dev.signal(t, syscall.SIGINT)
-	if code := dev.exit(t); code != exitOK {
+	dev.Signal(t, syscall.SIGINT)
+	if code := dev.Exit(t); code != exitOK {
 		t.Errorf("the exit code of dev is %d", code)
 	}
 }
@@ -134,16 +101,16 @@ func TestDev_SecondSignal(t *testing.T) {
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100") {
 		t.Fatalf("the server did not begin to read: %q %v", line, err)
 	}
-	dev.signal(t, syscall.SIGTERM)
-	eventually(t, "the listener to close", func() bool {
+	dev.Signal(t, syscall.SIGTERM)
+	programtest.Eventually(t, "the listener to close", func() bool {
 		probe, err := net.Dial("tcp", dev.http)
 		if err == nil {
 			_ = probe.Close()
 		}
 		return err != nil
 	})
-	dev.signal(t, syscall.SIGTERM)
-	if code := dev.exit(t); code != exitInterrupted {
+	dev.Signal(t, syscall.SIGTERM)
+	if code := dev.Exit(t); code != exitInterrupted {
 		t.Errorf("the exit code is %d, not %d", code, exitInterrupted)
 	}
 }
@@ -158,7 +125,7 @@ func TestServe_WaitsForBrokers(t *testing.T) {
 	environ := slices.Concat(b.environ, []string{"PITWHEEL_REDIS_URL=" + redis.URL(), "PITWHEEL_HTTP_ADDR=" + address})
 	r := start(t, environ, "serve")
 	r.http = address
-	r.errs.await(t, `waiting for Redis`)
+	r.errs.Await(t, `waiting for Redis`)
 	code, body := r.get(t, "/readyz")
 	if code != http.StatusServiceUnavailable || !strings.Contains(body, "redis: ") || !strings.Contains(body, "rabbitmq: ") {
 		t.Errorf("/readyz says %d %s", code, body)
@@ -175,7 +142,7 @@ func TestServe_WaitsForBrokers(t *testing.T) {
 		t.Errorf("a command gets %s", resp.Status)
 	}
 	redis.Start()
-	r.errs.await(t, `every handler is consuming`)
+	r.errs.Await(t, `every handler is consuming`)
 	if code, body := r.get(t, "/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz says %d %s", code, body)
 	}
@@ -191,7 +158,7 @@ func TestServe_WaitsForBrokers(t *testing.T) {
 func TestServe_StoppedWhileWaiting(t *testing.T) {
 	t.Parallel()
 	r := start(t, []string{"PITWHEEL_REDIS_URL=redis://127.0.0.1:1", "PITWHEEL_HTTP_ADDR=127.0.0.1:0"}, "serve")
-	r.errs.await(t, `waiting for Redis`)
+	r.errs.Await(t, `waiting for Redis`)
 	if code := r.end(t); code != exitOK {
 		t.Errorf("the exit code is %d", code)
 	}
@@ -230,7 +197,7 @@ func TestServe_Crash(t *testing.T) {
 	for i := range users {
 		group.Go(func() error {
 			if i == users/2 {
-				return first.cmd.Process.Kill()
+				return first.Cmd.Process.Kill()
 			}
 			outcomes[i], _ = first.post(t.Context(), "CREATE_USER", id(i), data(i)) // Some cannot succeed.
 			return nil
@@ -239,7 +206,7 @@ func TestServe_Crash(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	first.exit(t)
+	first.Exit(t)
 
 	second := b.serve(t)
 	for i := range users {

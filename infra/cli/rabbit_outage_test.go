@@ -12,6 +12,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 )
 
 // restarts is how often a broker is restarted, and how many commands are sent
@@ -87,9 +88,9 @@ func TestRabbitMQ_Restarts(t *testing.T) {
 		outcomes = append(outcomes, o)
 	}
 	b.checkEverything(t, outcomes, published())
-	eventually(t, "as many connections as before", func() bool { return connections(server) == connected })
+	programtest.Eventually(t, "as many connections as before", func() bool { return connections(server) == connected })
 	// Each handler may have started the rest of its workers meanwhile.
-	eventually(t, "as many goroutines as before", func() bool { return p.goroutines(t) <= goroutines+2*workers })
+	programtest.Eventually(t, "as many goroutines as before", func() bool { return p.goroutines(t) <= goroutines+2*workers })
 	t.Logf("%d connections before and %d after, %v goroutines before and %v after", connected, connections(server), goroutines, p.goroutines(t))
 }
 
@@ -144,7 +145,7 @@ func TestRabbitMQ_Outages(t *testing.T) {
 
 	settled = p.boundedLog(t, "connections closed")
 	server.Ctl("close_all_connections", "a test")
-	eventually(t, "a reconnect", func() bool { return value("pitwheel_broker_reconnects_total") > 0 })
+	programtest.Eventually(t, "a reconnect", func() bool { return value("pitwheel_broker_reconnects_total") > 0 })
 	again("closed")
 	settled()
 	b.checkEverything(t, outcomes, published())
@@ -159,7 +160,7 @@ func TestRabbitMQ_Outages(t *testing.T) {
 	}
 	began = time.Now()
 	for _, queue := range queues {
-		eventually(t, "the queue "+queue+" to be consumed", func() bool {
+		programtest.Eventually(t, "the queue "+queue+" to be consumed", func() bool {
 			q, err := b.channel(t).QueueDeclarePassive(b.named(queue), true, false, false, false, nil)
 			return err == nil && q.Consumers > 0
 		})
@@ -170,7 +171,7 @@ func TestRabbitMQ_Outages(t *testing.T) {
 	}
 	settled()
 	b.checkEverything(t, outcomes, nil)
-	if code := p.drain(t); code != exitOK {
+	if code := p.Stop(t); code != exitOK {
 		t.Errorf("the exit code is %d", code)
 	}
 }

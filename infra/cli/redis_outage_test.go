@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 )
 
 // TestRedis_Outages has Redis killed, out of memory, without its consumer groups
@@ -85,12 +86,12 @@ func redisOutages(t *testing.T, b *brokers, server *brokertest.RedisServer) {
 	}
 	mails := b.mails.Count()
 	p.worksAgain(t, "flushed")
-	eventually(t, "the mail and the row of the only user", func() bool {
+	programtest.Eventually(t, "the mail and the row of the only user", func() bool {
 		rows := pitwheel(t, b.environ, "projection", "rows", "user-directory", "-o", "jsonl").ok(t).stdout
 		return b.mails.Count() > mails && strings.Count(rows, "\n") == 1
 	})
 	settled()
-	if code := p.drain(t); code != exitOK {
+	if code := p.Stop(t); code != exitOK {
 		t.Errorf("the exit code is %d", code)
 	}
 }

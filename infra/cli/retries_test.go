@@ -11,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
@@ -50,7 +51,7 @@ func TestRetries_InMemoryAreBounded(t *testing.T) {
 			all = append(all, created(events.NewID(), "ada"))
 		}
 		r.publishAll(all...)
-		eventually(t, "all to be handled", func() bool { return handled.Load() == failing })
+		programtest.Eventually(t, "all to be handled", func() bool { return handled.Load() == failing })
 		if n := d.count.Load(); n == 0 || n > failing-10 {
 			t.Errorf("%d of %d waited at the broker", n, failing)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
@@ -89,7 +90,7 @@ func onBoth(t *testing.T, f func(t *testing.T, r *rig), handler func() router.Ha
 		f(t, r)
 		b := &brokers{amqpURL: url, namespace: r.namespace}
 		for _, queue := range []string{"h.retry.2s", "h", "h.poison"} {
-			eventually(t, "an empty queue "+queue, func() bool {
+			programtest.Eventually(t, "an empty queue "+queue, func() bool {
 				q, err := b.channel(t).QueueDeclarePassive(b.named(queue), true, false, false, false, nil)
 				var missing *amqp.Error // A delay tier is declared when it is first needed.
 				return err == nil && q.Messages == 0 || errors.As(err, &missing) && missing.Code == amqp.NotFound
@@ -125,8 +126,8 @@ func (r *rig) run() (stop func()) {
 	r.t.Cleanup(stop)
 	select {
 	case <-rt.Running():
-	case <-time.After(patience):
-		r.t.Fatalf("the handler is not running after %s: %v", patience, rt.Ready())
+	case <-time.After(programtest.Patience):
+		r.t.Fatalf("the handler is not running after %s: %v", programtest.Patience, rt.Ready())
 	}
 	return stop
 }
@@ -167,7 +168,7 @@ func (r *rig) publishAll(msgs ...*message.Message) {
 func (r *rig) poisoned(n int) []poison.Message {
 	r.t.Helper()
 	var out []poison.Message
-	eventually(r.t, fmt.Sprintf("%d poison messages", n), func() bool {
+	programtest.Eventually(r.t, fmt.Sprintf("%d poison messages", n), func() bool {
 		out = out[:0]
 		for l, err := range r.store.PoisonMessages(r.t.Context(), poison.Filter{}, poison.OldestFirst) {
 			if err != nil {

@@ -35,7 +35,7 @@ func TestDev_Samples(t *testing.T) {
 		}
 	}}
 	dev := startAppDev(t, a, "--rate", "100/s")
-	dev.out.await(t, `(?s)(row +user-directory.*){3}`) // By then each error has come more than once.
+	dev.out.Await(t, `(?s)(row +user-directory.*){3}`) // By then each error has come more than once.
 	if code := dev.end(t); code != exitOK {
 		t.Errorf("the exit code is %d", code)
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -67,12 +68,12 @@ func TestServe_ManySenders(t *testing.T) {
 				t.Errorf("the event of %s was published twice", id)
 			}
 			seen[id] = true
-		case <-time.After(patience):
+		case <-time.After(programtest.Patience):
 			t.Fatalf("only %d of %d events were published", len(seen), len(users))
 		}
 	}
 	// One mail and one row each.
-	eventually(t, "a mail for each user", func() bool { return b.mails.Count() >= len(users) })
+	programtest.Eventually(t, "a mail for each user", func() bool { return b.mails.Count() >= len(users) })
 	if n := b.mails.Count(); n != len(users) {
 		t.Errorf("%d mails were sent, not %d", n, len(users))
 	}
@@ -83,19 +84,19 @@ func TestServe_ManySenders(t *testing.T) {
 		}
 		return out
 	}
-	eventually(t, "a row for each user", func() bool { return len(rows()) == len(users) })
+	programtest.Eventually(t, "a row for each user", func() bool { return len(rows()) == len(users) })
 	for _, row := range rows() {
 		if _, ok := users[row["id"].(string)]; !ok || row["version"] != 1.0 || row["closed"] != false {
 			t.Errorf("the directory has the row %v", row)
 		}
 	}
 	// Nothing is left to do, and the metrics say the same.
-	eventually(t, "an empty queue", func() bool {
+	programtest.Eventually(t, "an empty queue", func() bool {
 		q, err := b.channel(t).QueueDeclarePassive(b.named("notification-service"), true, false, false, false, nil)
 		return err == nil && q.Messages == 0
 	})
 	n := float64(len(users))
-	eventually(t, "metrics that add up", func() bool {
+	programtest.Eventually(t, "metrics that add up", func() bool {
 		_, page := r.get(t, "/metrics")
 		return metric(page, "pitwheel_commands_total", `command="CREATE_USER"`, `result="accepted"`) == n &&
 			metric(page, "pitwheel_handler_messages_total", `handler_name="create-user"`, `outcome="handled"`) == n &&
@@ -193,12 +194,12 @@ func TestServe_ForeignProducers(t *testing.T) {
 		Body:    []byte(`{"type":"USER_CREATED","timestamp":1767225600000,"data":{"userId":"6f2b1f6e-52a1-4d0c-9a55-0d0f6a1c0001","email":"nest@example.com","name":"Nest"}}`),
 		Headers: amqp.Table{"attempt": int32(1), "ratio": 0.5, "nested": amqp.Table{"a": []any{int64(1), "b"}}},
 	})
-	eventually(t, "a mail for the foreign event", func() bool { return b.mails.Count() == 1 })
+	programtest.Eventually(t, "a mail for the foreign event", func() bool { return b.mails.Count() == 1 })
 
 	broken := []byte(`{"type":"USER_CREATED","data":{`)
 	publish(amqp.Publishing{Body: broken, Headers: amqp.Table{"attempt": int32(1)}})
 	var messages []poison.Message
-	eventually(t, "the poison message of the broken message", func() bool {
+	programtest.Eventually(t, "the poison message of the broken message", func() bool {
 		out := pitwheel(t, r.environ, "poison", "export", "--handler", "send-welcome").ok(t).stdout
 		messages = poisonOf(t, out)
 		return len(messages) == 1
@@ -222,12 +223,12 @@ func TestServe_Only(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &o); err != nil || o.Status != events.StatusAccepted {
 		t.Fatalf("the outcome is %s", out)
 	}
-	eventually(t, "the event in the queue of the handler that does not run", func() bool {
+	programtest.Eventually(t, "the event in the queue of the handler that does not run", func() bool {
 		q, err := b.channel(t).QueueDeclarePassive(b.named("notification-service"), true, false, false, false, nil)
 		return err == nil && q.Messages == 1
 	})
 	b.serve(t, "--only", "send-welcome")
-	eventually(t, "the mail", func() bool { return b.mails.Count() == 1 })
+	programtest.Eventually(t, "the mail", func() bool { return b.mails.Count() == 1 })
 }
 
 // TestSend_Unhandled sends a command to brokers on which no service ever ran.

@@ -10,6 +10,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -48,7 +49,7 @@ func TestServe_MessageSizeLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	var messages []poison.Message
-	eventually(t, "a poison message", func() bool {
+	programtest.Eventually(t, "a poison message", func() bool {
 		messages = poisonOf(t, pitwheel(t, b.environ, "poison", "export").ok(t).stdout)
 		return len(messages) == 1
 	})

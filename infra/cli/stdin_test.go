@@ -5,6 +5,8 @@ import (
 	"io"
 	"testing"
 	"time"
+
+	"github.com/pitwheel/pitwheel/infra/programtest"
 )
 
 // endless is an input that never ends, like an idle terminal. It signals when it
@@ -21,7 +23,7 @@ func TestStdin_Interrupted(t *testing.T) {
 	b := newTestStore(t)
 	for _, args := range [][]string{{"send", "CREATE_USER", "-d", "-"}, {"poison", "import", "-"}} {
 		ctx, interrupt := context.WithCancel(t.Context())
-		stdin, out := endless{make(chan struct{})}, newTranscript()
+		stdin, out := endless{make(chan struct{})}, new(programtest.Output)
 		ended := make(chan int, 1)
 		go func() { ended <- run(ctx, testApplication(), args, b.environ, stdin, io.Discard, out) }()
 		<-stdin.read
@@ -31,7 +33,7 @@ func TestStdin_Interrupted(t *testing.T) {
 			if code != exitInterrupted {
 				t.Errorf("%v ends with %d: %s", args, code, out)
 			}
-		case <-time.After(patience):
+		case <-time.After(programtest.Patience):
 			t.Fatalf("%v does not end", args)
 		}
 	}
