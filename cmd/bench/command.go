@@ -2,59 +2,33 @@ package main
 
 import (
 	"context"
-	"errors"
 	"math"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
-	"github.com/pitwheel/pitwheel/router/backoff"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
-const (
-	// senders is how many commands wait for their outcome at once when throughput
-	// is measured.
-	senders = 256
-	// halfRate is half the throughput that is asked for, in commands a second; latency
-	// is measured at it, and at half of it.
-	halfRate = 2_500
-)
-
-// countedMail counts the users that were welcomed, each once.
-type countedMail struct {
-	ids   sync.Map
-	count atomic.Int64
-}
-
-// welcome is what the reaction does.
-func (m *countedMail) welcome(_ context.Context, e router.Event[sample.Created]) error {
-	if _, twice := m.ids.LoadOrStore(e.ID, true); !twice {
-		m.count.Add(1)
-	}
-	return nil
-}
+// halfRate is half the throughput that is asked for, in commands a second; latency
+// is measured at it, and at half of it.
+const halfRate = 2_500
 
 // reference is the running sample application, with every handler.
 type reference struct {
-	*application
+	*effects
 	commands *router.Commands
-	mails    *countedMail
 	next     atomic.Int64 // number of the next user
-	sent     int64        // commands whose outcome is known
 }
 
 // serve runs the sample application, and measures once all of it consumes and is warm.
 func (s *space) serve(ctx context.Context, partitions int, measure func(context.Context, *reference) []float64) []float64 {
 	a := s.openOn(ctx, rabbitMQ, "quorum", partitions)
-	r := &reference{application: a, mails: &countedMail{}}
+	r := &reference{effects: &effects{store: a.store}}
 	r.commands = get(router.NewCommands(router.CommandsConfig{Catalogue: a.catalogue, Publisher: a.transport.Publisher(), Log: a.store}))
-	return whileRunning(ctx, a.config(everyRole, sample.Handlers(r.mails.welcome)...), func(ctx context.Context) []float64 {
+	return whileRunning(ctx, a.config(everyRole, sample.Handlers(r.welcome)...), func(ctx context.Context) []float64 {
 		r.flood(ctx, 300)
 		r.drained(ctx)
 		return measure(ctx, r)
@@ -81,22 +55,6 @@ func (r *reference) create(ctx context.Context) error {
 func (r *reference) flood(ctx context.Context, n int) float64 {
 	r.sent += int64(n)
 	return concurrently(ctx, senders, n, func(ctx context.Context, _, _, _ int) error { return r.create(ctx) })
-}
-
-// drained waits until every user has been sent a mail and has a row.
-func (r *reference) drained(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		end := get(r.store.End(ctx))
-		at := get(r.store.ProjectionCursor(ctx, "user-directory"))
-		if r.mails.count.Load() == r.sent && at.Behind(end) == 0 {
-			return
-		}
-		if !backoff.Wait(ctx, 2*time.Millisecond) {
-			check(events.Errorf(events.CodeTimeout, "%d commands were accepted, %d mails are sent, and the directory is %d events behind", r.sent, r.mails.count.Load(), at.Behind(end)))
-		}
-	}
 }
 
 // throughput measures commands a second until their outcomes are known, and until
@@ -127,33 +85,10 @@ func latency(ctx context.Context, s *space, n int) []float64 {
 // pace sends n commands at a rate and returns how long each took, from when it was
 // due until its outcome was known.
 func (r *reference) pace(ctx context.Context, rate float64, n int) []time.Duration {
-	took := make([]time.Duration, n)
-	group, groupCtx := errgroup.WithContext(ctx)
-	err := paced(ctx, rate, n, func(i int, due time.Time) {
-		group.Go(func() error {
-			err := r.create(groupCtx)
-			took[i] = time.Since(due)
-			return err
-		})
-	})
-	check(errors.Join(err, group.Wait()))
+	took := timings(ctx, rate, n, r.create)
 	r.sent += int64(n)
 	r.drained(ctx)
 	return took
-}
-
-// paced calls f n times at a rate, and catches up when it is late: load from outside does
-// not wait.
-func paced(ctx context.Context, rate float64, n int, f func(i int, due time.Time)) error {
-	started := time.Now()
-	for i := range n {
-		due := started.Add(time.Duration(float64(i) / rate * float64(time.Second)))
-		if err := pause(ctx, time.Until(due)); err != nil {
-			return err
-		}
-		f(i, due)
-	}
-	return ctx.Err()
 }
 
 // carried is the limit of commands a second: the raw client alone publishes,

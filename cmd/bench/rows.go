@@ -59,6 +59,9 @@ func rows() []row {
 			{name: "command-latency-1250-p99", work: "command to outcome at 1,250 a second, 99th percentile", unit: "ms", least: true},
 			{name: "command-latency-p50", work: "command to outcome at 2,500 a second, median", unit: "ms", least: true},
 			{name: "command-latency-p99", work: "command to outcome at 2,500 a second, 99th percentile", unit: "ms", least: true, goals: []goal{{"", 50}}}}},
+		{name: "http-rabbit", needs: both, prepare: overHTTP(onRabbit), figures: httpFigures(onRabbit, "over RabbitMQ")},
+		{name: "http-redis", needs: onlyRedis, prepare: overHTTP(onRedis), figures: httpFigures(onRedis, "over Redis Streams")},
+		{name: "http-embedded", prepare: overHTTP(onEmbedded), figures: httpFigures(onEmbedded, "with Redis in process")},
 
 		// These take too long for -short.
 		{name: "restless-rabbit", long: true, needs: both, prepare: restlessRow(rabbitMQ),
