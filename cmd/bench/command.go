@@ -16,20 +16,46 @@ import (
 // is measured at it, and at half of it.
 const halfRate = 2_500
 
-// reference is the running sample application, with every handler.
+// serving is how the sample application is run.
+type serving struct {
+	partitions int    // of the log, 0 is the default
+	way        decide // how commands are sent
+}
+
+// decide sends a command and returns its outcome.
+type decide func(context.Context, *reference, events.Command) (events.Outcome, error)
+
+// queued has the command decided by whichever process takes it from its queue.
+func queued(ctx context.Context, r *reference, cmd events.Command) (events.Outcome, error) {
+	receipt, err := r.commands.Send(ctx, cmd, events.SendOptions{})
+	if err != nil {
+		return events.Outcome{}, err
+	}
+	return r.commands.Await(ctx, receipt)
+}
+
+// reference is the running sample application.
 type reference struct {
 	*effects
 	commands *router.Commands
+	way      decide
 	next     atomic.Int64 // number of the next user
 }
 
-// serve runs the sample application, and measures once all of it consumes and is warm.
-func (s *space) serve(ctx context.Context, partitions int, measure func(context.Context, *reference) []float64) []float64 {
-	a := s.openOn(ctx, rabbitMQ, "quorum", partitions)
-	r := &reference{effects: &effects{store: a.store}}
+// refer returns the sample application on the store and transport of another one, and the
+// configuration of its router.
+func (a *application) refer(role string, way decide) (*reference, router.Config) {
+	r := &reference{effects: &effects{store: a.store}, way: way}
 	r.commands = get(router.NewCommands(router.CommandsConfig{Catalogue: a.catalogue, Publisher: a.transport.Publisher(), Log: a.store}))
-	return whileRunning(ctx, a.config(everyRole, sample.Handlers(r.welcome)...), func(ctx context.Context) []float64 {
-		r.flood(ctx, 300)
+	return r, a.config(role, sample.Handlers(r.welcome)...)
+}
+
+// serve runs the sample application with every handler, and measures once all of it
+// consumes and is warm.
+func (s *space) serve(ctx context.Context, how serving, measure func(context.Context, *reference) []float64) []float64 {
+	r, config := s.openOn(ctx, rabbitMQ, "quorum", how.partitions).refer(everyRole, how.way)
+	return whileRunning(ctx, config, func(ctx context.Context) []float64 {
+		r.flood(ctx, senders, 300)
 		r.drained(ctx)
 		return measure(ctx, r)
 	})
@@ -40,29 +66,26 @@ func (r *reference) create(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	n := r.next.Add(1)
-	receipt, err := r.commands.Send(ctx, sample.Create{Email: "user" + strconv.FormatInt(n, 10) + "@example.com", Name: "Ada Lovelace"}, events.SendOptions{})
-	if err != nil {
-		return err
-	}
-	outcome, err := r.commands.Await(ctx, receipt)
+	outcome, err := r.way(ctx, r, sample.Create{Email: "user" + strconv.FormatInt(n, 10) + "@example.com", Name: "Ada Lovelace"})
 	if err == nil && (outcome.Status != events.StatusAccepted || outcome.Version != 1) {
 		err = events.Errorf(events.CodeInternal, "a command was %s at version %d", outcome.Status, outcome.Version)
 	}
 	return err
 }
 
-// flood sends n commands as fast as their outcomes arrive, and returns how many a second do.
-func (r *reference) flood(ctx context.Context, n int) float64 {
+// flood sends n commands as fast as their outcomes arrive, several at once, and returns how
+// many a second do.
+func (r *reference) flood(ctx context.Context, atOnce, n int) float64 {
 	r.sent += int64(n)
-	return concurrently(ctx, senders, n, func(ctx context.Context, _, _, _ int) error { return r.create(ctx) })
+	return concurrently(ctx, atOnce, n, func(ctx context.Context, _, _, _ int) error { return r.create(ctx) })
 }
 
 // throughput measures commands a second until their outcomes are known, and until
-// all their effects are done. Partitions are those of the log, 0 the default.
-func throughput(ctx context.Context, s *space, partitions, n int) []float64 {
-	return s.serve(ctx, partitions, func(ctx context.Context, r *reference) []float64 {
+// all their effects are done.
+func throughput(ctx context.Context, s *space, how serving, n int) []float64 {
+	return s.serve(ctx, how, func(ctx context.Context, r *reference) []float64 {
 		started := time.Now()
-		known := r.flood(ctx, n)
+		known := r.flood(ctx, senders, n)
 		r.drained(ctx)
 		return []float64{known, perSecond(n, time.Since(started))}
 	})
@@ -72,7 +95,7 @@ func throughput(ctx context.Context, s *space, partitions, n int) []float64 {
 // quarter and then at half of the rate that is asked for, whether or not earlier ones
 // are done.
 func latency(ctx context.Context, s *space, n int) []float64 {
-	return s.serve(ctx, 0, func(ctx context.Context, r *reference) []float64 {
+	return s.serve(ctx, serving{way: queued}, func(ctx context.Context, r *reference) []float64 {
 		var out []float64
 		for _, rate := range []float64{halfRate / 2, halfRate} {
 			took := r.pace(ctx, rate, n)
