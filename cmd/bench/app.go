@@ -89,7 +89,12 @@ func (a *application) config(role string, handlers ...router.Handler) router.Con
 }
 
 // whileRunning runs a router while it measures, and then drains it.
-func whileRunning[T any](ctx context.Context, c router.Config, measure func(context.Context) T) (v T) {
+func whileRunning[T any](ctx context.Context, c router.Config, measure func(context.Context) T) T {
+	return withRouter(ctx, c, func(ctx context.Context, _ *router.Router) T { return measure(ctx) })
+}
+
+// withRouter is whileRunning for what uses the router.
+func withRouter[T any](ctx context.Context, c router.Config, measure func(context.Context, *router.Router) T) (v T) {
 	r := get(router.New(c))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -101,7 +106,7 @@ func whileRunning[T any](ctx context.Context, c router.Config, measure func(cont
 	var err error
 	select {
 	case <-r.Running():
-		err = catch(func() { v = measure(ctx) })
+		err = catch(func() { v = measure(ctx, r) })
 	case err = <-ended:
 	}
 	cancel()

@@ -16,45 +16,46 @@ import (
 // is measured at it, and at half of it.
 const halfRate = 2_500
 
+// way is how a command gets to the handler that decides it.
+type way bool
+
+const (
+	queued way = false // through its queue, to any process
+	inside way = true  // in the process that was asked
+)
+
 // serving is how the sample application is run.
 type serving struct {
-	partitions int    // of the log, 0 is the default
-	way        decide // how commands are sent
-}
-
-// decide sends a command and returns its outcome.
-type decide func(context.Context, *reference, events.Command) (events.Outcome, error)
-
-// queued has the command decided by whichever process takes it from its queue.
-func queued(ctx context.Context, r *reference, cmd events.Command) (events.Outcome, error) {
-	receipt, err := r.commands.Send(ctx, cmd, events.SendOptions{})
-	if err != nil {
-		return events.Outcome{}, err
-	}
-	return r.commands.Await(ctx, receipt)
+	partitions int // of the log, 0 is the default
+	way        way
 }
 
 // reference is the running sample application.
 type reference struct {
 	*effects
-	commands *router.Commands
-	way      decide
-	next     atomic.Int64 // number of the next user
+	// execute sends a command and returns its outcome.
+	execute func(context.Context, events.Command, events.SendOptions) (events.Outcome, error)
+	next    atomic.Int64 // number of the next user
 }
 
-// refer returns the sample application on the store and transport of another one, and the
-// configuration of its router.
-func (a *application) refer(role string, way decide) (*reference, router.Config) {
-	r := &reference{effects: &effects{store: a.store}, way: way}
-	r.commands = get(router.NewCommands(router.CommandsConfig{Catalogue: a.catalogue, Publisher: a.transport.Publisher(), Log: a.store}))
-	return r, a.config(role, sample.Handlers(r.welcome)...)
+// whileServing runs the sample application, with those background roles whose names start
+// with role, while it measures.
+func whileServing[T any](ctx context.Context, a *application, role string, by way, measure func(context.Context, *reference) T) T {
+	ref := &reference{effects: &effects{store: a.store}}
+	return withRouter(ctx, a.config(role, sample.Handlers(ref.welcome)...), func(ctx context.Context, r *router.Router) T {
+		ref.execute = r.Execute
+		if by == queued {
+			ref.execute = get(router.NewCommands(router.CommandsConfig{Catalogue: a.catalogue, Publisher: a.transport.Publisher(), Log: a.store})).Execute
+		}
+		return measure(ctx, ref)
+	})
 }
 
 // serve runs the sample application with every handler, and measures once all of it
 // consumes and is warm.
 func (s *space) serve(ctx context.Context, how serving, measure func(context.Context, *reference) []float64) []float64 {
-	r, config := s.openOn(ctx, rabbitMQ, "quorum", how.partitions).refer(everyRole, how.way)
-	return whileRunning(ctx, config, func(ctx context.Context) []float64 {
+	a := s.openOn(ctx, rabbitMQ, "quorum", how.partitions)
+	return whileServing(ctx, a, everyRole, how.way, func(ctx context.Context, r *reference) []float64 {
 		r.flood(ctx, senders, 300)
 		r.drained(ctx)
 		return measure(ctx, r)
@@ -66,7 +67,7 @@ func (r *reference) create(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	n := r.next.Add(1)
-	outcome, err := r.way(ctx, r, sample.Create{Email: "user" + strconv.FormatInt(n, 10) + "@example.com", Name: "Ada Lovelace"})
+	outcome, err := r.execute(ctx, sample.Create{Email: "user" + strconv.FormatInt(n, 10) + "@example.com", Name: "Ada Lovelace"}, events.SendOptions{})
 	if err == nil && (outcome.Status != events.StatusAccepted || outcome.Version != 1) {
 		err = events.Errorf(events.CodeInternal, "a command was %s at version %d", outcome.Status, outcome.Version)
 	}

@@ -3,26 +3,19 @@ package main
 import (
 	"context"
 	"math"
-
-	"github.com/pitwheel/pitwheel/events"
 )
 
 // Commands that are decided in the process that was asked.
-
-// inPlace has the command decided here.
-func inPlace(ctx context.Context, r *reference, cmd events.Command) (events.Outcome, error) {
-	return r.commands.Execute(ctx, cmd, events.SendOptions{})
-}
 
 // executing measures commands against the raw script that appends, both from fifty
 // goroutines. No relay and no projection runs, so that both do the same work.
 func executing(ctx context.Context, s *space) contest {
 	n := s.count(50_000, 5_000)
-	r, config := s.openOn(ctx, redisDB, "", 0).refer(noRole, inPlace)
+	app := s.openOn(ctx, redisDB, "", 0)
 	return contest{
 		limit: s.rawAppends(ctx, n),
 		pitwheel: only(func(ctx context.Context) float64 {
-			return whileRunning(ctx, config, func(ctx context.Context) float64 {
+			return whileServing(ctx, app, noRole, inside, func(ctx context.Context, r *reference) float64 {
 				r.flood(ctx, writers, 300)
 				return r.flood(ctx, writers, n)
 			})
@@ -38,6 +31,6 @@ func settling(_ context.Context, s *space) contest {
 		limit: {{"", func(ctx context.Context) []float64 {
 			return []float64{math.NaN(), s.apart(func(part *space) float64 { return part.relayAlone(ctx, n) })}
 		}}},
-		pitwheel: {{"", func(ctx context.Context) []float64 { return throughput(ctx, s, serving{way: inPlace}, n) }}},
+		pitwheel: {{"", func(ctx context.Context) []float64 { return throughput(ctx, s, serving{way: inside}, n) }}},
 	}
 }

@@ -16,11 +16,11 @@ import (
 
 // row is the result of one system.
 type row struct {
-	Name     string            `json:"name"`
-	Title    string            `json:"title"`
-	Messages int               `json:"messages"`
-	Publish  float64           `json:"publish"` // a second
-	Consume  float64           `json:"consume"` // a second
+	Name     string  `json:"name"`
+	Title    string  `json:"title"`
+	Messages int     `json:"messages"`
+	Publish  float64 `json:"publish"` // a second
+	Consume  float64 `json:"consume"` // a second
 	gives
 	Skipped string `json:"skipped,omitempty"`
 	Error   string `json:"error,omitempty"`
