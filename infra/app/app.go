@@ -130,6 +130,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		}
 	}
 	api, err := httpapi.New(httpapi.Config{
+		Application: a.def.Name, Version: telemetry.ThisBuild().Version, Example: a.def.Samples.First,
 		Catalogue: a.def.Catalogue, Commands: a.proxy, Projections: a.proxy, Names: a.def.Projections(),
 		Ready: a.proxy.Ready, Paused: a.paused(), Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
 		Extra: routes, MaxBody: int64(a.values.Int("max_message_bytes")), Logger: a.logger,
