@@ -188,6 +188,7 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var announcing sync.WaitGroup
+	announcing.Go(func() { a.recordTransport(ctx, drivers) })
 	announce := func(reached <-chan struct{}, f func()) {
 		announcing.Go(func() {
 			select {
