@@ -107,6 +107,8 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return events.Errorf(events.CodeInternal, "the application %s has been run already", a.def.Name)
 	}
 	defer close(a.ended)
+	stopped := stopwatch(ctx)
+	defer func() { a.logStopped(stopped, err) }()
 	routes := map[string]http.Handler{}
 	if a.options.Dev {
 		stop, err := a.startDev(routes)
