@@ -23,6 +23,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/infra/telemetry"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // App is an application that can be run. Make it with [New]. It is safe for concurrent
@@ -88,6 +89,7 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	if !o.Dev { // On one's own screen there is only one application.
 		a.logger = a.logger.With("application", d.Name)
 	}
+	a.logger = telemetry.WithHint(a.logger, poison.LogKey, func(id string) string { return d.Name + " poison show " + id })
 	var err error
 	if a.infos, err = d.Describe(v); err != nil {
 		return nil, err
