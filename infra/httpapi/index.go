@@ -53,7 +53,7 @@ func (a *api) contents() contents {
 		if method == "" {
 			method = http.MethodGet
 		}
-		own = append(own, entry{method, strings.TrimSuffix(path, "{$}"), "of the application " + a.Application})
+		own = append(own, entry{method, strings.TrimSuffix(path, "{$}"), "a route of the application"})
 	}
 	slices.SortFunc(own, func(x, y entry) int { return strings.Compare(x.Path+x.Method, y.Path+y.Method) })
 	c.Links = append(c.Links, own...)
