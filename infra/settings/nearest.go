@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,10 +38,16 @@ func compare(word, known string) (edits int, near bool) {
 // Suggest returns the end of a message about an unknown word: `; the nearest is "x"`, or,
 // if no known word is near, the known words, or the first ten of them.
 func Suggest(word string, known []string) string {
+	return cmp.Or(DidYouMean(word, known), "; "+Listed(known))
+}
+
+// DidYouMean is like [Suggest], but "" if no known word is near, for messages that list
+// the words anyway.
+func DidYouMean(word string, known []string) string {
 	if nearest := Nearest(word, known); nearest != "" {
 		return fmt.Sprintf("; the nearest is %q", nearest)
 	}
-	return "; " + Listed(known)
+	return ""
 }
 
 // Listed returns a sentence with all known words, or the first ten of them.
