@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/infra/settings"
@@ -56,7 +55,7 @@ func (c *cli) printSettings() error {
 }
 
 func (c *cli) validateSettings() error {
-	if _, err := c.New(c.settings, app.Options{}); err != nil {
+	if err := c.Check(c.settings); err != nil {
 		return err
 	}
 	if c.format == output.Table {

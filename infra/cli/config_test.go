@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"strings"
@@ -8,7 +9,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/infra/settings"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 // rewrite replaces the text of a settings file in one step, so that no reader sees half of
@@ -100,4 +104,27 @@ func TestConfigValidate(t *testing.T) {
 		})
 	}
 	pitwheel(t, nil, "config", "validate", "--drain-timeout", "1h").exits(t, exitUsage)
+}
+
+// An application may refuse settings by itself, when it is asked for its handlers.
+func TestConfigValidate_Application(t *testing.T) {
+	t.Parallel()
+	a := shop()
+	handlers := a.Handlers
+	a.Handlers = func(s app.Services) []router.Handler {
+		if s.Settings.String("price_list") == "none.csv" {
+			s.Fail(events.Errorf(events.CodeConfig, "the prices are missing").WithField("price_list"))
+		}
+		return handlers(s)
+	}
+	for list, want := range map[string]result{
+		"prices.csv": {exitOK, "valid\n", ""},
+		"none.csv":   {exitUsage, "", "shop: SHOP_PRICE_LIST: the prices are missing\n"},
+	} {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), a, []string{"config", "validate", "--price-list", list}, nil, strings.NewReader(""), &out, &errs)
+		if got := (result{code, out.String(), errs.String()}); got != want {
+			t.Errorf("%s: %+v", list, got)
+		}
+	}
 }

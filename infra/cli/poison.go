@@ -95,6 +95,11 @@ func (p *poisonFilter) filter(now time.Time) (poison.Filter, error) {
 	return f, err
 }
 
+// selects reports whether a filter leaves out any message.
+func selects(f poison.Filter) bool {
+	return len(f.Fields) > 0 || !f.Before.IsZero() || !f.After.IsZero()
+}
+
 // noteUnmatched says on stderr that a filter selects nothing, and which handlers and
 // types in it are unknown. A handler that has poison messages among the groups need not be
 // known: it may have been removed from the application.

@@ -51,7 +51,7 @@ func (b *bulk) begin(ctx context.Context, queues bool, ids []string) error {
 	if err != nil {
 		return err
 	}
-	filtered := len(filter.Fields) > 0 || !filter.Before.IsZero() || !filter.After.IsZero()
+	filtered := selects(filter)
 	switch {
 	case len(ids) > 0 && (b.all || filtered):
 		return input.Usagef("`%s` takes ids or filters, not both", b.cmd.CommandPath())

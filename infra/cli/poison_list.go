@@ -65,7 +65,7 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 		if err != nil {
 			return err
 		}
-		if len(groups) == 0 && len(filter.Fields) > 0 {
+		if len(groups) == 0 && selects(filter) {
 			c.noteUnmatched(filter, 0, nil)
 		}
 		return printGroups(c.printer(), groups, fields)
@@ -87,7 +87,7 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 			break
 		}
 	}
-	if count == 0 && len(filter.Fields) > 0 {
+	if count == 0 && selects(filter) {
 		c.noteUnmatched(filter, 0, nil)
 	}
 	if c.format != output.Table || c.quiet {

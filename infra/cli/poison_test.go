@@ -111,7 +111,7 @@ func TestPoison_Usage(t *testing.T) {
 		{"discard --all -y", "needs --reason"},
 		{"discard --all --reason r", "there is no terminal"},
 		{"export -o json", "JSON lines"},
-		{"import missing.jsonl", "missing.jsonl"},
+		{"import missing.jsonl", "missing.jsonl cannot be read: no such file or directory\n  hint: name a file that exists, or - for stdin"},
 		{"import", "needs a file"},
 		{"import .", ". is a directory"},
 		{"lst", `nearest is "list"`},
@@ -202,7 +202,12 @@ func TestPoison_NothingMatches(t *testing.T) {
 		{"list --handler send-welcom", none + `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
 		{"list --handler send-welcom --group-by code", none + `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
 		{"list --handler old", ""},
+		{"list --older 2020-01-01", none},
 		{"list", ""},
+		{"retry -y --handler billing", none + "there is no handler \"billing\"; there are create-user, change-user-email, deactivate-user, send-welcome, user-directory\n"},
+		{"export --handler send-welcom", none + `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
+		{"export --newer 1d", none},
+		{"export --handler old", ""},
 	} {
 		r := b.poison(strings.Fields(tt.args)...).ok(t)
 		if r.stderr != tt.stderr {
