@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
@@ -30,7 +31,14 @@ func (c *cli) watchable(cmd *cobra.Command) *cobra.Command {
 	var every input.Duration
 	flag := cmd.Flags().VarPF(&every, "watch", "", "print the list again after each pause, until Ctrl-C; --watch=10s for another pause than "+watchInterval)
 	flag.NoOptDefVal = watchInterval
-	once := cmd.RunE
+	arguments, once := cmd.Args, cmd.RunE
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		err := arguments(cmd, args)
+		if err != nil && every != 0 {
+			return asError(err).WithHint("the pause belongs to the flag: --watch=10s")
+		}
+		return err
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if every == 0 {
 			return once(cmd, args)
@@ -47,7 +55,7 @@ func (c *cli) watchable(cmd *cobra.Command) *cobra.Command {
 }
 
 // watch runs a command that prints a list, again and again until ctx ends. On a terminal
-// each list replaces the one before; elsewhere a blank line separates them. What is printed
+// each list replaces the one before; elsewhere a blank line separates them, or in YAML the start of a document. What is printed
 // on stderr follows the list that it is about.
 func (c *cli) watch(ctx context.Context, every time.Duration, once func() error) error {
 	stdout, stderr := c.stdout, c.stderr
@@ -63,17 +71,23 @@ func (c *cli) watch(ctx context.Context, every time.Duration, once func() error)
 		if ctx.Err() != nil {
 			return ctx.Err() // What was interrupted is not whole.
 		}
-		if _, werr := stdout.Write(append([]byte(before), list.Bytes()...)); werr != nil {
-			return werr
+		if list.Len()+notes.Len() > 0 || err == nil {
+			if _, werr := stdout.Write(append([]byte(before), list.Bytes()...)); werr != nil {
+				return werr
+			}
+			_, _ = stderr.Write(notes.Bytes())
 		}
-		_, _ = stderr.Write(notes.Bytes())
 		if err != nil {
 			return err
 		}
 		if !backoff.Wait(ctx, every) {
 			return ctx.Err()
 		}
-		if !c.terminal {
+		switch {
+		case c.terminal:
+		case c.format == output.YAML:
+			before = "---\n" // A document of its own, not more items of the list before.
+		default:
 			before = "\n"
 		}
 	}

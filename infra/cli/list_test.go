@@ -65,7 +65,7 @@ func TestList_Watch(t *testing.T) {
 		{"projection list", "", `(?s)NAME .*\nuser-directory [^\n]*\n\nNAME .*\nuser-directory `},
 		{"projection rows user-directory -o json", "", `(?s)\[\]\n\n\[\]\n`},
 		{"event list", "", `(?s)TIMESTAMP [^\n]*\n\nTIMESTAMP `},
-		{"poison list -o yaml", "", `(?s)\[\]\n\n\[\]\n`},
+		{"poison list -o yaml", "", `(?s)\[\]\n---\n\[\]\n`},
 		{"handler list -q", "", `(?s)create-user\n.*user-directory\n\ncreate-user\n`},
 	} {
 		t.Run(tt.command, func(t *testing.T) {
@@ -82,6 +82,10 @@ func TestList_Watch(t *testing.T) {
 	has(t, r.stderr, "--watch", "at least 1ms")
 	r = pitwheel(t, b.environ, "projection", "list", "--watch=soon").exits(t, exitUsage)
 	has(t, r.stderr, "--watch", "must be a duration")
+	for _, args := range []string{"projection list --watch 5s", "projection rows user-directory --watch 5s"} {
+		r = pitwheel(t, b.environ, strings.Fields(args)...).exits(t, exitUsage)
+		has(t, r.stderr, "hint: the pause belongs to the flag: --watch=10s")
+	}
 }
 
 // What is watched is what is there now: rows, and settings of the file.
@@ -130,8 +134,12 @@ func TestWatch_Terminal(t *testing.T) {
 	if diff := cmp.Diff(strings.Repeat("\x1b[H\x1b[Ja list\na note\n", 2), screen.String()); diff != "" {
 		t.Error(diff)
 	}
+	screen.Reset()
 	failed := events.Errorf(events.CodeUnavailable, "gone")
 	if err := c.watch(t.Context(), time.Millisecond, func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("it ended with %v", err)
+	}
+	if screen.Len() > 0 {
+		t.Errorf("for an error alone the screen gets %q", &screen)
 	}
 }

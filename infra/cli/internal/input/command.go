@@ -1,6 +1,7 @@
 package input
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,11 @@ func None(cmd *cobra.Command, args []string) error {
 func Exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return Usagef("`%s` needs %s; %d arguments are given", cmd.CommandPath(), strings.Join(names, " and "), len(args)).
+			given := fmt.Sprintf("%d arguments are", len(args))
+			if len(args) == 1 {
+				given = "only one argument is"
+			}
+			return Usagef("`%s` needs %s; %s given", cmd.CommandPath(), strings.Join(names, " and "), given).
 				WithHint("%s", cmd.UseLine())
 		}
 		return nil
