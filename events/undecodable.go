@@ -26,7 +26,7 @@ func explainMisread(raw []byte, as reflect.Type, err error) error {
 	}
 	var syntax *json.SyntaxError
 	var wrong *json.UnmarshalTypeError
-	text := ""
+	var text string
 	// The standard library reads everything twice, and has the better errors for it.
 	switch again := json.Unmarshal(raw, reflect.New(as).Interface()); {
 	case again == nil:

@@ -103,7 +103,7 @@ func (c *cli) readEvents(ctx context.Context, client *client, l listing, begin, 
 		}
 	}
 	if len(shown) < len(found) {
-		_, _ = fmt.Fprintf(c.stderr, "there are older events than these %d; --limit=0 lists all, --until=%s those up to the first of them\n", l.limit, shown[0].Timestamp.UTC().Format(events.TimeLayout))
+		_, _ = fmt.Fprintf(c.stderr, "there are older events than the %d that are listed; --limit=0 lists all, --until=%s those up to the first of them\n", l.limit, shown[0].Timestamp.UTC().Format(events.TimeLayout))
 	}
 	return nil
 }

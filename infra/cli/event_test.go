@@ -91,7 +91,7 @@ func TestEventList(t *testing.T) {
 		if diff := cmp.Diff(tt.want, ids); diff != "" {
 			t.Errorf("event list %s: %d events, not %d: %.500s", tt.args, len(ids), len(tt.want), diff)
 		}
-		if older := strings.Contains(r.stderr, "there are older events than these"); older != tt.older {
+		if older := strings.Contains(r.stderr, "there are older events than the "); older != tt.older {
 			t.Errorf("event list %s: stderr has %q", tt.args, r.stderr)
 		}
 		quiet := pitwheel(t, b.environ, append([]string{"event", "list", "-q"}, strings.Fields(tt.args)...)...).ok(t).stdout

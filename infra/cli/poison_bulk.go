@@ -115,7 +115,7 @@ func (b *bulk) end(ctx context.Context, t poison.Tally, err error) error {
 		if p.First.Kind == string(router.KindProjection) && events.CodeOf(p.Err) == events.CodeInvalid {
 			return asError(p.Err).WithHint("correct the projection, then `%s projection rebuild %s`, and discard its poison messages", program(), p.First.Handler)
 		}
-		return p.Err
+		return explainMissing(p.Err)
 	}
 	return cmp.Or(output.One(b.c.printer(), t), b.report(t))
 }

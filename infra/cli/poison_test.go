@@ -141,7 +141,9 @@ func TestPoison_Retry(t *testing.T) {
 
 	has(t, b.poison("retry", directory).exits(t, exitRejected).stderr, "is of the projection user-directory", "projection rebuild user-directory")
 	has(t, b.poison("retry", old, "-o", "json").exits(t, exitUnreachable).stderr, "the queue old-queue of the handler old does not exist any more", `"code":"UNHANDLED"`)
-	b.poison("retry", "nobody").exits(t, exitNotFound)
+	for _, args := range [][]string{{"retry", "nobody"}, {"show", "nobody"}, {"retry", "nobody", "--edit"}} {
+		has(t, b.poison(args...).exits(t, exitNotFound).stderr, "there is no poison message nobody", "poison list` has those that are there")
+	}
 	// What nobody knows is told before, too.
 	b.poison("retry", "nobody", "--dry-run").exits(t, exitNotFound)
 	has(t, b.poison("retry", "nobody", "none", "--dry-run").exits(t, exitNotFound).stderr, "there is no poison message nobody", "there is no poison message none")

@@ -46,8 +46,7 @@ func (a *Admin) Message(ctx context.Context, id string) (Message, error) {
 	case err != nil:
 		return Message{}, err
 	case len(found) == 0:
-		return Message{}, events.Errorf(events.CodeNotFound, "there is no poison message %s; it may have been retried or discarded", id).
-			WithHint("`poison list` has those that are there, and `poison audit` what was done to others")
+		return Message{}, events.Errorf(events.CodeNotFound, "there is no poison message %s; it may have been retried or discarded", id)
 	}
 	return found[0], nil
 }
