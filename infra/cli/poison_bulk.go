@@ -70,7 +70,7 @@ func (b *bulk) begin(ctx context.Context, queues bool, ids []string) error {
 func (b *bulk) run(ctx context.Context, work func(context.Context, poison.Plan, poison.Options) (poison.Tally, error)) error {
 	plan, err := b.admin.Plan(ctx, b.selection)
 	if err != nil {
-		return err
+		return explainMissing(err)
 	}
 	if len(b.selection.IDs) == 0 {
 		b.c.noteUnmatched(b.selection.Filter, plan.Tally.Matched, plan.Groups)
