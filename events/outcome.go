@@ -3,10 +3,11 @@ package events
 import "encoding/json"
 
 // The statuses of an outcome. Until one is stored, the outcome is unknown; sending the
-// command again under its id resolves it.
+// command again under its id resolves it. Unknown is never stored.
 const (
 	StatusAccepted = "accepted"
 	StatusRejected = "rejected"
+	StatusUnknown  = "unknown"
 )
 
 // Outcome is how a command ended. It is stored with the events, in the same write, and
@@ -27,7 +28,7 @@ type Outcome struct {
 	// Command is the wire name of the command. It is stored, but not part of the JSON.
 	Command string `json:"-"`
 	// Repeated reports that the command was decided before, and this is the stored outcome.
-	Repeated bool `json:"-"`
+	Repeated bool `json:"replayed,omitempty"`
 }
 
 // SendOptions are optional: the zero value is right for most commands.

@@ -40,7 +40,7 @@ type Commands struct {
 	bus       *cqrs.CommandBus
 	log       Log
 	maxBytes  int
-	latency   latency
+	outcomes  *outcomes
 }
 
 // NewCommands returns a command sender. It connects to nothing. A missing field is an
@@ -64,7 +64,9 @@ func NewCommands(c CommandsConfig) (*Commands, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Commands{catalogue: c.Catalogue, bus: bus, log: c.Log, maxBytes: cmp.Or(c.MaxBytes, DefaultMaxBytes)}, nil
+	return &Commands{
+		catalogue: c.Catalogue, bus: bus, log: c.Log, maxBytes: cmp.Or(c.MaxBytes, DefaultMaxBytes), outcomes: newOutcomes(c.Log),
+	}, nil
 }
 
 // Send validates a command and publishes it. It returns when the broker has confirmed it:
@@ -77,19 +79,79 @@ func NewCommands(c CommandsConfig) (*Commands, error) {
 // Called with a handler's context, the command continues the correlation of the message
 // that is handled, and its id is the same when the handler is retried.
 func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Receipt, error) {
+	e, err := c.prepare(ctx, cmd, o)
+	if err != nil {
+		return events.Receipt{}, err
+	}
+	if err := c.bus.Send(ctx, e); err != nil {
+		return events.Receipt{}, err
+	}
+	return receiptOf(e), nil
+}
+
+// Execute sends a command and waits for its outcome: [Commands.Send], then
+// [Commands.Await]. If the command is given an id, the outcome that is stored under it
+// already is returned, with Repeated set, and nothing is sent.
+//
+// After an error with the code TIMEOUT or UNAVAILABLE the outcome is unknown; executing
+// the command again under the same id returns it, and never adds an event twice. If the
+// broker has the command and ctx ended before its outcome was stored, the returned
+// outcome has the status unknown and the command's ids.
+//
+// [Router.Execute] decides a command in its own process where it can.
+func (c *Commands) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
+	e, err := c.prepare(ctx, cmd, o)
+	if err != nil {
+		return events.Outcome{}, err
+	}
+	return c.execute(ctx, e, o.ID != "")
+}
+
+// execute sends a prepared command and waits for its outcome. If it may be a repetition,
+// a stored outcome is looked up first.
+func (c *Commands) execute(ctx context.Context, e *events.Envelope, maybeRepeated bool) (events.Outcome, error) {
+	r := receiptOf(e)
+	if maybeRepeated {
+		// After an error the command is sent: it cannot be decided twice.
+		if stored, err := c.log.Outcomes(ctx, []events.Receipt{r}); err == nil && stored[0].Status != "" {
+			stored[0].Repeated = true
+			return checkedOutcome(r, stored[0])
+		}
+	}
+	if err := c.bus.Send(ctx, e); err != nil {
+		return events.Outcome{}, err
+	}
+	return c.awaitSent(ctx, r)
+}
+
+// awaitSent waits for the outcome of a command that the broker has.
+func (c *Commands) awaitSent(ctx context.Context, r events.Receipt) (events.Outcome, error) {
+	outcome, err := c.Await(ctx, r)
+	if err != nil && ctx.Err() != nil {
+		outcome = events.Outcome{
+			Status: events.StatusUnknown, Command: r.Command, CommandID: r.CommandID, CorrelationID: r.CorrelationID,
+			Aggregate: r.Aggregate, AggregateID: r.AggregateID,
+		}
+	}
+	return outcome, err
+}
+
+// prepare validates a command and returns its message: as it is sent to a queue, or
+// decided in this process.
+func (c *Commands) prepare(ctx context.Context, cmd events.Command, o events.SendOptions) (*events.Envelope, error) {
 	if isNil(cmd) {
-		return events.Receipt{}, events.Errorf(events.CodeInvalid, "the command to send is nil")
+		return nil, events.Errorf(events.CodeInvalid, "the command to send is nil")
 	}
 	t, ok := c.catalogue.Lookup(cmd.CommandType())
 	if !ok || !t.Command {
-		return events.Receipt{}, events.Errorf(events.CodeUnknownType, "the command %q is not in the catalogue", cmd.CommandType())
+		return nil, events.Errorf(events.CodeUnknownType, "the command %q is not in the catalogue", cmd.CommandType())
 	}
 	if v, ok := cmd.(events.Validator); ok {
 		if err := v.Validate(); err != nil {
-			return events.Receipt{}, err
+			return nil, err
 		}
 	}
-	e := events.Envelope{Header: events.Header{
+	e := &events.Envelope{Header: events.Header{
 		ID: o.ID, Type: t.Name, Aggregate: t.Aggregate, CorrelationID: o.CorrelationID, Traceparent: o.Traceparent,
 		Timestamp: time.Now().UTC().Truncate(time.Millisecond), SchemaVersion: t.Schema,
 	}}
@@ -97,8 +159,8 @@ func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOp
 		e.ID = events.NormalizeID(e.ID)
 	}
 	if d := deliveryOf(ctx); d != nil {
-		if err := d.continueIn(&e, cmd); err != nil {
-			return events.Receipt{}, err
+		if err := d.continueIn(e, cmd); err != nil {
+			return nil, err
 		}
 	}
 	if e.ID == "" {
@@ -109,31 +171,21 @@ func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOp
 	}
 	cmd, err := identify(cmd, t, e.ID)
 	if err != nil {
-		return events.Receipt{}, err
+		return nil, err
 	}
 	e.AggregateID = cmd.AggregateID()
 	if e.Data, err = json.Marshal(cmd); err != nil {
-		return events.Receipt{}, events.Errorf(events.CodeInvalid, "the command %s cannot be written as JSON: %w", t.Name, err)
+		return nil, events.Errorf(events.CodeInvalid, "the command %s cannot be written as JSON: %w", t.Name, err)
 	}
 	if n := len(e.Data) + len(t.Name) + bodyOverhead; n > c.maxBytes {
-		return events.Receipt{}, events.Errorf(events.CodeTooLarge, "as a message the command %s has %d bytes, and %d are allowed", t.Name, n, c.maxBytes)
+		return nil, events.Errorf(events.CodeTooLarge, "as a message the command %s has %d bytes, and %d are allowed", t.Name, n, c.maxBytes)
 	}
-	if err := c.bus.Send(ctx, &e); err != nil {
-		return events.Receipt{}, err
-	}
-	return events.Receipt{CommandID: e.ID, CorrelationID: e.CorrelationID, Aggregate: e.Aggregate, AggregateID: e.AggregateID, Command: e.Type}, nil
+	return e, nil
 }
 
-// Execute sends a command and waits for its outcome: [Commands.Send], then
-// [Commands.Await]. After an error with the code TIMEOUT or UNAVAILABLE the outcome is
-// unknown; executing the command again under the same id returns it, and never adds an
-// event twice.
-func (c *Commands) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
-	receipt, err := c.Send(ctx, cmd, o)
-	if err != nil {
-		return events.Outcome{}, err
-	}
-	return c.Await(ctx, receipt)
+// receiptOf returns the receipt of a prepared command.
+func receiptOf(e *events.Envelope) events.Receipt {
+	return events.Receipt{CommandID: e.ID, CorrelationID: e.CorrelationID, Aggregate: e.Aggregate, AggregateID: e.AggregateID, Command: e.Type}
 }
 
 // identify returns the command with the id of the aggregate that it is for.
@@ -145,5 +197,11 @@ func identify(cmd events.Command, t *events.Type, commandID string) (events.Comm
 	if !ok {
 		return nil, events.Reject(events.CodeInvalid, "%s does not say which %s it is for", t.Name, t.Aggregate)
 	}
-	return i.WithAggregateID(events.DeriveID("aggregate", t.Aggregate, commandID)), nil
+	return i.WithAggregateID(derivedAggregate(t.Aggregate, commandID)), nil
+}
+
+// derivedAggregate returns the id of an aggregate that is made by a command and has its
+// id from that.
+func derivedAggregate(aggregate, commandID string) string {
+	return events.DeriveID("aggregate", aggregate, commandID)
 }

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"golang.org/x/time/rate"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/internal/codec"
+	"github.com/pitwheel/pitwheel/router/internal/keylock"
 	"github.com/pitwheel/pitwheel/router/internal/panics"
 	"github.com/pitwheel/pitwheel/router/internal/workerpool"
 )
@@ -37,7 +39,15 @@ type consumer struct {
 	parking     Parking      // nil: none
 	key         func(*message.Message) string
 	workers     *workerpool.Pool
-	breaker     *breaker // nil: none
+	breaker     *breaker      // nil: none
+	limiter     *rate.Limiter // nil: none
+	// turns are those of all command handlers, by aggregate; nil for a reaction.
+	turns *keylock.Locks
+	// places are as many as the handler's concurrency.
+	places chan struct{}
+	// decide is the pipeline of a command that is decided for a caller in this process;
+	// nil for a reaction.
+	decide stage
 	// maxBytes bounds the body of a message.
 	maxBytes int
 	// applicationMiddleware is that of the application, from the outside in.

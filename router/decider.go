@@ -69,6 +69,7 @@ func (d *decider) handle(ctx context.Context, e *events.Envelope) result {
 	if outcome.Repeated {
 		r, status = ack(outcomeDuplicate), string(outcomeDuplicate)
 	}
+	r.decided = &outcome
 	d.metrics.commands.WithLabelValues(e.Type, status).Inc()
 	d.logger.DebugContext(ctx, "command decided", slog.String("command", e.Type), slog.String("command_id", e.ID),
 		slog.String("correlation_id", e.CorrelationID), slog.String("aggregate_id", e.AggregateID),
@@ -83,13 +84,24 @@ func (d *decider) execute(ctx context.Context, e *events.Envelope, cmd events.Co
 			return d.reject(ctx, e, err)
 		}
 	}
+	// An aggregate that has its id from the command was made by it, or does not exist yet,
+	// which is nearly always so: its history is not even loaded. If it does exist, the log
+	// returns the stored outcome of the command, or refuses the append.
+	fresh := e.AggregateID == derivedAggregate(e.Aggregate, e.ID)
 	for conflicts := 0; ; conflicts++ {
-		history, err := d.log.Load(ctx, e.Aggregate, e.AggregateID, d.aggregate.StateSchema)
-		if err != nil {
-			return events.Outcome{}, storeFailure(err)
+		var history events.History
+		var err error
+		if !fresh {
+			if history, err = d.log.Load(ctx, e.Aggregate, e.AggregateID, d.aggregate.StateSchema); err != nil {
+				return events.Outcome{}, storeFailure(err)
+			}
 		}
 		decided, err := d.decide(ctx, d.catalogue, cmd, history)
 		if err != nil {
+			if _, refused := events.AsRejection(err); refused && fresh {
+				fresh = false // A refusal is stored without a check of the version, so it must be certain.
+				continue
+			}
 			return d.reject(ctx, e, err)
 		}
 		a, err := d.request(e, history.Version(), decided.data)
@@ -103,6 +115,10 @@ func (d *decider) execute(ctx context.Context, e *events.Envelope, cmd events.Co
 		}
 		if events.CodeOf(err) != events.CodeConflict || conflicts == maxConflicts {
 			return events.Outcome{}, storeFailure(err)
+		}
+		if fresh {
+			fresh = false
+			continue
 		}
 		d.metrics.conflicts.Inc()
 		// A short, random pause lets one of the concurrent commands win.

@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -24,7 +25,7 @@ func TestRouter_EveryCallMayFail(t *testing.T) {
 	t.Parallel()
 	for _, point := range []string{
 		"Publish user.commands", "Publish user.events", "Publish w.poison", "Publish w", "Delay", "Declare", "Deliver register", "Deliver w", "Deliver w.poison",
-		"Load", "Append", "Outcome", "SaveSnapshot", "Read", "End", "Checkpoint", "SaveCheckpoint", "Lead", "ProjectionCursor", "Rows", "Commit", "Seen", "Record",
+		"Load", "Append", "Outcomes", "SaveSnapshot", "Read", "End", "Checkpoint", "SaveCheckpoint", "Lead", "ProjectionCursor", "Rows", "Commit", "Seen", "Record",
 		"StorePoison", "CountPoison", "KeyBlocker", "BlockKey", "ParkMessage", "ReleaseKey", "UnparkMessage", "CountParked",
 	} {
 		for name, fault := range map[string]func(routertest.Schedule) *routertest.Fault{
@@ -113,8 +114,9 @@ func checkNothingLost(rt *rapid.T, t *testing.T, kit *routertest.Kit, w *recorde
 		effects[effect](faults.On(call).Chance(chance))
 	}
 	type request struct {
-		id  string
-		cmd events.Command
+		id      string
+		cmd     events.Command
+		execute bool // rather than send
 	}
 	var requests []request
 	versions := map[string]uint64{}
@@ -125,16 +127,23 @@ func checkNothingLost(rt *rapid.T, t *testing.T, kit *routertest.Kit, w *recorde
 	for range rapid.IntRange(1, 12).Draw(rt, "commands") {
 		key := rapid.SampledFrom(keys).Draw(rt, "user")
 		versions[key]++
-		requests = append(requests, request{events.NewID(), sample.ChangeEmail{UserID: key, Email: "b@example.com"}})
+		requests = append(requests, request{events.NewID(), sample.ChangeEmail{UserID: key, Email: "b@example.com"}, rapid.Bool().Draw(rt, "execute")})
 	}
 	var clients sync.WaitGroup
 	for _, x := range requests {
 		clients.Go(func() {
 			// Whether it has arrived is unknown: it is sent again, under its id.
-			for {
-				if _, err := kit.Commands().Send(t.Context(), x.cmd, events.SendOptions{ID: x.id}); err == nil {
-					return
+			options := events.SendOptions{ID: x.id}
+			for arrived := false; !arrived; {
+				if !x.execute {
+					_, err := kit.Commands().Send(t.Context(), x.cmd, options)
+					arrived = err == nil
+					continue
 				}
+				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+				o, err := kit.Execute(ctx, x.cmd, options)
+				cancel()
+				arrived = err == nil || o.Status == events.StatusUnknown
 			}
 		})
 	}

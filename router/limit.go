@@ -9,18 +9,24 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// limit holds a handler to its rate, every attempt counted. A message that has to wait
-// keeps its place; a stop does not wait for it.
-func (c *consumer) limit(next stage) stage {
-	perSecond := c.plan.policy.Rate
-	if perSecond == 0 {
-		return next
+// newLimiter returns nil, which is no limit, if the policy has none.
+func newLimiter(p Policy) *rate.Limiter {
+	if p.Rate == 0 {
+		return nil
 	}
 	// The messages of a tenth of a second may come at once, so that the pauses are not
 	// too short for the system's timers.
-	limiter := rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/10)))
+	return rate.NewLimiter(rate.Limit(p.Rate), max(1, int(p.Rate/10)))
+}
+
+// limit holds a handler to its rate, every attempt counted. A message that has to wait
+// keeps its place; a stop does not wait for it.
+func (c *consumer) limit(next stage) stage {
+	if c.limiter == nil {
+		return next
+	}
 	return func(ctx context.Context, d *delivery) result {
-		reservation := limiter.Reserve()
+		reservation := c.limiter.Reserve()
 		if wait := reservation.Delay(); wait > 0 {
 			timer := time.NewTimer(wait)
 			defer timer.Stop()

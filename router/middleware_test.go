@@ -163,7 +163,11 @@ func TestConfig_Middleware_KeepsOutcomes(t *testing.T) {
 		}, catalogue(t), router.Decide("create", register, router.Policy{Attempts: 1}))
 		faults.On("Append").Times(2).Fail()
 		for range 2 {
-			outcome, err := kit.Commands().Execute(t.Context(), sample.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}, events.SendOptions{ID: "order 7"})
+			receipt, err := kit.Commands().Send(t.Context(), sample.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}, events.SendOptions{ID: "order 7"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			outcome, err := kit.Commands().Await(t.Context(), receipt)
 			if err != nil || outcome.Status != events.StatusAccepted {
 				t.Errorf("the outcome is %+v, %v", outcome, err)
 			}

@@ -29,6 +29,7 @@ func (c *consumer) pipeline() []func(next stage) stage {
 		c.readable,   // a message that cannot be decoded has failed permanently
 		c.guard,      // BreakAfter: the circuit breaker admits only probes while it is open
 		c.limit,      // Rate: so many attempts a second, and no more
+		c.turn,       // commands of one aggregate are decided one after the other
 		c.classify,   // decides whether another attempt may help after an error
 		c.timeout,    // Timeout: bounds one attempt
 		c.recover,    // a panic is a failed attempt
@@ -36,13 +37,27 @@ func (c *consumer) pipeline() []func(next stage) stage {
 	}
 }
 
+// executed is what a command goes through that is decided for a caller in this process.
+// It has no queue to wait in: where the result is to wait, the caller sends it there.
+func (c *consumer) executed() []func(next stage) stage {
+	return []func(next stage) stage{
+		c.measure, c.poison, c.retry, c.guard, c.turn, c.classify, c.timeout, c.recover, c.middleware,
+	}
+}
+
+// through returns what calls the handler through stages, given from the outside in.
+func (c *consumer) through(stages []func(next stage) stage) stage {
+	run := c.call
+	for _, s := range slices.Backward(stages) {
+		run = s(run)
+	}
+	return run
+}
+
 // process returns the handler for Watermill's router: it decodes a message, sends it
 // through the pipeline, and turns the result into ack, nack or error.
 func (c *consumer) process() message.NoPublishHandlerFunc {
-	run := c.call
-	for _, s := range slices.Backward(c.pipeline()) {
-		run = s(run)
-	}
+	run := c.through(c.pipeline())
 	return func(msg *message.Message) error {
 		d := &delivery{Context: msg.Context(), msg: msg, handler: c.plan.name}
 		// A message that cannot be decoded goes through the pipeline, too: it fails in

@@ -24,8 +24,9 @@ type Log interface {
 	// written. If the aggregate's version is not the expected one, the error has
 	// the code VERSION_CONFLICT.
 	Append(ctx context.Context, a events.AppendRequest) (events.Outcome, error)
-	// Outcome returns the stored outcome of a command, and reports whether there is one.
-	Outcome(ctx context.Context, aggregate, id, commandID string) (events.Outcome, bool, error)
+	// Outcomes returns the stored outcomes of commands, in the order of their receipts, in
+	// one round trip. An outcome that is not stored has an empty status.
+	Outcomes(ctx context.Context, of []events.Receipt) ([]events.Outcome, error)
 	// SaveSnapshot stores a state, unless a newer one is stored.
 	SaveSnapshot(ctx context.Context, aggregate, id string, s events.Snapshot) error
 }

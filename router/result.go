@@ -17,6 +17,8 @@ type result struct {
 	after time.Duration
 	// err is set for actionFail, actionPoison and actionAbort.
 	err error
+	// decided is the outcome of a command that was decided; nil for anything else.
+	decided *events.Outcome
 }
 
 // action is what is to be done with a message.

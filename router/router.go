@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/internal/keylock"
 	"github.com/pitwheel/pitwheel/router/internal/relay"
 	"github.com/pitwheel/pitwheel/router/internal/workerpool"
 )
@@ -113,6 +114,12 @@ type Router struct {
 	projectors []*projector
 	collectors []*poisonCollector
 	relay      *relay.Relay
+	// commands sends what is not decided here.
+	commands *Commands
+	// deciders are the command handlers that run here, by the name of their command.
+	deciders   map[string]*consumer
+	turns      keylock.Locks
+	executions executions
 	running    chan struct{}
 	// queuesDeclared is closed once declareQueues got through.
 	queuesDeclared chan struct{}
@@ -134,7 +141,11 @@ func New(c Config) (*Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Router{config: c, running: make(chan struct{}), queuesDeclared: make(chan struct{}), stopping: make(chan struct{})}
+	r := &Router{config: c, running: make(chan struct{}), queuesDeclared: make(chan struct{}), stopping: make(chan struct{}), deciders: map[string]*consumer{}}
+	r.commands, err = NewCommands(CommandsConfig{Catalogue: c.Catalogue, Publisher: c.Transport.Publisher(), Log: c.Log, MaxBytes: c.MaxBytes, Metrics: c.Metrics})
+	if err != nil {
+		return nil, err
+	}
 	poisonQueues := c.Metrics.publisher("poison", c.Transport.QueuePublisher())
 	parkedQueues := c.Metrics.publisher("parked", c.Transport.QueuePublisher())
 	for _, p := range plans {
@@ -202,7 +213,7 @@ func (r *Router) addConsumer(p *plan, chosen bool, poisonQueues, parkedQueues me
 	if p.policy.Rate > 0 {
 		c.Metrics.rateLimit.WithLabelValues(p.name).Set(p.policy.Rate)
 	}
-	r.consumers = append(r.consumers, &consumer{
+	k := &consumer{
 		plan:                  p,
 		handler:               r.messageHandler(p),
 		sub:                   sub,
@@ -215,12 +226,19 @@ func (r *Router) addConsumer(p *plan, chosen bool, poisonQueues, parkedQueues me
 		key:                   keyOf(c.Catalogue),
 		workers:               workerpool.New(p.policy.Concurrency),
 		breaker:               newBreaker(p, c.Metrics, c.Logger),
+		limiter:               newLimiter(p.policy),
 		maxBytes:              c.MaxBytes,
 		applicationMiddleware: c.Middleware,
 		stopping:              r.stopping,
 		metrics:               c.Metrics.handler(p.name),
 		logger:                c.Logger,
-	})
+	}
+	r.consumers = append(r.consumers, k)
+	if p.Kind() == KindCommand {
+		k.turns, k.places = &r.turns, make(chan struct{}, p.policy.Concurrency)
+		k.decide = k.through(k.executed())
+		r.deciders[p.typ().Name] = k
+	}
 	return nil
 }
 

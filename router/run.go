@@ -59,6 +59,7 @@ func (r *Router) Run(ctx context.Context) error {
 		// No queue may miss an event, so all of them are declared before the relay starts.
 		if r.declareQueues(background) {
 			close(r.queuesDeclared)
+			r.executions.admit()
 			r.lead(background, relay.Role, r.relay.Run)
 		}
 	})
@@ -129,7 +130,7 @@ func (r *Router) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.DrainTimeout)
 	defer cancel()
 	var wg sync.WaitGroup
-	errs := make([]error, len(r.consumers))
+	errs := make([]error, len(r.consumers)+1)
 	for i, c := range r.consumers {
 		wg.Go(func() {
 			if err := c.sub.Drain(ctx); err != nil {
@@ -137,6 +138,7 @@ func (r *Router) drain(ctx context.Context) error {
 			}
 		})
 	}
+	wg.Go(func() { errs[len(r.consumers)] = r.executions.drain(ctx) })
 	for _, k := range r.collectors {
 		wg.Go(func() { _ = k.sub.Drain(ctx) }) // What is not stored is still in the queue.
 	}

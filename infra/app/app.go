@@ -183,7 +183,7 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.proxy.setRouter(r.Ready)
+	a.proxy.setRouter(r)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var announcing sync.WaitGroup
@@ -231,8 +231,7 @@ func (a *App) Send(ctx context.Context, cmd events.Command, o events.SendOptions
 	return a.proxy.Send(ctx, cmd, o)
 }
 
-// Execute sends a command, once the queues of all handlers are declared, and waits for
-// its outcome.
+// Execute returns the outcome of a command, once the queues of all handlers are declared.
 // See [Commands].
 func (a *App) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
 	if err := a.awaitDeclared(ctx); err != nil {

@@ -18,7 +18,7 @@ type startupProxy struct {
 	mu          sync.RWMutex
 	commands    *router.Commands // nil until connected
 	projections Projections
-	handlers    func() map[string]error
+	router      *router.Router // nil in a client, and until the handlers are made
 	brokers     map[string]func() error
 	declared    chan struct{} // closed once the queues of all handlers are declared
 }
@@ -47,10 +47,11 @@ func (p *startupProxy) setConnected(commands *router.Commands, projections Proje
 }
 
 // setRouter has the state of the handlers reported from now on.
-func (p *startupProxy) setRouter(ready func() map[string]error) {
+// From when its queues are declared, it decides the commands that it has a handler for.
+func (p *startupProxy) setRouter(r *router.Router) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.handlers = ready
+	p.router = r
 }
 
 // Ready returns each broker and handler that is not ready, and why.
@@ -64,8 +65,8 @@ func (p *startupProxy) Ready() map[string]error {
 		}
 	}
 	switch {
-	case p.handlers != nil:
-		maps.Copy(out, p.handlers())
+	case p.router != nil:
+		maps.Copy(out, p.router.Ready())
 	case len(out) == 0:
 		out["handlers"] = events.Errorf(events.CodeUnavailable, "starting").MayRetry()
 	}
@@ -90,42 +91,46 @@ func (p *startupProxy) Send(ctx context.Context, cmd events.Command, o events.Se
 	if err != nil {
 		return events.Receipt{}, err
 	}
+	return onceDeclared(ctx, p, &o, func() (events.Receipt, error) { return commands.Send(ctx, cmd, o) })
+}
+
+// onceDeclared calls send, and again once all queues are declared if none took the
+// command before.
+func onceDeclared[T any](ctx context.Context, p *startupProxy, o *events.SendOptions, send func() (T, error)) (T, error) {
+	select {
+	case <-p.declared:
+		return send()
+	default:
+	}
 	if o.ID == "" && message.HandlerNameFromCtx(ctx) == "" {
 		o.ID = events.NewID()
 	}
-	receipt, err := commands.Send(ctx, cmd, o)
+	out, err := send()
 	if events.CodeOf(err) != events.CodeUnhandled || o.ID == "" {
-		return receipt, err
-	}
-	select {
-	case <-p.declared: // And yet no queue takes it.
-		return receipt, err
-	default:
+		return out, err
 	}
 	select {
 	case <-p.declared:
-		return commands.Send(ctx, cmd, o)
+		return send()
 	case <-ctx.Done():
-		return receipt, err
+		return out, err
 	}
 }
 
-// Await waits for a command's outcome.
-func (p *startupProxy) Await(ctx context.Context, r events.Receipt) (events.Outcome, error) {
+// Execute returns the outcome of a command that is decided here, or else sent to where it
+// is. One that no queue takes while the service starts waits as with [startupProxy.Send].
+func (p *startupProxy) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
 	commands, _, err := p.service()
 	if err != nil {
 		return events.Outcome{}, err
 	}
-	return commands.Await(ctx, r)
-}
-
-// Execute sends a command and waits for its outcome.
-func (p *startupProxy) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
-	receipt, err := p.Send(ctx, cmd, o)
-	if err != nil {
-		return events.Outcome{}, err
+	execute := commands.Execute
+	p.mu.RLock()
+	if p.router != nil {
+		execute = p.router.Execute
 	}
-	return p.Await(ctx, receipt)
+	p.mu.RUnlock()
+	return onceDeclared(ctx, p, &o, func() (events.Outcome, error) { return execute(ctx, cmd, o) })
 }
 
 // Rows returns rows of a projection.

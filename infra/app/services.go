@@ -48,9 +48,10 @@ type Commands interface {
 	// Send returns when the broker has the command. Errors are those of
 	// [router.Commands.Send].
 	Send(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Receipt, error)
-	// Execute sends a command and waits for its outcome, until ctx ends: then the error
-	// has the code TIMEOUT and the outcome is unknown. That a command is rejected is an
-	// outcome, unless it is invalid by itself and was never sent.
+	// Execute returns the outcome of a command, until ctx ends: then the error has the code
+	// TIMEOUT and the outcome is unknown. The command is decided in this process if its
+	// handler runs here; see [router.Router.Execute]. That a command is rejected is an
+	// outcome, unless it is invalid by itself.
 	Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error)
 }
 

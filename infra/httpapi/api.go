@@ -12,13 +12,14 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// Commands sends commands and waits for their outcomes.
+// Commands sends commands and executes them.
 type Commands interface {
 	// Send returns when the command is on its way.
 	Send(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Receipt, error)
-	// Await returns the outcome of a sent command. When ctx ends first, it returns
-	// an error and the outcome is unknown.
-	Await(ctx context.Context, r events.Receipt) (events.Outcome, error)
+	// Execute returns the outcome of a command. When ctx ends first, it returns an error
+	// and, if the command is on its way all the same, an outcome with the status unknown
+	// and the command's ids.
+	Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error)
 }
 
 // Projections reads the rows of projections.

@@ -44,6 +44,8 @@ func TestCommands_Statuses(t *testing.T) {
 		{name: "accepted", target: "?wait=5s", bus: bus{outcome: events.Outcome{Status: "accepted", Version: 1}}, status: 200, kind: "accepted"},
 		{name: "rejected", target: "?wait=5s", bus: bus{outcome: events.Outcome{Status: "rejected", Code: "USER_EXISTS"}}, status: 422, kind: "rejected", code: "USER_EXISTS"},
 		{name: "not settled in time", target: "?wait=10ms", bus: bus{await: never}, status: 202, kind: "unknown"},
+		{name: "on no way in time", target: "?wait=10ms", bus: bus{sendErr: events.Errorf(events.CodeTimeout, "it is unknown")}, status: 504, code: "TIMEOUT"},
+		{name: "decided before", target: "?wait=5s", bus: bus{outcome: events.Outcome{Status: "accepted", Repeated: true}}, status: 200, kind: "accepted"},
 		{name: "store lost while waiting", target: "?wait=1s", bus: bus{await: func(context.Context) error { return events.Errorf(events.CodeUnavailable, "redis") }}, status: 503, code: "UNAVAILABLE"},
 		{name: "bad wait", target: "?wait=soon", status: 400, code: "INVALID", field: "wait"},
 		{name: "negative wait", target: "?wait=-1s", status: 400, code: "INVALID", field: "wait"},

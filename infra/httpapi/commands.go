@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/lazyctx"
 )
 
 const (
@@ -25,6 +26,7 @@ const (
 
 // command is POST /v1/commands/{type}.
 func (a *api) command(w http.ResponseWriter, r *http.Request) error {
+	started := time.Now()
 	// Both ids are chosen before anything can fail, so that the caller can send the very
 	// same command again whatever the response is.
 	options := events.SendOptions{ID: commandID(r), CorrelationID: a.correlationID(r), Traceparent: a.traceparent(r)}
@@ -50,19 +52,17 @@ func (a *api) command(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return a.refused(w, r, options, err)
 	}
+	if wait > 0 {
+		return a.execute(w, r, cmd, options, started.Add(wait))
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), sendTimeout)
 	defer cancel()
 	receipt, err := a.Commands.Send(ctx, cmd, options)
 	if err != nil {
 		return a.refused(w, r, options, err)
 	}
-	w.Header().Set(headerIdempotencyKey, receipt.CommandID)
-	w.Header().Set(headerCorrelationID, receipt.CorrelationID)
-	if wait == 0 {
-		a.respond(w, r, http.StatusAccepted, receipt)
-		return nil
-	}
-	return a.await(w, r, receipt, wait)
+	a.respond(w, r, http.StatusAccepted, receipt)
+	return nil
 }
 
 func (a *api) parse(name string, body []byte) (events.Command, error) {
@@ -73,24 +73,21 @@ func (a *api) parse(name string, body []byte) (events.Command, error) {
 	return a.Catalogue.ParseCommand(name, body)
 }
 
-// await responds with the command's outcome or, if it takes longer than wait, with
-// the ids and the status "unknown".
-func (a *api) await(w http.ResponseWriter, r *http.Request, receipt events.Receipt, wait time.Duration) error {
-	ctx, cancel := context.WithTimeout(r.Context(), wait)
-	defer cancel()
-	outcome, err := a.Commands.Await(ctx, receipt)
+// execute responds with the command's outcome or, if it is not known by the deadline and
+// the broker has the command, with the ids and the status "unknown".
+func (a *api) execute(w http.ResponseWriter, r *http.Request, cmd events.Command, o events.SendOptions, deadline time.Time) error {
+	ctx := lazyctx.New(r.Context(), deadline)
+	defer ctx.End()
+	outcome, err := a.Commands.Execute(ctx, cmd, o)
 	switch {
-	case err == nil && outcome.Status == events.StatusRejected:
+	case outcome.Status == events.StatusUnknown:
+		a.respond(w, r, http.StatusAccepted, outcome)
+	case err != nil:
+		return a.refused(w, r, o, err)
+	case outcome.Status == events.StatusRejected:
 		a.respond(w, r, http.StatusUnprocessableEntity, outcome)
-	case err == nil:
-		a.respond(w, r, http.StatusOK, outcome)
-	case ctx.Err() != nil || events.CodeOf(err) == events.CodeTimeout:
-		a.respond(w, r, http.StatusAccepted, struct {
-			Status string `json:"status"`
-			events.Receipt
-		}{"unknown", receipt})
 	default:
-		return err
+		a.respond(w, r, http.StatusOK, outcome)
 	}
 	return nil
 }

@@ -33,18 +33,25 @@ func (b *bus) Send(_ context.Context, c events.Command, o events.SendOptions) (e
 	return events.Receipt{CommandID: o.ID, CorrelationID: o.CorrelationID, Aggregate: "user", AggregateID: userID}, nil
 }
 
-func (b *bus) Await(ctx context.Context, r events.Receipt) (events.Outcome, error) {
+func (b *bus) Execute(ctx context.Context, c events.Command, o events.SendOptions) (events.Outcome, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		b.waited = time.Until(deadline)
 	}
+	r, err := b.Send(ctx, c, o)
+	if err != nil {
+		return events.Outcome{}, err
+	}
+	out := b.outcome
+	out.CommandID, out.CorrelationID = r.CommandID, r.CorrelationID
 	if b.await != nil {
 		if err := b.await(ctx); err != nil {
-			return events.Outcome{}, err
+			if ctx.Err() != nil { // The bus has it.
+				out.Status = events.StatusUnknown
+			}
+			return out, err
 		}
 	}
-	o := b.outcome
-	o.CommandID = r.CommandID
-	return o, nil
+	return out, nil
 }
 
 // views hold rows k000, k001, …

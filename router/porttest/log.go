@@ -21,13 +21,13 @@ func TestLog(t *testing.T, open func(t *testing.T) router.Log) {
 		if h.Version() != 0 || len(h.Events) != 0 {
 			t.Errorf("the history is %+v", h)
 		}
-		_, ok, err := log.Outcome(t.Context(), aggregate, events.NewID(), events.NewID())
-		if ok || err != nil {
-			t.Errorf("the outcome of an unknown command: %v, %v", ok, err)
+		if got := storedOutcome(t, log, events.NewID(), events.NewID()); got.Status != "" {
+			t.Errorf("the outcome of an unknown command: %+v", got)
 		}
 	})
 	s.run("events are loaded as they were appended", loadsWhatWasAppended)
 	s.run("a repeated command has its stored outcome", repeatsOutcome)
+	s.run("the outcomes of many commands are found at once", findsOutcomes)
 	s.run("conflicting version", conflicts)
 	s.run("what would leave a gap is refused", refusesGaps)
 	s.run("a rejection conflicts with no version", storesRejection)
@@ -103,15 +103,47 @@ func repeatsOutcome(t *testing.T, log router.Log) {
 			t.Errorf("the outcome of a repeated command differs (-want +got):\n%s", cmp.Diff(want, got))
 		}
 	}
-	got, ok, err := log.Outcome(ctx, aggregate, id, a.Outcome.CommandID)
-	if err != nil || !ok || !cmp.Equal(got, a.Outcome) {
-		t.Errorf("the stored outcome: %v, %v, (-want +got)\n%s", ok, err, cmp.Diff(a.Outcome, got))
+	if diff := cmp.Diff(a.Outcome, storedOutcome(t, log, id, a.Outcome.CommandID)); diff != "" {
+		t.Errorf("the stored outcome (-want +got):\n%s", diff)
 	}
 	wantVersions(t, get[events.History](t)(log.Load(ctx, aggregate, id, "")), 0, 2)
 	// A command id belongs to one command on one aggregate.
 	elsewhere := request(events.NewID(), a.Outcome.CommandID, 0, 1)
 	if got := get[events.Outcome](t)(log.Append(ctx, elsewhere)); !cmp.Equal(got, elsewhere.Outcome) {
 		t.Errorf("the same id on another aggregate (-want +got):\n%s", cmp.Diff(elsewhere.Outcome, got))
+	}
+}
+
+// storedOutcome returns the outcome that is stored of a command, or one without a status.
+func storedOutcome(t *testing.T, log router.Log, id, commandID string) events.Outcome {
+	t.Helper()
+	of := []events.Receipt{{Aggregate: aggregate, AggregateID: id, CommandID: commandID}}
+	stored := get[[]events.Outcome](t)(log.Outcomes(t.Context(), of))
+	if len(stored) != 1 {
+		t.Fatalf("the outcomes of one command: %+v", stored)
+	}
+	return stored[0]
+}
+
+func findsOutcomes(t *testing.T, log router.Log) {
+	ctx := t.Context()
+	if got := get[[]events.Outcome](t)(log.Outcomes(ctx, nil)); len(got) != 0 {
+		t.Errorf("the outcomes of no command: %+v", got)
+	}
+	var of []events.Receipt
+	var want []events.Outcome
+	for i := range 600 { // More than any store sends at once.
+		id := events.NewID()
+		a := request(id, events.NewID(), 0, 1)
+		of = append(of, events.Receipt{Aggregate: aggregate, AggregateID: id, CommandID: a.Outcome.CommandID})
+		if i%3 == 0 {
+			want = append(want, events.Outcome{}) // It is never decided.
+			continue
+		}
+		want = append(want, get[events.Outcome](t)(log.Append(ctx, a)))
+	}
+	if diff := cmp.Diff(want, get[[]events.Outcome](t)(log.Outcomes(ctx, of))); diff != "" {
+		t.Errorf("the outcomes of many commands (-want +got):\n%s", diff)
 	}
 }
 
@@ -122,8 +154,8 @@ func conflicts(t *testing.T, log router.Log) {
 		a := request(id, events.NewID(), version, 1)
 		_, err := log.Append(ctx, a)
 		wantCode(t, "an append on another version than the aggregate's", err, events.CodeConflict)
-		if _, ok, err := log.Outcome(ctx, aggregate, id, a.Outcome.CommandID); ok || err != nil {
-			t.Errorf("a conflict has stored an outcome: %v, %v", ok, err)
+		if got := storedOutcome(t, log, id, a.Outcome.CommandID); got.Status != "" {
+			t.Errorf("a conflict has stored an outcome: %+v", got)
 		}
 	}
 	wantVersions(t, get[events.History](t)(log.Load(ctx, aggregate, id, "")), 0, 2)
@@ -155,9 +187,8 @@ func storesRejection(t *testing.T, log router.Log) {
 	if got := get[events.Outcome](t)(log.Append(ctx, reject)); !cmp.Equal(got, reject.Outcome) {
 		t.Errorf("the outcome differs (-want +got):\n%s", cmp.Diff(reject.Outcome, got))
 	}
-	got, ok, err := log.Outcome(ctx, aggregate, id, reject.Outcome.CommandID)
-	if err != nil || !ok || !cmp.Equal(got, reject.Outcome) {
-		t.Errorf("the stored outcome: %v, %v, (-want +got)\n%s", ok, err, cmp.Diff(reject.Outcome, got))
+	if diff := cmp.Diff(reject.Outcome, storedOutcome(t, log, id, reject.Outcome.CommandID)); diff != "" {
+		t.Errorf("the stored outcome (-want +got):\n%s", diff)
 	}
 	// An accepted command may have had nothing left to do.
 	nothing := request(id, events.NewID(), 1, 0)

@@ -3,6 +3,8 @@ package routertest
 import (
 	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -28,13 +30,27 @@ func (l faultyLog) Append(ctx context.Context, a events.AppendRequest) (events.O
 	return call(ctx, l.f, "Append", a.Aggregate, func() (events.Outcome, error) { return l.Log.Append(ctx, a) })
 }
 
-func (l faultyLog) Outcome(ctx context.Context, aggregate, id, commandID string) (events.Outcome, bool, error) {
-	var ok bool
-	o, err := call(ctx, l.f, "Outcome", aggregate, func() (o events.Outcome, err error) {
-		o, ok, err = l.Log.Outcome(ctx, aggregate, id, commandID)
-		return o, err
-	})
-	return o, ok && err == nil, err
+// Outcomes is one call for each aggregate whose outcomes are asked for.
+func (l faultyLog) Outcomes(ctx context.Context, of []events.Receipt) ([]events.Outcome, error) {
+	byAggregate := map[string][]int{} // indexes in of
+	for i, r := range of {
+		byAggregate[r.Aggregate] = append(byAggregate[r.Aggregate], i)
+	}
+	out := make([]events.Outcome, len(of))
+	for _, aggregate := range slices.Sorted(maps.Keys(byAggregate)) {
+		var part []events.Receipt
+		for _, i := range byAggregate[aggregate] {
+			part = append(part, of[i])
+		}
+		stored, err := call(ctx, l.f, "Outcomes", aggregate, func() ([]events.Outcome, error) { return l.Log.Outcomes(ctx, part) })
+		if err != nil {
+			return nil, err
+		}
+		for n, i := range byAggregate[aggregate] {
+			out[i] = stored[n]
+		}
+	}
+	return out, nil
 }
 
 func (l faultyLog) SaveSnapshot(ctx context.Context, aggregate, id string, s events.Snapshot) error {

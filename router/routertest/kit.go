@@ -27,6 +27,7 @@ type Kit struct {
 	t         testing.TB
 	catalogue *events.Catalogue
 	commands  *router.Commands
+	router    *router.Router
 	store     *Store
 	transport *Transport
 	kept      *PoisonStore
@@ -97,6 +98,7 @@ func start(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue
 	k.names.learn(catalogue, infos)
 	r, err := router.New(config)
 	k.must(err)
+	k.router = r
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.Run(ctx) }()
@@ -117,8 +119,14 @@ func start(t testing.TB, adapt func(*router.Config), catalogue *events.Catalogue
 	return k
 }
 
-// Commands returns the sender of commands, as HTTP and the CLI have it.
+// Commands returns the sender of commands, as the CLI has it.
 func (k *Kit) Commands() *router.Commands { return k.commands }
+
+// Execute decides a command as [router.Router.Execute] does, which HTTP calls for those
+// who wait: at once, without a queue, if its handler may.
+func (k *Kit) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
+	return k.router.Execute(ctx, cmd, o)
+}
 
 // Store returns the application's log, checkpoints, inbox, parking and rows.
 func (k *Kit) Store() *Store { return k.store }

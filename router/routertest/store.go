@@ -93,12 +93,16 @@ func (s *Store) Append(_ context.Context, a events.AppendRequest) (events.Outcom
 	return a.Outcome, nil
 }
 
-// Outcome returns the stored outcome of a command, and reports whether there is one.
-func (s *Store) Outcome(_ context.Context, aggregate, id, commandID string) (events.Outcome, bool, error) {
+// Outcomes returns the stored outcomes of commands, in the order of their receipts; one
+// that is not stored has an empty status.
+func (s *Store) Outcomes(_ context.Context, of []events.Receipt) ([]events.Outcome, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, ok := s.outcomes[outcomeKey{aggregateKey{aggregate, id}, commandID}]
-	return o, ok, nil
+	out := make([]events.Outcome, len(of))
+	for i, r := range of {
+		out[i] = s.outcomes[outcomeKey{aggregateKey{r.Aggregate, r.AggregateID}, r.CommandID}]
+	}
+	return out, nil
 }
 
 // SaveSnapshot keeps a state; one that is older than the stored is dropped.

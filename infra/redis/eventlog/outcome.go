@@ -10,18 +10,33 @@ import (
 	datajson "github.com/pitwheel/pitwheel/events/json"
 )
 
-// Outcome returns the stored outcome of a command, and reports whether there is one.
-func (l *Log) Outcome(ctx context.Context, aggregate, id, commandID string) (events.Outcome, bool, error) {
-	reply, err := l.conn.Do(ctx, "get", l.outcomeKey(l.partition(id), aggregate, id, commandID))
-	if errors.Is(err, redis.Nil) {
-		return events.Outcome{}, false, nil
+// Outcomes returns the stored outcomes of commands, in the order of their receipts; one
+// that is not stored has an empty status.
+func (l *Log) Outcomes(ctx context.Context, of []events.Receipt) ([]events.Outcome, error) {
+	out := make([]events.Outcome, len(of))
+	if len(of) == 0 {
+		return out, nil
 	}
-	if err != nil {
-		return events.Outcome{}, false, err
+	cmds := make([]*redis.Cmd, len(of))
+	for i, r := range of {
+		cmds[i] = redis.NewCmd(ctx, "get", l.outcomeKey(l.partition(r.AggregateID), r.Aggregate, r.AggregateID, r.CommandID))
 	}
-	text, _ := reply.(string)
-	o, err := decodeOutcome(text, aggregate, id, commandID)
-	return o, err == nil, err
+	if err := l.conn.Send(ctx, cmds...); err != nil {
+		return nil, err
+	}
+	for i, r := range of {
+		text, err := cmds[i].Text()
+		if errors.Is(err, redis.Nil) {
+			continue
+		}
+		if err != nil {
+			return nil, l.conn.Explain(err)
+		}
+		if out[i], err = decodeOutcome(text, r.Aggregate, r.AggregateID, r.CommandID); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // storedOutcome is an outcome as it is stored.
@@ -32,7 +47,7 @@ type storedOutcome struct {
 
 // encodeOutcome returns an outcome as JSON without what its key says already.
 func encodeOutcome(o events.Outcome) ([]byte, error) {
-	o.CommandID, o.Aggregate, o.AggregateID = "", "", ""
+	o.CommandID, o.Aggregate, o.AggregateID, o.Repeated = "", "", "", false
 	out, err := datajson.Marshal(storedOutcome{o, o.Command})
 	if err != nil {
 		return nil, events.Errorf(events.CodeInternal, "the outcome of a command cannot be written: %w", err)

@@ -1,0 +1,357 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/routertest"
+	"github.com/pitwheel/pitwheel/router/routertest/sample"
+)
+
+// way is how commands got to their handler.
+type way struct{ queue *routertest.Fault }
+
+// watchWay notices each command that is sent to a queue.
+func watchWay(f *routertest.Faults) way { return way{f.On("Publish user.commands").Delay(0)} }
+
+func (w way) check(t *testing.T, queued int) {
+	t.Helper()
+	if n := w.queue.Injected(); n != queued {
+		t.Errorf("%d commands went through the queue, want %d", n, queued)
+	}
+}
+
+func executed(t testing.TB, kit *routertest.Kit, cmd events.Command, o events.SendOptions) events.Outcome {
+	t.Helper()
+	outcome, err := kit.Execute(t.Context(), cmd, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outcome
+}
+
+func adaCreated() events.Command {
+	return sample.Create{UserID: ada, Email: "a@example.com", Name: "Ada"}
+}
+
+// A command that a caller waits for is decided where it arrives, and everything follows as
+// from one that came through the queue.
+func TestRouter_Execute(t *testing.T) {
+	t.Parallel()
+	var faults routertest.Faults
+	through := watchWay(&faults)
+	w := &recorder{}
+	kit := routertest.StartWith(t, faults.Inject, catalogue(t), application(w)...)
+
+	created := executed(t, kit, adaCreated(), events.SendOptions{ID: "order 7", CorrelationID: "c-1"})
+	want := events.Outcome{
+		Status: events.StatusAccepted, Command: "CREATE_USER", CommandID: events.NormalizeID("order 7"), CorrelationID: "c-1",
+		Aggregate: "user", AggregateID: ada, Version: 1, Events: []events.EventRef{{Type: "USER_CREATED", Version: 1}},
+	}
+	if diff := cmp.Diff(want, created, cmpopts.IgnoreFields(events.EventRef{}, "ID")); diff != "" {
+		t.Errorf("the outcome (-want +got):\n%s", diff)
+	}
+	moved := executed(t, kit, sample.ChangeEmail{UserID: ada, Email: "b@example.com"}, events.SendOptions{})
+	if moved.Version != 2 {
+		t.Errorf("the second outcome is %+v", moved)
+	}
+	kit.Settle()
+	verify(t, kit, ada, 2)
+	if diff := cmp.Diff([]uint64{2}, w.of(ada)); diff != "" {
+		t.Errorf("handled (-want +got):\n%s", diff)
+	}
+	for _, e := range kit.Published("user.events") {
+		if e.ID == created.Events[0].ID && (e.CorrelationID != "c-1" || e.CausationID != created.CommandID) {
+			t.Errorf("the event's correlation is %q, its cause %q", e.CorrelationID, e.CausationID)
+		}
+	}
+
+	again := executed(t, kit, adaCreated(), events.SendOptions{ID: "order 7"})
+	created.Repeated = true
+	if diff := cmp.Diff(created, again); diff != "" {
+		t.Errorf("executed again (-want +got):\n%s", diff)
+	}
+	if refused := executed(t, kit, adaCreated(), events.SendOptions{}); refused.Status != events.StatusRejected || refused.Code != "USER_EXISTS" {
+		t.Errorf("a user who exists is created again: %+v", refused)
+	}
+	_, err := kit.Execute(t.Context(), sample.ChangeEmail{UserID: ada, Email: "c@example.com"}, events.SendOptions{ID: "order 7"})
+	if events.CodeOf(err) != events.CodeIDInUse {
+		t.Errorf("another command under the id: %v", err)
+	}
+	_, err = kit.Execute(t.Context(), sample.Create{Name: "Ada"}, events.SendOptions{})
+	if r, ok := events.AsRejection(err); !ok || r.Field != "email" {
+		t.Errorf("an invalid command: %v", err)
+	}
+	through.check(t, 0)
+}
+
+// A user who gets an id from the command that creates them needs no loading, and is yet
+// created once.
+func TestRouter_Execute_NewAggregate(t *testing.T) {
+	t.Parallel()
+	var faults routertest.Faults
+	loaded := faults.On("Load").Delay(0)
+	kit := routertest.StartWith(t, faults.Inject, catalogue(t), router.Decide("register", register))
+	create := sample.Create{Email: "a@example.com", Name: "Ada"}
+	first := executed(t, kit, create, events.SendOptions{ID: "1"})
+	if loaded.Injected() != 0 {
+		t.Errorf("it was loaded %d times", loaded.Injected())
+	}
+	// The stored outcome has expired: the aggregate is all that is known of the command.
+	create.UserID = first.AggregateID
+	if again := executed(t, kit, create, events.SendOptions{ID: "2"}); again.Code != "USER_EXISTS" {
+		t.Errorf("a user who exists is created again: %+v", again)
+	}
+	kit.Settle()
+	if got := kit.Published("user.events"); len(got) != 1 {
+		t.Errorf("the events are %+v", got)
+	}
+}
+
+// What may not be decided here goes through the queue.
+func TestRouter_Execute_Queue(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		adapt  func(*router.Config)
+		policy router.Policy
+		// sent is how many of three commands go through the queue.
+		sent int
+	}{
+		"runs here":       {sent: 0},
+		"over its rate":   {policy: router.Policy{Rate: 1}, sent: 2},
+		"not run here":    {adapt: func(c *router.Config) { c.HandlerNames = []string{"w"} }, sent: 3},
+		"paused":          {policy: router.Policy{Paused: true}, sent: 3},
+		"too many at one": {policy: router.Policy{Concurrency: 1}, sent: 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var faults routertest.Faults
+				through := watchWay(&faults)
+				w := &recorder{}
+				kit := routertest.StartWith(t, func(c *router.Config) {
+					faults.Inject(c)
+					if test.adapt != nil {
+						test.adapt(c)
+					}
+				}, catalogue(t), router.Decide("register", register, test.policy), router.On("w", w.handle))
+				for i := range 3 {
+					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					o, err := kit.Execute(ctx, sample.Create{Email: "a@example.com", Name: "Ada"}, events.SendOptions{})
+					cancel()
+					stuck := test.sent == 3
+					if got := o.Status == events.StatusUnknown && events.CodeOf(err) == events.CodeTimeout; got != stuck {
+						t.Errorf("command %d: %+v, %v", i, o, err)
+					}
+				}
+				through.check(t, test.sent)
+			})
+		})
+	}
+}
+
+// An attempt that fails is followed by others, in the queue; they count as one series.
+func TestRouter_Execute_Failures(t *testing.T) {
+	errFails := errors.New("it fails")
+	for name, test := range map[string]struct {
+		policy   router.Policy
+		failures int32 // of the first attempts
+		err      error
+		calls    int32
+		code     string // of the error; "" for an accepted command
+		poisoned int
+	}{
+		"then succeeds":         {failures: 2, err: errFails, calls: 3},
+		"at every attempt":      {policy: router.Policy{Attempts: 3}, failures: 9, err: errFails, calls: 3, code: events.CodeTimeout, poisoned: 1},
+		"at the only attempt":   {policy: router.Policy{Attempts: 1}, failures: 9, err: errFails, calls: 1, code: events.CodeInternal, poisoned: 1},
+		"permanently":           {failures: 9, err: events.Permanent(errFails), calls: 1, code: events.CodeInternal, poisoned: 1},
+		"with an open breaker":  {policy: router.Policy{BreakAfter: 1}, failures: 1, err: errFails, calls: 2},
+		"and asks for a pause":  {failures: 1, err: events.RetryAfter(time.Second, errFails), calls: 2},
+		"and asks for a longer": {failures: 1, err: events.RetryAfter(3*time.Second, errFails), calls: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var calls atomic.Int32
+				kit := routertest.Start(t, catalogue(t), router.Decide("register", func(ctx context.Context, c sample.Create, u sample.User) ([]events.Data, error) {
+					if calls.Add(1) <= test.failures {
+						return nil, test.err
+					}
+					return register(ctx, c, u)
+				}, test.policy))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				o, err := kit.Execute(ctx, adaCreated(), events.SendOptions{})
+				if test.code == "" && (err != nil || o.Status != events.StatusAccepted) || events.CodeOf(err) != test.code && test.code != "" {
+					t.Errorf("the outcome is %+v, %v", o, err)
+				}
+				kit.Settle()
+				if n := calls.Load(); n != test.calls {
+					t.Errorf("the handler was called %d times, want %d", n, test.calls)
+				}
+				poisoned := kit.Poisoned("register")
+				if len(poisoned) != test.poisoned {
+					t.Fatalf("poison messages: %+v", poisoned)
+				}
+				if len(poisoned) > 0 && poisoned[0].Attempts != int(test.calls) {
+					t.Errorf("the poison message had %d attempts, want %d", poisoned[0].Attempts, test.calls)
+				}
+			})
+		})
+	}
+}
+
+// A store that does not answer here may answer elsewhere or later: the broker gets the
+// command before the caller's time is up.
+func TestRouter_Execute_StoreHangs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var faults routertest.Faults
+		kit := routertest.StartWith(t, faults.Inject, catalogue(t), router.Decide("register", register))
+		hangs := faults.On("Append").Times(1).Hold()
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		started := time.Now()
+		o, err := kit.Execute(ctx, adaCreated(), events.SendOptions{})
+		if err != nil || o.Status != events.StatusAccepted {
+			t.Errorf("the outcome is %+v, %v", o, err)
+		}
+		if took := time.Since(started); took < 3*time.Second || took > 3500*time.Millisecond {
+			t.Errorf("it took %s", took)
+		}
+		hangs.End()
+		kit.Settle()
+		if n := len(kit.Published("user.events")); n != 1 {
+			t.Errorf("%d events", n)
+		}
+	})
+}
+
+// Commands of one aggregate are decided in turn, so none is decided twice.
+func TestRouter_Execute_OneAggregate(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	metrics, err := router.NewMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit := routertest.StartWith(t, func(c *router.Config) { c.Metrics = metrics }, catalogue(t), application(&recorder{})...)
+	executed(t, kit, adaCreated(), events.SendOptions{})
+	const n = 200
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			cmd := sample.ChangeEmail{UserID: ada, Email: fmt.Sprintf("%d@example.com", i)}
+			var err error
+			if i%4 == 0 {
+				_, err = kit.Commands().Send(t.Context(), cmd, events.SendOptions{})
+			} else {
+				_, err = kit.Execute(t.Context(), cmd, events.SendOptions{})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	kit.Settle()
+	verify(t, kit, ada, n+1)
+	err = testutil.CollectAndCompare(registry, strings.NewReader(`
+		# HELP pitwheel_append_conflicts_total Appends refused because the aggregate had moved on; the command was decided again.
+		# TYPE pitwheel_append_conflicts_total counter
+		pitwheel_append_conflicts_total 0
+	`), "pitwheel_append_conflicts_total")
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A stop waits for what is being decided for callers; what comes later goes to the queue.
+func TestRouter_Execute_Drain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		deciding, decide := make(chan struct{}), make(chan struct{})
+		slow := router.Decide("register", func(ctx context.Context, c sample.Create, u sample.User) ([]events.Data, error) {
+			if c.UserID == ada {
+				close(deciding)
+				<-decide
+			}
+			return register(ctx, c, u)
+		})
+		var config router.Config
+		store, transport := &routertest.Store{}, &routertest.Transport{}
+		config = router.Config{
+			Catalogue: catalogue(t), Handlers: []router.Handler{slow}, Transport: transport,
+			Log: store, Reader: store, Checkpoints: store, Projections: store, Elector: store,
+		}
+		r, err := router.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		<-r.Running()
+		outcome := make(chan error, 1)
+		go func() {
+			_, err := r.Execute(t.Context(), adaCreated(), events.SendOptions{})
+			outcome <- err
+		}()
+		<-deciding
+		stop()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			t.Fatalf("the router has stopped while it decides: %v", err)
+		default:
+		}
+		late, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		o, err := r.Execute(late, sample.Create{UserID: bob, Email: "b@example.com", Name: "Bob"}, events.SendOptions{})
+		if o.Status != events.StatusUnknown || events.CodeOf(err) != events.CodeTimeout {
+			t.Errorf("during the drain: %+v, %v", o, err)
+		}
+		close(decide)
+		if err := errors.Join(<-outcome, <-ended); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// However many wait, the store is asked for all outcomes at once.
+func TestCommands_Await_SharedLookups(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var faults routertest.Faults
+		kit := routertest.StartWith(t, faults.Inject, catalogue(t), router.Decide("register", register, router.Policy{Paused: true}))
+		lookups := faults.On("Outcomes").Delay(time.Millisecond)
+		const n = 300
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		for range n {
+			receipt, err := kit.Commands().Send(t.Context(), sample.Create{Email: "a@example.com", Name: "Ada"}, events.SendOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Go(func() {
+				if _, err := kit.Commands().Await(ctx, receipt); events.CodeOf(err) != events.CodeTimeout {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if asked := lookups.Injected(); asked == 0 || asked > 500 { // Alone, each would have asked thirty times.
+			t.Errorf("the store was asked %d times for %d commands", asked, n)
+		}
+	})
+}
