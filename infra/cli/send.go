@@ -91,22 +91,18 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	if err != nil {
 		return err
 	}
-	replayed := false
-	if s.id != "" {
-		_, replayed, _ = client.Decided(ctx, command, id) // The command is sent in any case, and reports an error then.
+	options := events.SendOptions{ID: id}
+	if !s.wait {
+		receipt, err := client.Send(ctx, command, options)
+		if err != nil {
+			return c.refused(t, id, c.unanswered(ctx, t, id, err))
+		}
+		return c.printSent(receipt, receipt.AggregateID)
 	}
-	receipt, err := client.Send(ctx, command, events.SendOptions{ID: id})
+	outcome, err := client.Execute(ctx, command, options)
 	if err != nil {
 		return c.refused(t, id, c.unanswered(ctx, t, id, err))
 	}
-	if !s.wait {
-		return c.printSent(receipt, receipt.AggregateID)
-	}
-	outcome, err := client.Await(ctx, receipt)
-	if err != nil {
-		return c.unanswered(ctx, t, id, err)
-	}
-	outcome.Repeated = replayed
 	if outcome.Status == events.StatusRejected {
 		return c.rejected(outcome)
 	}

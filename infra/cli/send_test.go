@@ -90,6 +90,7 @@ func TestSend_Replayed(t *testing.T) {
 	r := pitwheel(t, dev.environ, create("--id", "mine")...).ok(t)
 	matches(t, r.stdout, `(?m)^status +accepted \(replayed: this id was decided before\)$`)
 	matches(t, r.stdout, "(?m)^aggregate_id +"+id+"$")
+	has(t, pitwheel(t, dev.environ, create("--id", "mine", "-o", "json")...).ok(t).stdout, `"replayed":true`)
 	if again := pitwheel(t, dev.environ, create("--id", "mine", "-q")...).ok(t).stdout; again != id+"\n" {
 		t.Errorf("repeated, -q prints %q", again)
 	}
