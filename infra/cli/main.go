@@ -28,12 +28,15 @@ func program() string {
 	if info, ok := debug.ReadBuildInfo(); ok && strings.Contains(name, "go-build") {
 		return "go run ." + strings.TrimPrefix(info.Path, info.Main.Path)
 	}
-	if !strings.ContainsRune(name, filepath.Separator) {
-		return name
+	if !filepath.IsAbs(name) {
+		return name // As it was typed.
 	}
 	if wd, err := os.Getwd(); err == nil {
 		if rel, err := filepath.Rel(wd, name); err == nil && !strings.HasPrefix(rel, "..") {
-			return "." + string(filepath.Separator) + rel
+			if !strings.ContainsRune(rel, filepath.Separator) {
+				rel = "." + string(filepath.Separator) + rel
+			}
+			return rel
 		}
 	}
 	return name
