@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/embedded"
@@ -141,6 +142,44 @@ func TestServer_DirWhileRunning(t *testing.T) {
 	_, other := startIn(t, copied)
 	if got := other.Get(t.Context(), "k").Val(); got != "second" {
 		t.Errorf("the snapshot has %q", got)
+	}
+}
+
+// TestServer_DirStop stops a server that clients are writing to: what they were told to be
+// done is kept.
+func TestServer_DirStop(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	srv, _ := startIn(t, dir)
+	const clients = 8
+	var group errgroup.Group
+	done, begun := [clients]int64{}, make(chan struct{}, clients)
+	for i := range clients {
+		c := redis.NewClient(&redis.Options{Addr: srv.Addr(), MaxRetries: -1})
+		defer func() { _ = c.Close() }()
+		group.Go(func() error {
+			for n := 0; ; n++ {
+				v, err := c.Incr(context.Background(), fmt.Sprint("counter", i)).Result()
+				if err != nil {
+					return nil // It is stopped.
+				}
+				done[i] = v
+				if n == 10 {
+					begun <- struct{}{}
+				}
+			}
+		})
+	}
+	for range clients {
+		<-begun
+	}
+	closed(t, srv)
+	_ = group.Wait() // Each ended with an error that says so.
+	_, c := startIn(t, dir)
+	for i, want := range done {
+		if got, err := c.Get(t.Context(), fmt.Sprint("counter", i)).Int64(); err != nil || got < want {
+			t.Errorf("client %d was told %d, and there is %d %v", i, want, got, err)
+		}
 	}
 }
 

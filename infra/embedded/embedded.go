@@ -126,6 +126,10 @@ func (s *Server) Close() (err error) {
 	s.close.Do(func() {
 		close(s.stop)
 		s.done.Wait()
+		// What a client has been told to be done is in the last snapshot: it is taken when
+		// all of them are disconnected.
+		s.redis.CtxCancel()
+		s.redis.Server().Close()
 		if s.data != nil {
 			err = errors.Join(s.save(), s.data.close())
 		}
