@@ -204,3 +204,16 @@ func TestDev_BrokerWithoutRedis(t *testing.T) {
 	wantAll(t, dev.screen(t), "everything but RabbitMQ runs in this process", "The queues of RabbitMQ stay", "in this process: the log", " --amqp-url amqp")
 	dev.out.Await(t, `mail +grace.hopper@example.com`)
 }
+
+// TestProgramAt has suggestions call the program as it was started.
+func TestProgramAt(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, want string }{
+		{"pitwheel", "pitwheel"}, {"bin/pitwheel", "bin/pitwheel"}, {"./pitwheel", "./pitwheel"}, {"../bin/pitwheel", "../bin/pitwheel"},
+		{"/home/ada/src/bin/pitwheel", "bin/pitwheel"}, {"/home/ada/src/pitwheel", "./pitwheel"}, {"/usr/bin/pitwheel", "/usr/bin/pitwheel"},
+	} {
+		if got := programAt(tt.name, "/home/ada/src"); got != tt.want {
+			t.Errorf("%s is called as %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}

@@ -16,7 +16,8 @@ import (
 // are leases and heartbeats of processes that will have ended when it is loaded.
 const minTTL = 10 * time.Second
 
-// executor executes a command and returns its reply in the Redis protocol.
+// executor executes a command and returns its reply in the Redis protocol, valid until the
+// next call.
 type executor func(args ...string) []byte
 
 // atomically runs f while no other command runs: f is called by a script, which has the
@@ -25,11 +26,11 @@ func (s *Server) atomically(f func(executor) error) (err error) {
 	s.atomic.Lock()
 	defer s.atomic.Unlock()
 	s.inScript = func(script *server.Peer) {
+		var reply bytes.Buffer
+		peer := server.NewPeer(bufio.NewWriter(&reply))
+		peer.Ctx = script.Ctx // Within the script, commands do not lock the server again.
 		err = f(func(args ...string) []byte {
-			var reply bytes.Buffer
-			w := bufio.NewWriter(&reply)
-			peer := server.NewPeer(w)
-			peer.Ctx = script.Ctx // Within the script, commands do not lock the server again.
+			reply.Reset()
 			s.redis.Server().Dispatch(peer, args)
 			peer.Flush()
 			return reply.Bytes()

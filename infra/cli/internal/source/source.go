@@ -23,6 +23,9 @@ type Program struct {
 	flags []string
 }
 
+// Of returns the program of a package.
+func Of(pkg string) *Program { return &Program{pkg: pkg} }
+
 // Find finds the source of this process. An error has the code USAGE.
 func Find(ctx context.Context) (*Program, error) {
 	info, ok := debug.ReadBuildInfo()
@@ -33,7 +36,7 @@ func Find(ctx context.Context) (*Program, error) {
 	if _, err := exec.LookPath("go"); err != nil {
 		return nil, input.Usagef("the go command is not there, and builds the program again: %w", err).WithHint("install Go, or leave out --watch")
 	}
-	p := &Program{pkg: info.Path}
+	p := Of(info.Path)
 	for _, s := range info.Settings {
 		if s.Key == "-tags" || s.Key == "-race" {
 			p.flags = append(p.flags, s.Key+"="+s.Value)
