@@ -6,5 +6,6 @@
 // With a directory ([Config.Dir]), its data outlives the process. A snapshot of all of it
 // is written there about every second and at the end, in place of the one before: a crash
 // loses what has changed since the latest, and nothing in part. With more data a snapshot
-// takes longer and is written less often, at most a twentieth of the time.
+// takes longer and is written less often, at most a twentieth of the time; nothing else is
+// served meanwhile, which is noticed from some ten thousand events on.
 package embedded
