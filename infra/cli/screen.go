@@ -50,6 +50,8 @@ func (c *cli) durable(dev app.Dev, o devOptions) string {
 		queues = " The queues of RabbitMQ stay."
 	}
 	switch {
+	case dev.Redis == "" && c.fromFlag("durability") != "":
+		return "the handlers run in this process. What they store stays in Redis, with the durability " + c.fromFlag("durability") + "."
 	case dev.Redis == "":
 		return "the handlers run in this process. What they store stays in Redis, as durable as that is."
 	case o.temporary():
