@@ -20,7 +20,8 @@ type block struct {
 
 var fileName = regexp.MustCompile("`([\\w/]+\\.go)`[^`]*:$")
 
-// sectionsOf returns the sections of a Markdown text that have blocks.
+// sectionsOf returns the sections of a Markdown text that have something to do: blocks of
+// shell, each perhaps with one of output after it, and files.
 func sectionsOf(text string) []section {
 	var out []section
 	var s section
@@ -36,7 +37,10 @@ func sectionsOf(text string) []section {
 		lang, fence := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "```")
 		switch {
 		case b != nil && fence:
-			s.blocks, b = append(s.blocks, *b), nil
+			if b.lang == "sh" || b.lang == "" || b.file != "" {
+				s.blocks = append(s.blocks, *b)
+			}
+			b = nil
 		case b != nil:
 			b.text += line
 		case fence:
@@ -58,7 +62,7 @@ func sectionsOf(text string) []section {
 
 func TestSectionsOf(t *testing.T) {
 	t.Parallel()
-	got := sectionsOf("# Name\n\ntext\n\n## One\n\nRun `a.go`:\n\n```sh\nrun\n  more\n```\n```\nout\n```\n\n## Empty\n\n## Two\n\nThe file,\n`a/b.go`:\n\n```go\npackage b\n```\n\nAs in `x.go`, this:\n\n```go\nf()\n```\n")
+	got := sectionsOf("# Name\n\ntext\n\n## One\n\nRun `a.go`:\n\n```sh\nrun\n  more\n```\n```\nout\n```\n\n## Empty\n\n## Two\n\nThe file,\n`a/b.go`:\n\n```go\npackage b\n```\n\nAs in `x.go`, this:\n\n```go\nf()\n```\n\n```go\ng()\n```\n\n## Picture\n\n```mermaid\nA\n```\n")
 	if len(got) != 2 || got[0].name != "One" || got[1].name != "Two" || len(got[0].blocks) != 2 || len(got[1].blocks) != 2 {
 		t.Fatalf("the sections are %+v", got)
 	}

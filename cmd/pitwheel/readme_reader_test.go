@@ -20,6 +20,7 @@ type reader struct {
 	environ []string
 	program *programtest.Process
 	http    string // where the program is reached
+	reach   string // a script of exports with which commands reach it
 }
 
 // newReader copies the repository. Settings in the environment of the test are not passed on.
@@ -70,8 +71,8 @@ func copyTree(from, to string) error {
 }
 
 // start starts a program in place of the one that runs, and waits until it is ready. It
-// serves on free ports. The variables that it returns let others reach it.
-func (r *reader) start(t *testing.T, script, line string) (environ []string) {
+// serves on free ports.
+func (r *reader) start(t *testing.T, script, line string) {
 	t.Helper()
 	r.stop(t)
 	for _, name := range []string{"HTTP_ADDR", "DEV_REDIS_ADDR", "DEV_SMTP_ADDR"} {
@@ -85,11 +86,10 @@ func (r *reader) start(t *testing.T, script, line string) (environ []string) {
 	r.program = programtest.Start(r.t, cmd)
 	if serves.MatchString(line) {
 		r.http = r.program.Stderr.Await(t, `"every handler is consuming".*"http":"([^"]+)"`)[1]
-		return nil
+		return
 	}
 	found := r.program.Stdout.Await(t, `(?s)HTTP +http://(\S+).*Redis +redis://(\S+).*Ctrl-C ends it`)
-	r.http = found[1]
-	return []string{"PITWHEEL_DEV_REDIS_ADDR=" + found[2], "SHOP_DEV_REDIS_ADDR=" + found[2]}
+	r.http, r.reach = found[1], fmt.Sprintf("export PITWHEEL_DEV_REDIS_ADDR=%[1]s SHOP_DEV_REDIS_ADDR=%[1]s\n", found[2])
 }
 
 // stop ends the program that runs, which must succeed.
@@ -101,7 +101,7 @@ func (r *reader) stop(t *testing.T) {
 	if code := r.program.Stop(t); code != 0 {
 		t.Errorf("%q exits with %d\n%s", r.program.Cmd.Args, code, r.program.Stderr)
 	}
-	r.program = nil
+	r.program, r.http, r.reach = nil, "", ""
 }
 
 // serves matches serve among the programs that run until they are stopped.
