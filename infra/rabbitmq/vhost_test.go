@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/router"
@@ -27,16 +28,17 @@ func TestBroker_Vhost(t *testing.T) {
 	}
 	receive(t, out).Ack()
 
-	wrong := newBenchAt(t, server.URL()+"team%2Fa%20b", func(c *rabbitmq.Config) { c.URL = brokertest.WithPassword(t, c.URL, "geheim") })
-	eventually(t, "the broker refuses the password", func() bool {
-		return wrong.broker.Ready() != nil && strings.Contains(wrong.broker.Ready().Error(), vhost)
-	})
-
 	queues := func(vhost string) string { return server.Ctl("list_queues", "-q", "-p", vhost, "name") }
 	if got := queues(vhost); !strings.Contains(got, b.ns+".q\n") {
-		t.Errorf("the vhost has the queues %q", got)
+		t.Fatalf("the vhost has the queues %q", got)
 	}
 	if got := queues("/"); strings.Contains(got, b.ns) {
 		t.Errorf("the default vhost has the queues %q", got)
+	}
+
+	wrong := newBenchAt(t, server.URL()+"team%2Fa%20b", func(c *rabbitmq.Config) { c.URL = brokertest.WithPassword(t, c.URL, "geheim") })
+	eventually(t, "the broker refuses the password", func() bool { return events.CodeOf(wrong.broker.Ready()) == events.CodeConfig })
+	if err := wrong.broker.Ready(); !strings.Contains(err.Error(), vhost) {
+		t.Errorf("the error does not name the vhost: %v", err)
 	}
 }
