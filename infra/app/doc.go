@@ -72,8 +72,10 @@
 //   - definition.go checks an application without settings and brokers ([Define])
 //   - settings.go has the settings of the framework; package settings reads them
 //   - drivers.go connects to Redis and RabbitMQ ([Definition.Connect])
+//   - transport.go tells clients what carries the messages of the service
 //   - client.go has what works on a running service from outside, as the command line does
 //   - app.go puts drivers, handlers and HTTP around a router ([App.Run])
+//   - stop.go logs how a stop has gone
 //   - proxy.go answers 503 until the brokers are connected
 //   - dev.go runs dev: an in-process Redis and each [DevService] of the application;
 //     report.go shows what happens in it, and failing.go makes handlers fail

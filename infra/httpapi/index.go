@@ -84,7 +84,9 @@ func (a *api) index(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Vary", "Accept")
 	c := a.contents()
 	accept := r.Header.Get("Accept")
-	contentType, body, err := "text/plain; charset=utf-8", []byte(nil), error(nil)
+	contentType := "text/plain; charset=utf-8"
+	var body []byte
+	var err error
 	switch {
 	case strings.Contains(accept, "text/html"):
 		contentType = "text/html; charset=utf-8"

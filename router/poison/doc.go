@@ -20,6 +20,7 @@
 //	// Do it: each message goes to the queue of its own handler again, and of no other.
 //	tally, err := admin.Retry(ctx, plan, poison.Options{Who: "ada", Why: "the mail server is back"})
 //
+// [Admin.Follow] waits for what becomes of retried messages.
 // [Admin.Discard] removes messages that are not needed, [Admin.Edit] corrects a body before
 // a retry, [Admin.Export] and [Admin.Import] move messages between stores as JSON lines.
 // Whatever changes a message is kept in an audit trail, see [Admin.Changes].
