@@ -20,10 +20,11 @@
 // then drains. The outside is behind ports: a [Transport] carries messages, a [Log]
 // stores events, and so on; the package routertest has all of them in memory, and tests
 // handlers without a broker. [Commands] sends commands and waits for their outcomes, with
-// or without a running router.
+// or without a running router; [Router.Execute] decides a command where it is called.
 //
 // # The way of a message
 //
+//	Router.Execute ──────────────┐ decided here, for a caller who waits
 //	Commands.Send → Transport → command handler: load, fold, decide → Log.Append
 //	                                                                      │
 //	               reaction ← Transport ← relay ← catch-up subscription ←─┤
@@ -42,13 +43,14 @@
 //	retry.go        after a failed attempt; delay.go: where the pause is spent
 //	poison.go       to the poison queue; collector.go: from there into the poison store
 //	park.go         the order of a key through failures, with a cache in blockedkeys.go
-//	breaker.go      the circuit breaker; limit.go, timeout.go, recover.go, dedupe.go: the other stages
+//	breaker.go      the circuit breaker; limit.go, turn.go, timeout.go, recover.go, dedupe.go: the other stages
 //	middleware.go   the application's own Watermill middleware
 //	decider.go      load, fold, decide, append; projector.go: from the log to rows
+//	execute.go      deciding a command for a caller in this process
 //	commands.go     sending commands; await.go: waiting for their outcomes
 //	ports.go        what drivers implement
 //	metrics.go      the collectors; gauges.go: those that are sampled from the store
-//	internal/       relay, catch-up subscription, worker pool, health, message codec
+//	internal/       relay, catch-up subscription, worker pool, locks by key, health, message codec
 //
 // # Glossary
 //

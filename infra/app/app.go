@@ -23,6 +23,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/infra/telemetry"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // App is an application that can be run. Make it with [New]. It is safe for concurrent
@@ -88,6 +89,7 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	if !o.Dev { // On one's own screen there is only one application.
 		a.logger = a.logger.With("application", d.Name)
 	}
+	a.logger = telemetry.WithHint(a.logger, poison.LogKey, func(id string) string { return d.Name + " poison show " + id })
 	var err error
 	if a.infos, err = d.Describe(v); err != nil {
 		return nil, err
@@ -107,6 +109,8 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return events.Errorf(events.CodeInternal, "the application %s has been run already", a.def.Name)
 	}
 	defer close(a.ended)
+	stopped := stopwatch(ctx)
+	defer func() { a.logStopped(stopped, err) }()
 	routes := map[string]http.Handler{}
 	if a.options.Dev {
 		stop, err := a.startDev(routes)
@@ -130,6 +134,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		}
 	}
 	api, err := httpapi.New(httpapi.Config{
+		Application: a.def.Name, Version: telemetry.ThisBuild().Version, Example: a.def.Samples.First,
 		Catalogue: a.def.Catalogue, Commands: a.proxy, Projections: a.proxy, Names: a.def.Projections(),
 		Ready: a.proxy.Ready, Paused: a.paused(), Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
 		Extra: routes, MaxBody: int64(a.values.Int("max_message_bytes")), Logger: a.logger,
@@ -187,6 +192,7 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var announcing sync.WaitGroup
+	announcing.Go(func() { a.recordTransport(ctx, drivers) })
 	announce := func(reached <-chan struct{}, f func()) {
 		announcing.Go(func() {
 			select {

@@ -52,7 +52,8 @@
 // # Without a command line
 //
 // [New] checks the application and its settings. [App.Run] serves until its context ends,
-// and then drains. Meanwhile [App.Execute] sends a command and waits for its outcome:
+// and then drains. Meanwhile [App.Execute] returns the outcome of a command, which is decided
+// in this process if its handler runs here:
 //
 //	service, err := app.New(application, settings.Source{Environ: os.Environ()}, app.Options{Log: os.Stderr})
 //	if err != nil { … }

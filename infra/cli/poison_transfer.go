@@ -34,7 +34,7 @@ func (c *cli) exportPoison(ctx context.Context, p *poisonFilter) error {
 	if err != nil {
 		return err
 	}
-	admin, err := c.poisonAdmin(ctx, storeOnly)
+	admin, err := c.poisonAdmin(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (c *cli) importPoison(ctx context.Context, name, why string) error {
 		return err
 	}
 	defer func() { _ = in.Close() }()
-	admin, err := c.poisonAdmin(ctx, storeOnly)
+	admin, err := c.poisonAdmin(ctx)
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	}
 	receipt, err := client.Send(ctx, command, events.SendOptions{ID: id})
 	if err != nil {
-		return c.refused(t, id, c.unanswered(ctx, t, id, err))
+		return c.refused(t, id, c.unanswered(ctx, t, id, c.ExplainUnhandled(ctx, client.Drivers, err)))
 	}
 	if !s.wait {
 		return output.One(c.printer(), receipt)
