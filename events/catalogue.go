@@ -219,7 +219,7 @@ func (t *Type) Decode(e *Envelope, data any) error {
 		return err
 	}
 	if err := datajson.Unmarshal(raw, data); err != nil {
-		return Errorf(CodeUndecodable, "the data of %s %s does not fit its type: %w", e.Type, e.ID, err)
+		return Errorf(CodeUndecodable, "the data of %s %s does not fit its type: %w", e.Type, e.ID, explainMisread(raw, t.Go, err))
 	}
 	return nil
 }

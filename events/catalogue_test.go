@@ -122,8 +122,10 @@ func TestCatalogue_DecodeData_Errors(t *testing.T) {
 		{"a version before the first", envelope("PAID", -1, `{}`), events.CodeUndecodable, []string{"-1"}},
 		{"an upcaster fails", envelope("PAID", 1, `{}`), events.CodeUndecodable, []string{"PAID", "from schema version 2 to 3", errNoAmount.Error()}},
 		{"an upcaster gets no JSON", envelope("PAID", 1, `{`), events.CodeUndecodable, []string{"from schema version 1 to 2"}},
-		{"a field of another type", envelope("PAID", 3, `{"cents":"five"}`), events.CodeUndecodable, []string{"PAID", "the id", "cents"}},
-		{"no data", envelope("PAID", 3, ``), events.CodeUndecodable, []string{"PAID"}},
+		{"a field of another type", envelope("PAID", 3, `{"cents":"five"}`), events.CodeUndecodable, []string{"PAID", "the id", "its type: cents must be a number, not a string"}},
+		{"a number of another type", envelope("PAID", 3, `{"cents":1.5}`), events.CodeUndecodable, []string{"its type: cents must be a number of the type int, not 1.5"}},
+		{"an array", envelope("PAID", 3, `[]`), events.CodeUndecodable, []string{"its type: it is an array, not an object"}},
+		{"no data", envelope("PAID", 3, ``), events.CodeUndecodable, []string{"PAID", "its type: it is empty"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

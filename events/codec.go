@@ -3,6 +3,7 @@ package events
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"strconv"
 	"time"
 )
@@ -93,7 +94,7 @@ func decodeAny(body []byte, header Header) (Envelope, error) {
 		Data      json.RawMessage `json:"data"`
 	}
 	if err := json.Unmarshal(body, &wire); err != nil {
-		return Envelope{}, Errorf(CodeUndecodable, "the body is not a JSON object of the form {id,type,timestamp,data}: %w", err)
+		return Envelope{}, Errorf(CodeUndecodable, "the body is not a JSON object of the form {id,type,timestamp,data}: %w", explainMisread(body, reflect.TypeOf(wire), err))
 	}
 	e := Envelope{Header: header, Data: wire.Data}
 	if err := text(wire.Type, "type", &e.Type); err != nil {

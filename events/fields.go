@@ -89,10 +89,7 @@ func (t *Type) misfit(given map[string]json.RawMessage) error {
 			if wrong.Field != "" {
 				name += "." + wrong.Field
 			}
-			if number, ok := strings.CutPrefix(wrong.Value, "number "); ok {
-				return Invalid(name, "must be a number of the type %s, not %s", wrong.Type, number)
-			}
-			return Invalid(name, "must be %s, not %s", article(kind(wrong.Type)), article(wrong.Value))
+			return Invalid(name, "%s", mustBe(wrong))
 		case err != nil:
 			return Invalid(name, "does not fit: %s", strings.TrimPrefix(err.Error(), "json: "))
 		}

@@ -71,7 +71,7 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	}
 	for _, name := range o.Only {
 		if names := d.HandlerNames(); !slices.Contains(names, name) {
-			return nil, events.Errorf(events.CodeConfig, "no handler is named %q; the nearest is %q", name, settings.Nearest(name, names)).WithField("only").
+			return nil, events.Errorf(events.CodeConfig, "no handler is named %q%s", name, settings.DidYouMean(name, names)).WithField("only").
 				WithHint("the handlers are %s", strings.Join(names, ", "))
 		}
 	}

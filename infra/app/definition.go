@@ -168,6 +168,25 @@ func (d *Definition) HandlerNames() []string {
 	return names
 }
 
+// Check returns what would stop [App.Run] whatever the brokers are: what is wrong with the
+// settings of handlers, and what the application's function Handlers refuses. It connects to
+// nothing. An error of the settings has the code CONFIG.
+func (d *Definition) Check(v settings.Values) error {
+	described, err := d.Describe(v)
+	if err != nil {
+		return err
+	}
+	l := &lifetime{}
+	handlers, err := d.handlers(d.services(newStartupProxy(), v, discard(), l))
+	if err == nil {
+		err = d.checkDescribed(described, handlers, v)
+	}
+	if ended := l.end(); ended != nil {
+		err = errors.Join(err, ended)
+	}
+	return err
+}
+
 // Describe returns all handlers with their effective settings.
 func (d *Definition) Describe(v settings.Values) ([]router.HandlerInfo, error) {
 	return router.Describe(d.Catalogue, d.Handlers, v.Handlers)

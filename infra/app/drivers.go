@@ -124,7 +124,7 @@ func (d *Definition) explain(err error, broker, setting string, fields map[strin
 	told := *e
 	told.Message, told.Field = err.Error(), setting
 	if told.Hint != "" && setting == "amqp_url" {
-		return &told // RabbitMQ is connected, and says why it accepts nothing.
+		return &told // RabbitMQ is connected and says why it accepts nothing, or has yet to answer.
 	}
 	return told.WithHint("check that %s runs and that %s names it", broker, d.Settings.Env(setting))
 }

@@ -52,9 +52,12 @@ func (c *cli) aggregate() *cobra.Command {
 			for i, e := range h {
 				views[i] = viewOfEvent(e)
 			}
-			heads := []string{"version", "timestamp", "type", "data", "correlation id", "causation id"}
-			return output.List(c.printer(), views, heads, func(e eventView) []any {
-				return []any{e.Version, e.Timestamp, e.Type, string(e.Data), e.CorrelationID, e.CausationID}
+			return output.List(c.printer(), views, output.Columns[eventView]{
+				Heads: []string{"version", "timestamp", "type", "data", "correlation id", "causation id"},
+				Row: func(e eventView) []any {
+					return []any{e.Version, e.Timestamp, e.Type, string(e.Data), e.CorrelationID, e.CausationID}
+				},
+				Key: func(e eventView) string { return e.ID },
 			})
 		},
 	}
@@ -66,7 +69,8 @@ func (c *cli) aggregate() *cobra.Command {
 				return err
 			}
 			if a.Fold == nil {
-				return events.Errorf(events.CodeNotFound, "the aggregate %q has no state here, only events", a.Name)
+				return events.Errorf(events.CodeNotFound, "the aggregate %q has no state here, only events", a.Name).
+					WithHint("`%s aggregate history %s %s` prints them", program(), a.Name, shellWord(args[1]))
 			}
 			folded, err := a.Fold(c.Catalogue, events.History{Events: h})
 			if err != nil {
@@ -77,10 +81,11 @@ func (c *cli) aggregate() *cobra.Command {
 			return output.One(c.printer(), view)
 		},
 	}
+	c.listFlags(history.Flags(), "ids of the events")
 	for _, cmd := range []*cobra.Command{history, state} {
 		cmd.Args = input.Exactly("the aggregate's type", "its id")
 		cmd.ValidArgsFunction = input.Words(c.Catalogue.Aggregates()...)
-		cmd.Flags().StringVar(&at, "at", "", "as it was at a version (3), at a time (2026-01-31T12:00:00Z), or some time ago (10m)")
+		cmd.Flags().StringVar(&at, "at", "", "as it was at a version (3), at a time (2026-01-31T12:00:00Z), or some time ago (10m, 1d12h)")
 	}
 	return input.Group("aggregate", "One aggregate: its history and state", history, state)
 }
@@ -105,17 +110,20 @@ func (c *cli) history(ctx context.Context, name, id, at string) (*events.Aggrega
 		return nil, nil, err
 	}
 	if len(h.Events) == 0 {
-		return nil, nil, events.Errorf(events.CodeNotFound, "there is no %s %s", name, id)
+		return nil, nil, events.Errorf(events.CodeNotFound, "there is no %s %s", name, id).
+			WithHint("`%s event list --aggregate %s` shows which there are; another namespace or Redis has others", program(), name)
 	}
 	if until.Version > h.Version() {
-		return nil, nil, events.Errorf(events.CodeNotFound, "the %s %s has %d versions, not %d", name, id, h.Version(), until.Version)
+		return nil, nil, events.Errorf(events.CodeNotFound, "the %s %s has %d versions, not %d", name, id, h.Version(), until.Version).
+			WithHint("leave out --at for the last one")
 	}
 	n := len(h.Events)
 	for n > 0 && !until.Includes(h.Events[n-1]) {
 		n--
 	}
 	if n == 0 {
-		return nil, nil, events.Errorf(events.CodeNotFound, "the %s %s did not exist at %s", name, id, at)
+		return nil, nil, events.Errorf(events.CodeNotFound, "the %s %s did not exist at %s", name, id, at).
+			WithHint("its first event is of %s", h.Events[0].Timestamp.UTC().Format(events.TimeLayout))
 	}
 	return a, h.Events[:n], nil
 }

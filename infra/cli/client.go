@@ -28,9 +28,12 @@ type client struct {
 	*router.Commands // nil without a transport
 }
 
-// reach connects to the brokers of the running service, until the command ends. Nothing is
-// logged: errors are the command's own.
+// reach connects to the brokers of the running service, until the command ends; what is
+// connected already is used again. Nothing is logged: errors are the command's own.
 func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
+	if c.client != nil && (c.client.Commands != nil || !commands) {
+		return c.client, nil
+	}
 	ctx, cancel := c.reachContext(ctx)
 	defer cancel()
 	drivers, err := c.Connect(ctx, c.settings, app.Connection{Transport: commands})
@@ -40,9 +43,12 @@ func (c *cli) reach(ctx context.Context, commands bool) (*client, error) {
 	c.drivers = append(c.drivers, drivers)
 	cl := &client{Drivers: drivers}
 	if commands {
-		cl.Commands, err = c.NewCommands(drivers, c.settings, nil)
+		if cl.Commands, err = c.NewCommands(drivers, c.settings, nil); err != nil {
+			return nil, err
+		}
 	}
-	return cl, err
+	c.client = cl
+	return cl, nil
 }
 
 // reachServices is like reach for commands that the application adds.

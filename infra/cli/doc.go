@@ -13,18 +13,20 @@
 //	shop dev                 run everything in one process, for trying out
 //	shop serve               run the handlers on Redis and RabbitMQ
 //	shop send TYPE           send a command; with --help its fields
-//	shop handler list        the handlers with their settings
-//	shop event tail          the log, live
+//	shop handler list, show  the handlers with their settings
+//	shop event list, tail    the log: what is stored, and what is new
 //	shop aggregate …         history and state of one aggregate
 //	shop projection …        rows; rebuild
 //	shop poison …            messages that a handler failed to process
+//	shop config …            print the settings with their sources; validate them
 //	shop completion, version
 //
 // dev and serve run the application ([app.App]); all others are clients that connect to
 // the brokers of a running service. [app.Application] lists what else a program can add,
 // such as commands of its own.
 //
-// Data goes to stdout, everything else to stderr. Each command is in the file of its name,
+// Data goes to stdout, everything else to stderr. Lists have -q, --no-headers and, where
+// they change, --watch; these are in list.go. Each command is in the file of its name,
 // those of poison in poison_*.go; run.go puts them together, client.go connects them, and
 // exit.go has the exit codes. Package input has what commands take, and package output what
 // they print.

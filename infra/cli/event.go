@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,12 +13,8 @@ import (
 	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 )
 
-const (
-	// tailBatch is how many events of each partition are read at once.
-	tailBatch = 500
-	// tailWait is how long one read waits for new events.
-	tailWait = time.Second
-)
+// tailWait is how long one read waits for new events.
+const tailWait = time.Second
 
 // logView is an event of the log as it is printed, with the aggregate it belongs to.
 type logView struct {
@@ -28,10 +23,14 @@ type logView struct {
 	AggregateID string `json:"aggregate_id"`
 }
 
+func viewOfLog(e events.Recorded) logView {
+	return logView{viewOfEvent(e), e.Aggregate, e.AggregateID}
+}
+
 // tailing holds the flags of event tail.
 type tailing struct {
-	types    input.List
-	since    input.Text
+	eventFilter
+	from     input.Text
 	last     int
 	limit    int
 	noFollow bool
@@ -45,46 +44,42 @@ func (c *cli) event() *cobra.Command {
 		Long:  "Print the newest events of the log and then each new one as it is stored.",
 		RunE:  func(cmd *cobra.Command, _ []string) error { return c.runTail(cmd.Context(), t) },
 	}
+	t.flags(c, tail)
 	flags := tail.Flags()
-	flags.SortFlags = false
-	flags.Var(&t.types, "type", "only events of this type; may be repeated")
-	flags.Var(&t.since, "since", "begin there: some time ago (10m), or a time (2026-01-31T12:00:00Z)")
-	flags.IntVarP(&t.last, "last", "n", 10, "without --since, begin with this many past events, of those that --type picks")
+	flags.Var(&t.from, "since", "begin there: some time ago (10m, 1d12h), or a time (2026-01-31T12:00:00Z)")
+	flags.IntVarP(&t.last, "last", "n", 10, "without --since, begin with this many past events, of those that are selected")
 	flags.IntVar(&t.limit, "limit", 0, "end after this many events; 0: no limit")
 	flags.BoolVar(&t.noFollow, "no-follow", false, "end at the end of the log instead of waiting for more")
-	_ = tail.RegisterFlagCompletionFunc("type", input.Words(c.Catalogue.Events()...)) // It fails only for a flag that is not there.
-	return input.Group("event", "The events of the log", tail)
+	flags.BoolVarP(&c.quiet, "quiet", "q", false, "print only the ids, one a line")
+	return input.Group("event", "The events of the log", tail, c.watchable(c.eventList()))
 }
 
 func (c *cli) runTail(ctx context.Context, t tailing) (err error) {
-	for _, name := range t.types {
-		if known, ok := c.Catalogue.Lookup(name); !ok || known.Command {
-			return input.NotFound("event type", name, c.Catalogue.Events())
-		}
+	if err := t.check(c); err != nil {
+		return err
 	}
 	if t.last < 0 || t.limit < 0 {
 		return input.Usagef("--last is %d and --limit is %d; neither may be negative", t.last, t.limit)
 	}
-	since, err := input.ParseMoment("--since", string(t.since), time.Now())
-	if err != nil {
+	if t.since, err = input.ParseMoment("--since", string(t.from), time.Now()); err != nil {
 		return err
 	}
 	client, err := c.reach(ctx, storeOnly)
 	if err != nil {
 		return err
 	}
-	out := &output.Stream[logView]{Printer: c.printer(), Line: logLine}
+	out := &output.Stream[logView]{Printer: c.printer(), Line: logLine, Key: func(e logView) string { return e.ID }}
 	defer func() { err = cmp.Or(err, out.Close()) }()
-	return client.tail(ctx, t, since, out.Put)
+	return client.tail(ctx, t, out.Put)
 }
 
 // tail calls put with the past events and then with each new one.
-func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(logView) error) error {
+func (c *client) tail(ctx context.Context, t tailing, put func(logView) error) error {
 	end, err := c.Store.End(ctx)
 	if err != nil {
 		return err
 	}
-	at, past, err := c.beginning(ctx, t, since, end)
+	at, past, err := c.beginning(ctx, t, end)
 	if err != nil {
 		return err
 	}
@@ -95,11 +90,11 @@ func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(
 			if done() {
 				return nil
 			}
-			if !t.matches(e) || e.Timestamp.Before(since) {
+			if !t.matches(e) {
 				continue
 			}
 			count++
-			if err := put(logView{viewOfEvent(e), e.Aggregate, e.AggregateID}); err != nil {
+			if err := put(viewOfLog(e)); err != nil {
 				return err
 			}
 		}
@@ -109,7 +104,7 @@ func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(
 		return err
 	}
 	for !done() && (!t.noFollow || at.Behind(end) > 0) {
-		batch, err := c.Store.Read(ctx, at, tailBatch, tailWait)
+		batch, err := c.Store.Read(ctx, at, readBatch, tailWait)
 		if err != nil {
 			return err
 		}
@@ -128,66 +123,13 @@ func (c *client) tail(ctx context.Context, t tailing, since time.Time, put func(
 }
 
 // beginning returns where to read from, and the past events to show before that.
-func (c *client) beginning(ctx context.Context, t tailing, since time.Time, end events.Cursor) (events.Cursor, []events.Recorded, error) {
-	if !since.IsZero() {
-		at, err := c.Store.FindTime(ctx, since)
+func (c *client) beginning(ctx context.Context, t tailing, end events.Cursor) (events.Cursor, []events.Recorded, error) {
+	if !t.since.IsZero() {
+		at, err := c.Store.FindTime(ctx, t.since)
 		return at, nil, err
 	}
-	past, err := c.newest(ctx, t, end)
+	past, err := c.newest(ctx, t.eventFilter, t.last, nil, end)
 	return end, past, err
-}
-
-// newest returns the last wanted events up to end. It reads the log backwards, a page of
-// every partition at a time, until no partition can hold an event that is newer than
-// those found.
-func (c *client) newest(ctx context.Context, t tailing, end events.Cursor) ([]events.Recorded, error) {
-	var found []events.Recorded
-	unread := end.Clone(len(end)) // up to where
-	for size := min(t.last, tailBatch); size > 0 && events.Cursor(nil).Behind(unread) > 0; size = min(2*size, tailBatch) {
-		from := end.Clone(len(end)) // for a partition that is done, where nothing is
-		for p, at := range unread {
-			if at > 0 {
-				from[p] = at - min(at, uint64(size))
-			}
-		}
-		batch, err := c.Store.Read(ctx, from, size, 0)
-		if err != nil {
-			return nil, err
-		}
-		var page []events.Recorded
-		oldest := map[int]time.Time{}
-		for _, e := range batch {
-			if e.Position > unread[e.Partition] {
-				continue // It came after end, or is known already: what lies before it was archived.
-			}
-			if _, is := oldest[e.Partition]; !is {
-				oldest[e.Partition] = e.Timestamp
-			}
-			if t.matches(e) {
-				page = append(page, e)
-			}
-		}
-		found = inTime(append(page, found...))
-		found = found[max(0, len(found)-t.last):]
-		for p := range unread {
-			at, is := oldest[p]
-			if unread[p] = from[p]; !is || len(found) == t.last && !at.After(found[0].Timestamp) {
-				unread[p] = 0
-			}
-		}
-	}
-	return found, nil
-}
-
-func (t tailing) matches(e events.Recorded) bool {
-	return len(t.types) == 0 || slices.Contains(t.types, e.Type)
-}
-
-// inTime sorts events of several partitions by time; those of one partition keep their
-// order.
-func inTime(batch []events.Recorded) []events.Recorded {
-	slices.SortStableFunc(batch, func(a, b events.Recorded) int { return a.Timestamp.Compare(b.Timestamp) })
-	return batch
 }
 
 // logLine returns an event as a line for people.

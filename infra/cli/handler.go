@@ -3,12 +3,14 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
+	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router"
 )
 
@@ -32,26 +34,74 @@ func (c *cli) handler() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Args: input.None,
 		Short: "List every declared handler with its effective settings and their sources",
-		RunE: func(*cobra.Command, []string) error {
-			infos, err := c.Describe(c.settings)
-			if err != nil {
-				return err
-			}
-			views := make([]handlerView, len(infos))
-			for i, info := range infos {
-				views[i] = viewOfHandler(info)
-			}
-			names := []string{"concurrency", "attempts", "timeout", "backoff", "max_backoff", "break_after", "rate", "ordered", "paused"}
-			return output.List(c.printer(), views, append([]string{"name", "kind", "consumes", "queue"}, names...), func(h handlerView) []any {
-				row := []any{h.Name, h.Kind, strings.Join(h.Consumes, ", "), h.Queue}
-				for _, name := range names {
-					row = append(row, h.Settings[name])
-				}
-				return row
-			})
-		},
+		RunE:  func(*cobra.Command, []string) error { return c.listHandlers() },
 	}
-	return input.Group("handler", "The declared handlers", list)
+	c.listFlags(list.Flags(), "names")
+	show := &cobra.Command{
+		Use: "show NAME", Args: input.Exactly("the handler's name"), ValidArgsFunction: input.Words(c.HandlerNames()...),
+		Short: "Print one handler: what it consumes, and each setting with its source",
+		Long: "Print one handler as it is declared and configured: its kind, the types that it consumes, its queue and topic,\n" +
+			"and each effective setting with its source: default, declaration (the code) or file.",
+		RunE: func(_ *cobra.Command, args []string) error { return c.showHandler(args[0]) },
+	}
+	return input.Group("handler", "The declared handlers", c.watchable(list), show)
+}
+
+func (c *cli) listHandlers() error {
+	infos, err := c.Describe(c.settings)
+	if err != nil {
+		return err
+	}
+	views := make([]handlerView, len(infos))
+	for i, info := range infos {
+		views[i] = viewOfHandler(info)
+	}
+	names := []string{"concurrency", "attempts", "timeout", "backoff", "max_backoff", "break_after", "rate", "ordered"}
+	return output.List(c.printer(), views, output.Columns[handlerView]{
+		Heads: append([]string{"name", "state", "kind", "consumes", "queue"}, names...),
+		Row: func(h handlerView) []any {
+			row := []any{h.Name, h.state(), h.Kind, strings.Join(h.Consumes, ", "), h.Queue}
+			for _, name := range names {
+				row = append(row, h.Settings[name])
+			}
+			return row
+		},
+		Key: func(h handlerView) string { return h.Name },
+	})
+}
+
+// showHandler prints one handler: for people a line for each property, and one for each
+// setting with its source.
+func (c *cli) showHandler(name string) error {
+	infos, err := c.Describe(c.settings)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(infos, func(info router.HandlerInfo) bool { return info.Name == name })
+	if i < 0 {
+		return input.NotFound("handler", name, c.HandlerNames())
+	}
+	info := infos[i]
+	view := viewOfHandler(info)
+	if c.format != output.Table {
+		return output.One(c.printer(), view)
+	}
+	rows := [][]any{{"name", info.Name, ""}, {"state", view.state(), ""}, {"kind", info.Kind, ""}, {"consumes", strings.Join(info.Consumes, ", "), ""}}
+	if info.Topic != "" {
+		rows = append(rows, []any{"topic", info.Topic, ""})
+	}
+	for _, s := range info.Settings {
+		rows = append(rows, []any{s.Name, s.Value, c.sourceOf(s)})
+	}
+	return c.printer().Rows(rows)
+}
+
+// sourceOf returns where a setting of a handler comes from, with the path of a file.
+func (c *cli) sourceOf(s router.Setting) settings.Origin {
+	if s.Source == router.SourceOperator {
+		return c.settings.HandlersOrigin()
+	}
+	return settings.Origin{Source: s.Source}
 }
 
 func viewOfHandler(info router.HandlerInfo) handlerView {
@@ -63,6 +113,16 @@ func viewOfHandler(info router.HandlerInfo) handlerView {
 		v.Settings[s.Name] = settingView{typed(s.Value), s.Source}
 	}
 	return v
+}
+
+// state returns whether a handler is to consume, so that a paused one cannot be
+// overlooked.
+func (h handlerView) state() string {
+	paused := h.Settings["paused"]
+	if paused.Value != true {
+		return "active"
+	}
+	return fmt.Sprintf("PAUSED (%s)", paused.Source)
 }
 
 // typed returns a setting's value as JSON has it: counts are numbers, switches booleans.

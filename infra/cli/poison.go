@@ -37,7 +37,7 @@ func (p *poisonFilter) flags(c *cli, cmd *cobra.Command) {
 	f.Var(p.byField["handler"], "handler", "only messages of this handler; may be repeated")
 	f.Var(p.byField["type"], "type", "only messages of this type; may be repeated")
 	f.Var(p.byField["code"], "code", "only failures with this code; may be repeated")
-	f.Var(&p.older, "older", "only messages that failed last before that: some time ago (1h), or a time (2026-01-31T12:00:00Z)")
+	f.Var(&p.older, "older", "only messages that failed last before that: some time ago (1h, 2w), or a time (2026-01-31T12:00:00Z)")
 	f.Var(&p.newer, "newer", "only messages that failed last since then")
 	// These fail only for a flag that is not there.
 	_ = cmd.RegisterFlagCompletionFunc("handler", input.Words(c.HandlerNames()...))
@@ -64,7 +64,7 @@ func filterName(flag, name string) (string, error) {
 		return field, nil
 	}
 	names := slices.Sorted(maps.Keys(filterNames()))
-	return "", input.Usagef("%s: poison messages have no %q; the nearest is %q", flag, name, settings.Nearest(name, names)).WithHint("they have %s", strings.Join(names, ", "))
+	return "", input.Usagef("%s: poison messages have no %q%s", flag, name, settings.DidYouMean(name, names)).WithHint("they have %s", strings.Join(names, ", "))
 }
 
 // filter returns the filter that the flags ask for.
@@ -95,6 +95,11 @@ func (p *poisonFilter) filter(now time.Time) (poison.Filter, error) {
 	return f, err
 }
 
+// selects reports whether a filter leaves out any message.
+func selects(f poison.Filter) bool {
+	return len(f.Fields) > 0 || !f.Before.IsZero() || !f.After.IsZero()
+}
+
 // noteUnmatched says on stderr that a filter selects nothing, and which handlers and
 // types in it are unknown. A handler that has poison messages among the groups need not be
 // known: it may have been removed from the application.
@@ -106,7 +111,7 @@ func (c *cli) noteUnmatched(f poison.Filter, matched int, groups []poison.Group)
 		for _, name := range given {
 			found := slices.ContainsFunc(groups, func(g poison.Group) bool { return slices.Contains(g.Values, name) })
 			if !found && !slices.Contains(known, name) {
-				_, _ = fmt.Fprintf(c.stderr, "there is no %s %q; the nearest is %q\n", what, name, settings.Nearest(name, known))
+				_, _ = fmt.Fprintf(c.stderr, "there is no %s %q%s\n", what, name, settings.Suggest(name, known))
 			}
 		}
 	}

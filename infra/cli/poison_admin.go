@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -24,6 +25,15 @@ func (c *cli) poisonAdminOf(client *client) (*poison.Admin, error) {
 		q.Queues = client.Transport
 	}
 	return poison.New(poison.Config{Store: client.Store, Queues: q, Parking: client.Store})
+}
+
+// explainMissing adds a way out to the error about a poison message that is not there.
+// Other errors are returned as they are.
+func explainMissing(err error) error {
+	if e := asError(err); e.Code == events.CodeNotFound && e.Hint == "" {
+		return e.WithHint("`%[1]s poison list` has those that are there, and `%[1]s poison audit` what was done to others", program())
+	}
+	return err
 }
 
 // lazyQueues are the queues of the running service. They are connected when one is first

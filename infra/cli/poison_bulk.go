@@ -56,7 +56,7 @@ func (b *bulk) begin(ctx context.Context, queues bool, ids []string) error {
 	if err != nil {
 		return err
 	}
-	filtered := len(filter.Fields) > 0 || !filter.Before.IsZero() || !filter.After.IsZero()
+	filtered := selects(filter)
 	switch {
 	case len(ids) > 0 && (b.all || filtered):
 		return input.Usagef("`%s` takes ids or filters, not both", b.cmd.CommandPath())
@@ -78,7 +78,7 @@ func (b *bulk) begin(ctx context.Context, queues bool, ids []string) error {
 func (b *bulk) run(ctx context.Context, work func(context.Context, poison.Plan, poison.Options) (poison.Tally, error)) error {
 	plan, err := b.admin.Plan(ctx, b.selection)
 	if err != nil {
-		return err
+		return explainMissing(err)
 	}
 	if len(b.selection.IDs) == 0 {
 		b.c.noteUnmatched(b.selection.Filter, plan.Tally.Matched, plan.Groups)
@@ -123,7 +123,7 @@ func (b *bulk) end(ctx context.Context, t poison.Tally, err error) error {
 		if p.First.Kind == string(router.KindProjection) && events.CodeOf(p.Err) == events.CodeInvalid {
 			return asError(p.Err).WithHint("correct the projection, then `%s projection rebuild %s`, and discard its poison messages", program(), p.First.Handler)
 		}
-		return p.Err
+		return explainMissing(p.Err)
 	}
 	return cmp.Or(output.One(b.c.printer(), t), b.report(t))
 }

@@ -17,7 +17,7 @@ import (
 func (c *cli) editPoison(ctx context.Context, admin *poison.Admin, id, why string) (bool, error) {
 	m, err := admin.Message(ctx, id)
 	if err != nil {
-		return false, err
+		return false, explainMissing(err)
 	}
 	before, err := poison.EditableBody(m)
 	if err != nil {

@@ -30,21 +30,29 @@ func (b *bulk) retryAndFollow(ctx context.Context, p poison.Plan, o poison.Optio
 // have an outcome.
 func (b *bulk) handled(ctx context.Context, messages []poison.Message) ([]bool, error) {
 	done := make([]bool, len(messages))
+	var commands []int // indexes in messages
+	var receipts []events.Receipt
 	group, ctx := errgroup.WithContext(ctx) // Lookups at the same time share round trips.
 	for i, m := range messages {
-		group.Go(func() (err error) {
-			if m.Kind != string(router.KindCommand) {
+		if m.Kind != string(router.KindCommand) {
+			group.Go(func() (err error) {
 				done[i], err = b.client.Store.Seen(ctx, m.Handler, m.MessageID)
 				return err
-			}
-			if t, ok := b.c.Catalogue.Lookup(m.Type); ok {
-				// A command without an aggregate's id gets one that is derived from its own.
-				id := cmp.Or(m.Key, events.DeriveID("aggregate", t.Aggregate, m.MessageID))
-				_, done[i], err = b.client.Store.Outcome(ctx, t.Aggregate, id, m.MessageID)
-			}
-			return err
-		})
+			})
+		} else if t, ok := b.c.Catalogue.Lookup(m.Type); ok {
+			// A command without an aggregate's id gets one that is derived from its own.
+			id := cmp.Or(m.Key, events.DeriveID("aggregate", t.Aggregate, m.MessageID))
+			commands = append(commands, i)
+			receipts = append(receipts, events.Receipt{Aggregate: t.Aggregate, AggregateID: id, CommandID: m.MessageID})
+		}
 	}
+	group.Go(func() error {
+		outcomes, err := b.client.Store.Outcomes(ctx, receipts)
+		for n, o := range outcomes {
+			done[commands[n]] = o.Status != ""
+		}
+		return err
+	})
 	return done, group.Wait()
 }
 

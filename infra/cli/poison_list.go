@@ -29,8 +29,9 @@ func (c *cli) poisonList() *cobra.Command {
 	p.flags(c, cmd)
 	cmd.Flags().StringSliceVar(&groupBy, "group-by", nil, "count messages by handler, code, frame, type, … instead of listing them; several separated by commas")
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most this many messages; 0: all")
+	c.listFlags(cmd.Flags(), "ids")
 	_ = cmd.RegisterFlagCompletionFunc("group-by", input.Words("code", "handler", "frame", "type")) // It fails only for a flag that is not there.
-	return cmd
+	return c.watchable(cmd)
 }
 
 func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string, limit int) error {
@@ -40,6 +41,9 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 	}
 	if limit < 0 {
 		return input.Usagef("--limit is %d; it must not be negative", limit)
+	}
+	if c.quiet && len(groupBy) > 0 {
+		return input.Usagef("-q prints the ids of messages, and --group-by lists none; leave out one of them")
 	}
 	var fields []string
 	for _, name := range groupBy {
@@ -61,20 +65,20 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 		if err != nil {
 			return err
 		}
-		if len(groups) == 0 && len(filter.Fields) > 0 {
+		if len(groups) == 0 && selects(filter) {
 			c.noteUnmatched(filter, 0, nil)
 		}
 		return printGroups(c.printer(), groups, fields)
 	}
 	count := 0
 	var rows []poison.Message // for the table, whose columns are as wide as the widest row
-	out := &output.Stream[poison.Message]{Printer: c.printer()}
+	out := &output.Stream[poison.Message]{Printer: c.printer(), Key: func(m poison.Message) string { return m.ID }}
 	for m, merr := range messages {
 		count++
 		switch {
 		case merr != nil:
 			err = merr
-		case c.format == output.Table:
+		case c.format == output.Table && !c.quiet:
 			rows = append(rows, m)
 		default:
 			err = out.Put(m)
@@ -83,34 +87,38 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 			break
 		}
 	}
-	if count == 0 && len(filter.Fields) > 0 {
+	if count == 0 && selects(filter) {
 		c.noteUnmatched(filter, 0, nil)
 	}
-	if c.format != output.Table {
+	if c.format != output.Table || c.quiet {
 		return cmp.Or(err, out.Close()) // Closed after an interruption, too, so that JSON is whole.
 	}
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	heads := []string{"id", "handler", "type", "key", "code", "failures", "last failed", "reason"}
-	return output.List(c.printer(), rows, heads, func(m poison.Message) []any {
-		return []any{
-			m.ID, m.Handler, output.Cell(m.Type, 30), output.Cell(m.Key, 36), output.Cell(m.Code, 30),
-			m.Failures, output.Ago(now.Sub(m.LastFailedAt)), output.Cell(m.Reason, 60),
-		}
+	return output.List(c.printer(), rows, output.Columns[poison.Message]{
+		Heads: []string{"id", "handler", "type", "key", "code", "failures", "last failed", "reason"},
+		Row: func(m poison.Message) []any {
+			return []any{
+				m.ID, m.Handler, output.Cell(m.Type, 30), output.Cell(m.Key, 36), output.Cell(m.Code, 30),
+				m.Failures, output.Ago(now.Sub(m.LastFailedAt)), output.Cell(m.Reason, 60),
+			}
+		},
 	})
 }
 
 // printGroups prints groups by some fields, which are columns of the table.
 func printGroups(p output.Printer, groups []poison.Group, fields []string) error {
-	heads := slices.Concat(fields, []string{"messages", "first failed", "last failed"})
-	return output.List(p, groups, heads, func(g poison.Group) []any {
-		var row []any
-		for _, v := range g.Values {
-			row = append(row, output.Cell(v, 60))
-		}
-		return append(row, g.Messages, g.FirstFailedAt.Format(events.TimeLayout), g.LastFailedAt.Format(events.TimeLayout))
+	return output.List(p, groups, output.Columns[poison.Group]{
+		Heads: slices.Concat(fields, []string{"messages", "first failed", "last failed"}),
+		Row: func(g poison.Group) []any {
+			var row []any
+			for _, v := range g.Values {
+				row = append(row, output.Cell(v, 60))
+			}
+			return append(row, g.Messages, g.FirstFailedAt.Format(events.TimeLayout), g.LastFailedAt.Format(events.TimeLayout))
+		},
 	})
 }
 
@@ -122,6 +130,7 @@ func (c *cli) poisonAudit() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return c.auditPoison(cmd.Context(), limit) },
 	}
 	cmd.Flags().IntVar(&limit, "limit", 100, "at most this many changes; 0: all")
+	c.listFlags(cmd.Flags(), "ids of the poison messages")
 	return cmd
 }
 
@@ -140,10 +149,14 @@ func (c *cli) auditPoison(ctx context.Context, limit int) error {
 		}
 		changes = append(changes, change)
 	}
-	return output.List(c.printer(), changes, []string{"at", "action", "poison id", "handler", "code", "who", "why"}, func(v poison.Change) []any {
-		return []any{
-			v.At.Format(events.TimeLayout), v.Action, v.PoisonID, v.Handler,
-			output.Cell(v.Code, 30), output.Cell(v.Who, 40), output.Cell(v.Why, 60),
-		}
+	return output.List(c.printer(), changes, output.Columns[poison.Change]{
+		Heads: []string{"at", "action", "poison id", "handler", "code", "who", "why"},
+		Row: func(v poison.Change) []any {
+			return []any{
+				v.At.Format(events.TimeLayout), v.Action, v.PoisonID, v.Handler,
+				output.Cell(v.Code, 30), output.Cell(v.Who, 40), output.Cell(v.Why, 60),
+			}
+		},
+		Key: func(v poison.Change) string { return v.PoisonID },
 	})
 }

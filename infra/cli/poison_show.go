@@ -32,7 +32,7 @@ func (c *cli) showPoison(ctx context.Context, id string) error {
 	}
 	m, err := admin.Message(ctx, id)
 	if err != nil {
-		return err
+		return explainMissing(err)
 	}
 	if c.format != output.Table {
 		return output.One(c.printer(), m)

@@ -111,7 +111,7 @@ func TestPoison_Usage(t *testing.T) {
 		{"discard --all -y", "needs --reason"},
 		{"discard --all --reason r", "there is no terminal"},
 		{"export -o json", "JSON lines"},
-		{"import missing.jsonl", "missing.jsonl"},
+		{"import missing.jsonl", "missing.jsonl cannot be read: no such file or directory\n  hint: name a file that exists, or - for stdin"},
 		{"import", "needs a file"},
 		{"import .", ". is a directory"},
 		{"lst", `nearest is "list"`},
@@ -141,7 +141,9 @@ func TestPoison_Retry(t *testing.T) {
 
 	has(t, b.poison("retry", directory).exits(t, exitRejected).stderr, "is of the projection user-directory", "projection rebuild user-directory")
 	has(t, b.poison("retry", old, "-o", "json").exits(t, exitUnreachable).stderr, "the queue old-queue of the handler old does not exist any more", `"code":"UNHANDLED"`)
-	b.poison("retry", "nobody").exits(t, exitNotFound)
+	for _, args := range [][]string{{"retry", "nobody"}, {"show", "nobody"}, {"retry", "nobody", "--edit"}} {
+		has(t, b.poison(args...).exits(t, exitNotFound).stderr, "there is no poison message nobody", "poison list` has those that are there")
+	}
 	// What nobody knows is told before, too.
 	b.poison("retry", "nobody", "--dry-run").exits(t, exitNotFound)
 	has(t, b.poison("retry", "nobody", "none", "--dry-run").exits(t, exitNotFound).stderr, "there is no poison message nobody", "there is no poison message none")
@@ -202,7 +204,12 @@ func TestPoison_NothingMatches(t *testing.T) {
 		{"list --handler send-welcom", none + `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
 		{"list --handler send-welcom --group-by code", none + `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
 		{"list --handler old", ""},
+		{"list --older 2020-01-01", none},
 		{"list", ""},
+		{"retry -y --handler billing", none + "there is no handler \"billing\"; there are create-user, change-user-email, deactivate-user, send-welcome, user-directory\n"},
+		{"export --handler send-welcom", none + `there is no handler "send-welcom"; the nearest is "send-welcome"` + "\n"},
+		{"export --newer 1d", none},
+		{"export --handler old", ""},
 	} {
 		r := b.poison(strings.Fields(tt.args)...).ok(t)
 		if r.stderr != tt.stderr {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,8 +39,25 @@ func (c *cli) exportPoison(ctx context.Context, p *poisonFilter) error {
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriter(c.stdout)
-	return errors.Join(admin.Export(ctx, filter, out), out.Flush())
+	exported := &countingWriter{Writer: c.stdout}
+	out := bufio.NewWriter(exported)
+	err = errors.Join(admin.Export(ctx, filter, out), out.Flush())
+	if err == nil && exported.bytes == 0 {
+		c.noteUnmatched(filter, 0, nil)
+	}
+	return err
+}
+
+// countingWriter counts the bytes that are written.
+type countingWriter struct {
+	io.Writer
+	bytes int
+}
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.bytes += n
+	return n, err
 }
 
 func (c *cli) poisonImport() *cobra.Command {
@@ -72,9 +90,11 @@ func (c *cli) importPoison(ctx context.Context, name, why string) error {
 	case err != nil:
 		return fmt.Errorf("importing %s: %w", name, err)
 	case t.Failed > 0 && t.Failed == t.Read:
-		return events.Errorf(events.CodeInvalid, "none of the %d lines is a poison message", t.Read)
+		return events.Errorf(events.CodeInvalid, "none of the %d lines is a poison message", t.Read).
+			WithHint("import what `%s poison export` has printed", program())
 	case t.Failed > 0:
-		err = events.Errorf(codePartly, "%d of %d lines are not poison messages", t.Failed, t.Read)
+		err = events.Errorf(codePartly, "%d of %d lines are not poison messages", t.Failed, t.Read).
+			WithHint("correct those lines and import the file again; what is imported already stays as it is")
 	}
 	return errors.Join(output.One(c.printer(), t), err)
 }

@@ -38,6 +38,7 @@ func (c *cli) projection() *cobra.Command {
 		Use: "list", Short: "List every projection and how far it has read the log", Args: input.None,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.listProjections(cmd.Context()) },
 	}
+	c.listFlags(list.Flags(), "names")
 	get := &cobra.Command{
 		Use: "get NAME KEY", Short: "Print one row", Args: input.Exactly("the projection's name", "the row's key"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.getRow(cmd.Context(), args[0], args[1]) },
@@ -49,21 +50,22 @@ func (c *cli) projection() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return c.listRows(cmd.Context(), args[0], after, limit) },
 	}
 	rows.Flags().StringVar(&after, "after", "", "begin after this key")
+	c.listFlags(rows.Flags(), "keys")
 	rows.Flags().IntVar(&limit, "limit", 100, "at most this many rows, 1 to 10000")
 	var wait bool
-	var timeout time.Duration
+	timeout := input.Duration(time.Minute)
 	rebuild := &cobra.Command{
 		Use: "rebuild NAME", Short: "Drop the rows and have the running service replay the log", Args: input.Exactly("the projection's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.rebuild(cmd.Context(), args[0], wait, timeout)
+			return c.rebuild(cmd.Context(), args[0], wait, time.Duration(timeout))
 		},
 	}
 	rebuild.Flags().BoolVar(&wait, "wait", false, "wait until it has caught up")
-	rebuild.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait")
+	rebuild.Flags().Var(&timeout, "timeout", "how long to wait")
 	for _, cmd := range []*cobra.Command{get, rows, rebuild} {
 		cmd.ValidArgsFunction = input.Words(c.Projections()...)
 	}
-	return input.Group("projection", "The read side", list, get, rows, rebuild)
+	return input.Group("projection", "The read side", c.watchable(list), get, c.watchable(rows), rebuild)
 }
 
 func (c *cli) listProjections(ctx context.Context) error {
@@ -90,8 +92,10 @@ func (c *cli) listProjections(ctx context.Context) error {
 		}
 		views = append(views, projectionView{h.Name, h.Consumes, events.Cursor(nil).Behind(at), at.Behind(end)})
 	}
-	return output.List(c.printer(), views, []string{"name", "consumes", "read", "behind"}, func(p projectionView) []any {
-		return []any{p.Name, strings.Join(p.Consumes, ", "), p.Read, p.Behind}
+	return output.List(c.printer(), views, output.Columns[projectionView]{
+		Heads: []string{"name", "consumes", "read", "behind"},
+		Row:   func(p projectionView) []any { return []any{p.Name, strings.Join(p.Consumes, ", "), p.Read, p.Behind} },
+		Key:   func(p projectionView) string { return p.Name },
 	})
 }
 
@@ -105,7 +109,8 @@ func (c *cli) getRow(ctx context.Context, name, key string) error {
 		return err
 	}
 	if len(rows) == 0 || rows[0] == nil {
-		return events.Errorf(events.CodeNotFound, "the projection %s has no row %q", name, key)
+		return events.Errorf(events.CodeNotFound, "the projection %s has no row %q", name, key).
+			WithHint("`%s projection rows %s -q` lists the keys; a row whose event is new appears once `projection list` shows nothing behind", program(), name)
 	}
 	return output.One(c.printer(), json.RawMessage(rows[0]))
 }
@@ -163,15 +168,19 @@ func printRows(p output.Printer, rows []events.Row) error {
 	if !shown && len(rows) > 0 {
 		heads = append([]string{"key"}, names...)
 	}
-	return output.List(p, printed, heads, func(row printedRow) []any {
-		var cells []any
-		if !shown {
-			cells = append(cells, row.key)
-		}
-		for _, name := range names {
-			cells = append(cells, row.field(name))
-		}
-		return cells
+	return output.List(p, printed, output.Columns[printedRow]{
+		Heads: heads,
+		Row: func(row printedRow) []any {
+			var cells []any
+			if !shown {
+				cells = append(cells, row.key)
+			}
+			for _, name := range names {
+				cells = append(cells, row.field(name))
+			}
+			return cells
+		},
+		Key: func(row printedRow) string { return row.key },
 	})
 }
 
@@ -184,9 +193,6 @@ func (r printedRow) field(name string) string {
 }
 
 func (c *cli) rebuild(ctx context.Context, name string, wait bool, timeout time.Duration) error {
-	if timeout <= 0 {
-		return input.Usagef("--timeout is %s; it must be more than 0s", timeout)
-	}
 	client, err := c.reachProjection(ctx, name)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/infra/settings"
+	"github.com/pitwheel/pitwheel/infra/telemetry"
 )
 
 // cli is one run of the command line.
@@ -26,10 +27,14 @@ type cli struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	format   string // the value of -o
-	config   string // the value of --config
-	settings settings.Values
-	drivers  []*app.Drivers // what is connected; it is closed at the end
+	format    string // the value of -o
+	config    string // the value of --config
+	quiet     bool   // the value of -q
+	noHeaders bool   // the value of --no-headers
+	terminal  bool   // whether stdout is a terminal
+	settings  settings.Values
+	drivers   []*app.Drivers // what is connected; it is closed at the end
+	client    *client        // the last one of them
 	// started is set once the command line is parsed.
 	started bool
 	// drains is set by commands that drain when they are interrupted, which is not a
@@ -40,7 +45,7 @@ type cli struct {
 // run is the whole program of an application but for the process around it. It returns
 // the exit code. When ctx ends, a service is drained and any other command aborted.
 func run(ctx context.Context, a app.Application, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	c := &cli{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
+	c := &cli{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr, terminal: telemetry.IsTerminal(stdout)}
 	err := c.execute(ctx, a, args)
 	if err != nil && ctx.Err() != nil && !c.drains && events.CodeOf(err) != codeInterrupted {
 		err = context.Canceled // Whatever error the command returned, it was interrupted.
@@ -88,7 +93,13 @@ func (c *cli) root() (*cobra.Command, error) {
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: c.start,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	version := root.Flags().Bool("version", false, "print what this program was built from, like the command version")
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *version {
+			return c.printVersion()
+		}
+		return cmd.Help()
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	flags := root.PersistentFlags()
@@ -97,7 +108,7 @@ func (c *cli) root() (*cobra.Command, error) {
 	c.settingFlags(flags, true, nil)
 	root.SetFlagErrorFunc(flagError)
 	_ = root.RegisterFlagCompletionFunc("output", input.Words(output.Formats()...)) // It fails only for a flag that is not there.
-	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.poison(), c.version())
+	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.poison(), c.configuration(), c.version())
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
 	if err := c.addOwn(root); err != nil {
@@ -178,18 +189,25 @@ func (c *cli) start(cmd *cobra.Command, _ []string) error {
 	if !slices.Contains(output.Formats(), c.format) {
 		return input.Usagef("-o is %q; it must be %s", c.format, strings.Join(output.Formats(), ", "))
 	}
-	if cmd.Name() == "version" || slices.ContainsFunc([]string{"completion", "help", cobra.ShellCompRequestCmd}, func(s string) bool {
+	if cmd.Flags().Changed("version") || cmd.Name() == "version" || slices.ContainsFunc([]string{"completion", "help", cobra.ShellCompRequestCmd}, func(s string) bool {
 		return strings.HasPrefix(cmd.CommandPath()+" ", c.Name+" "+s+" ")
 	}) {
 		return nil // They must work whatever is configured.
 	}
+	if c.quiet && c.format != output.Table {
+		return input.Usagef("-q prints plain lines, so that it does not go with -o %s; leave out one of them", c.format)
+	}
+	return c.loadSettings(cmd)
+}
+
+// loadSettings loads the settings with the flags of the command that runs.
+func (c *cli) loadSettings(cmd *cobra.Command) (err error) {
 	given := map[string]string{}
 	for _, s := range c.Settings.All() {
 		if f := cmd.Flags().Lookup(s.Flag()); f != nil && f.Changed {
 			given[s.Name] = f.Value.String()
 		}
 	}
-	var err error
 	c.settings, err = c.Settings.Load(settings.Source{File: c.config, Flags: given, Environ: c.environ})
 	return err
 }
@@ -200,7 +218,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	if errors.As(err, &missing) && len(missing.GetSpecifiedName()) > 1 {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		return input.Usagef("%w", err).WithHint("the nearest flag of `%s` is --%s", cmd.CommandPath(), settings.Nearest(missing.GetSpecifiedName(), names))
+		if nearest := settings.Nearest(missing.GetSpecifiedName(), names); nearest != "" {
+			return input.Usagef("%w", err).WithHint("the nearest flag of `%s` is --%s", cmd.CommandPath(), nearest)
+		}
 	}
 	return input.Usagef("%w", err).WithHint("`%s --help` lists the flags", cmd.CommandPath())
 }

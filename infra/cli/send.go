@@ -25,16 +25,18 @@ type sending struct {
 	data    string
 	id      input.Text
 	wait    bool
-	timeout time.Duration
+	timeout input.Duration
 }
 
 func (c *cli) send() *cobra.Command {
-	var s sending
+	s := sending{timeout: input.Duration(10 * time.Second)}
 	cmd := &cobra.Command{
 		Use:   "send TYPE [-f field=value]… [-d JSON|@file|-]",
 		Short: "Send a command",
 		Long: "Send a command to the running service, and with --wait print its outcome.\n" +
 			"Sending the same --id again returns the same outcome and adds no event.\n\n" +
+			"In a script, -q prints only the id of the aggregate that the command is for, such as that of a new user:\n" +
+			"  id=$(" + c.Name + " send TYPE -f field=value --wait -q)\n\n" +
 			"`send TYPE --help` lists the fields of a command.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -51,7 +53,8 @@ func (c *cli) send() *cobra.Command {
 	flags.StringVarP(&s.data, "data", "d", "", "the data: JSON, @file, or - for stdin; -f takes precedence")
 	flags.Var(&s.id, "id", "the command's id; an id that is not a UUID is hashed into one (default a new one)")
 	flags.BoolVar(&s.wait, "wait", false, "wait for the outcome")
-	flags.DurationVar(&s.timeout, "timeout", 10*time.Second, "how long to wait, for the brokers and for the outcome")
+	flags.Var(&s.timeout, "timeout", "how long to wait, for the brokers and for the outcome")
+	flags.BoolVarP(&c.quiet, "quiet", "q", false, "print only the id of the aggregate")
 	_ = cmd.RegisterFlagCompletionFunc("field", c.completeField) // It fails only for a flag that is not there.
 	help := cmd.HelpFunc()
 	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
@@ -66,11 +69,8 @@ func (c *cli) send() *cobra.Command {
 func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	t, ok := c.Catalogue.Lookup(name)
 	if !ok || !t.Command {
-		return events.Errorf(events.CodeUnknownType, "nobody handles the command %q; the nearest is %q", name, settings.Nearest(name, c.Catalogue.Commands())).
+		return events.Errorf(events.CodeUnknownType, "nobody handles the command %q%s", name, settings.DidYouMean(name, c.Catalogue.Commands())).
 			WithHint("known commands: %s", strings.Join(c.Catalogue.Commands(), ", "))
-	}
-	if s.timeout <= 0 {
-		return input.Usagef("--timeout is %s; it must be more than 0s", s.timeout)
 	}
 	data, err := c.dataOf(ctx, t, s)
 	if err != nil {
@@ -85,27 +85,43 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	if err != nil {
 		return c.refused(t, id, withNearest(t, data, err))
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.timeout))
 	defer cancel()
 	client, err := c.reach(ctx, withCommands)
 	if err != nil {
 		return err
 	}
-	receipt, err := client.Send(ctx, command, events.SendOptions{ID: id})
+	options := events.SendOptions{ID: id}
+	if !s.wait {
+		receipt, err := client.Send(ctx, command, options)
+		if err != nil {
+			return c.refused(t, id, c.unanswered(ctx, t, id, err))
+		}
+		return c.printSent(receipt, receipt.AggregateID)
+	}
+	outcome, err := client.Execute(ctx, command, options)
 	if err != nil {
 		return c.refused(t, id, c.unanswered(ctx, t, id, c.ExplainUnhandled(ctx, client.Drivers, err)))
-	}
-	if !s.wait {
-		return output.One(c.printer(), receipt)
-	}
-	outcome, err := client.Await(ctx, receipt)
-	if err != nil {
-		return c.unanswered(ctx, t, id, err)
 	}
 	if outcome.Status == events.StatusRejected {
 		return c.rejected(outcome)
 	}
-	return output.One(c.printer(), outcome)
+	if c.format == output.Table && outcome.Repeated {
+		// Only people need the words: programs have the field.
+		outcome.Status, outcome.Repeated = outcome.Status+replayedNote, false
+	}
+	return c.printSent(outcome, outcome.AggregateID)
+}
+
+// replayedNote is added to the outcome of a command that was decided before.
+const replayedNote = " (replayed: this id was decided before)"
+
+// printSent prints a receipt or an outcome, or quietly only the id of its aggregate.
+func (c *cli) printSent(sent any, aggregateID string) error {
+	if c.quiet {
+		return c.printer().Text(aggregateID)
+	}
+	return output.One(c.printer(), sent)
 }
 
 // unanswered adds how to learn the outcome of a command to a timeout or interruption.
@@ -139,8 +155,8 @@ func (c *cli) refused(t *events.Type, id string, err error) error {
 	return c.rejected(events.Outcome{Status: events.StatusRejected, CommandID: id, Aggregate: t.Aggregate, Code: r.Code, Message: r.Message, Field: r.Field})
 }
 
-// withNearest adds the nearest field to a rejection that names a field which the data have
-// and the type does not.
+// withNearest adds the nearest field, if one is near, to a rejection that names a field
+// which the data have and the type does not.
 func withNearest(t *events.Type, data json.RawMessage, err error) error {
 	r, ok := events.AsRejection(err)
 	var given map[string]json.RawMessage
@@ -154,7 +170,7 @@ func withNearest(t *events.Type, data json.RawMessage, err error) error {
 	if len(names) == 0 || slices.Contains(names, r.Field) {
 		return err
 	}
-	return &events.Rejection{Code: r.Code, Field: r.Field, Message: fmt.Sprintf("%s; the nearest is %q", r.Message, settings.Nearest(r.Field, names))}
+	return &events.Rejection{Code: r.Code, Field: r.Field, Message: r.Message + settings.DidYouMean(r.Field, names)}
 }
 
 // rejected prints the outcome for machines. For people the error is enough.
@@ -163,6 +179,8 @@ func (c *cli) rejected(o events.Outcome) error {
 		if err := output.One(c.printer(), o); err != nil {
 			return err
 		}
+	} else if o.Repeated {
+		o.Message += replayedNote
 	}
 	return &events.Rejection{Code: o.Code, Message: o.Message, Field: o.Field}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pitwheel/pitwheel/events"
 )
 
 // deafBroker listens and never answers. It returns its address.
@@ -35,6 +37,9 @@ func TestSend_UnresponsiveBrokers(t *testing.T) {
 			if took := time.Since(began); took >= reachLocalTimeout {
 				t.Errorf("it took %s: %s", took, r.stderr)
 			}
+			if name == "RabbitMQ" {
+				has(t, r.stderr, "has not answered yet", "check user and password", "three seconds")
+			}
 		})
 	}
 }
@@ -55,4 +60,51 @@ func TestSend_MisspeltField(t *testing.T) {
 	}
 	r := pitwheel(t, nil, "send", "CREATE_USER", "-f", "emial=a@example.com", "-o", "json").exits(t, exitRejected)
 	has(t, r.stdout, `"field":"emial"`)
+}
+
+// A misspelling is not guessed where no field is near.
+func TestSend_UnknownField(t *testing.T) {
+	t.Parallel()
+	r := pitwheel(t, nil, "send", "CREATE_USER", "-f", "telephone=1", "-f", "email=a@example.com", "-f", "name=A").exits(t, exitRejected)
+	if want := "pitwheel: telephone: is not a field of CREATE_USER; it has userId (optional), email, name\n"; r.stderr != want {
+		t.Errorf("it says %q, not %q", r.stderr, want)
+	}
+	r = pitwheel(t, nil, "send", "PLACE_ORDER").exits(t, exitUnreachable)
+	if want := "pitwheel: nobody handles the command \"PLACE_ORDER\"\n  hint: known commands: CHANGE_USER_EMAIL, CREATE_USER, DEACTIVATE_USER\n"; r.stderr != want {
+		t.Errorf("it says %q, not %q", r.stderr, want)
+	}
+}
+
+// A command that was decided before is marked, so that nobody takes its outcome for new.
+func TestSend_Replayed(t *testing.T) {
+	t.Parallel()
+	dev := startDev(t, "--sample=false")
+	create := func(args ...string) []string {
+		return append([]string{"send", "CREATE_USER", "-f", "email=ada@example.com", "-f", "name=Ada", "--wait"}, args...)
+	}
+	id := pitwheel(t, dev.environ, create("--id", "mine", "-q")...).ok(t).stdout
+	if !events.IsID(strings.TrimSuffix(id, "\n")) {
+		t.Fatalf("-q prints %q, not the id of the user", id)
+	}
+	id = strings.TrimSuffix(id, "\n")
+	r := pitwheel(t, dev.environ, create("--id", "mine")...).ok(t)
+	matches(t, r.stdout, `(?m)^status +accepted \(replayed: this id was decided before\)$`)
+	matches(t, r.stdout, "(?m)^aggregate_id +"+id+"$")
+	has(t, pitwheel(t, dev.environ, create("--id", "mine", "-o", "json")...).ok(t).stdout, `"replayed":true`)
+	if again := pitwheel(t, dev.environ, create("--id", "mine", "-q")...).ok(t).stdout; again != id+"\n" {
+		t.Errorf("repeated, -q prints %q", again)
+	}
+	if out := pitwheel(t, dev.environ, create("--id", "another")...).ok(t).stdout; strings.Contains(out, "replayed") {
+		t.Errorf("a first outcome is marked: %s", out)
+	}
+	// So is a rejection, which prints no id.
+	rejected := create("--id", "theirs", "-f", "userId="+id, "-q")
+	first, second := pitwheel(t, dev.environ, rejected...).exits(t, exitRejected), pitwheel(t, dev.environ, rejected...).exits(t, exitRejected)
+	if strings.Contains(first.stderr, "replayed") || !strings.Contains(second.stderr, "(replayed: this id was decided before)") || first.stdout+second.stdout != "" {
+		t.Errorf("the rejections are %+v and %+v", first, second)
+	}
+	// Without --wait the receipt has the same id.
+	if out := pitwheel(t, dev.environ, "send", "DEACTIVATE_USER", "-f", "userId="+id, "-f", "reason=r", "-q").ok(t).stdout; out != id+"\n" {
+		t.Errorf("send -q prints %q", out)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -175,5 +176,13 @@ func has(t *testing.T, output string, texts ...string) {
 		if !strings.Contains(output, text) {
 			t.Errorf("%q is not in:\n%s", text, output)
 		}
+	}
+}
+
+// matches fails the test unless a pattern is found in a stream of output.
+func matches(t *testing.T, output, pattern string) {
+	t.Helper()
+	if !regexp.MustCompile(pattern).MatchString(output) {
+		t.Errorf("%q does not match:\n%s", pattern, output)
 	}
 }

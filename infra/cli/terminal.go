@@ -17,8 +17,8 @@ import (
 
 // printer returns the printer of the command's data.
 func (c *cli) printer() output.Printer {
-	colour := telemetry.IsTerminal(c.stdout) && c.env("NO_COLOR") == "" && c.env("TERM") != "dumb"
-	return output.Printer{Out: c.stdout, Format: c.format, Colour: colour}
+	colour := c.terminal && c.env("NO_COLOR") == "" && c.env("TERM") != "dumb"
+	return output.Printer{Out: c.stdout, Format: c.format, Colour: colour, NoHeaders: c.noHeaders, Quiet: c.quiet}
 }
 
 // confirm asks on the terminal. Without one, the answer must have been given by -y.

@@ -12,6 +12,8 @@ import (
 func (c *cli) version() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print what this program was built from", Args: input.None,
-		RunE: func(*cobra.Command, []string) error { return output.One(c.printer(), telemetry.ThisBuild()) },
+		RunE: func(*cobra.Command, []string) error { return c.printVersion() },
 	}
 }
+
+func (c *cli) printVersion() error { return output.One(c.printer(), telemetry.ThisBuild()) }

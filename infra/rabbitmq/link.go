@@ -33,7 +33,8 @@ func newLink(cfg Config, purpose string, changed func()) *link {
 	return &link{
 		cfg: cfg, purpose: purpose, changed: changed,
 		changes: make(chan struct{}),
-		err:     events.Errorf(events.CodeUnavailable, "RabbitMQ at %s: not connected yet", cfg.Address()).MayRetry(),
+		err: events.Errorf(events.CodeUnavailable, "RabbitMQ at %s has not answered yet", cfg.Address()).MayRetry().
+			WithHint("wait longer, or check user and password of the URL: RabbitMQ takes three seconds to refuse wrong ones"),
 	}
 }
 

@@ -107,7 +107,7 @@ func IntBetween(least, most int, of string) func(string) error {
 // included.
 func DurationBetween(least, most time.Duration) func(string) error {
 	return func(v string) error {
-		if d, err := time.ParseDuration(v); err != nil || d < least || d > most {
+		if d, err := ParseDuration(v); err != nil || d < least || d > most {
 			return fmt.Errorf("is %q; it must be a duration from %s to %s, such as 25s", v, short(least), short(most))
 		}
 		return nil

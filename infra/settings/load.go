@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
@@ -52,6 +53,7 @@ func (s *Set) Load(from Source) (Values, error) {
 	}
 	v := s.Defaults()
 	var errs, more []error
+	v.handlersFile = path
 	v.Handlers, more = overridesOf(k.Get(handlersKey), s.handlers)
 	for _, err := range more {
 		errs = append(errs, fmt.Errorf("%s: %w", path, err))
@@ -61,19 +63,19 @@ func (s *Set) Load(from Source) (Values, error) {
 	errs = append(errs, more...)
 	inEnv, more := s.envValues(env)
 	errs = append(errs, more...)
-	sources := map[string]string{}
+	shown := map[string]string{}
 	for _, layer := range []map[string]value{inFile, inEnv, flagValues(from.Flags)} {
 		for _, name := range slices.Sorted(maps.Keys(layer)) {
 			if _, known := v.text[name]; !known {
-				errs = append(errs, fmt.Errorf("%q is not a setting; the nearest is %q", name, Nearest(name, s.names())))
+				errs = append(errs, fmt.Errorf("%q is not a setting%s", name, s.suggest(name, s.names(), strconv.Quote)))
 				continue
 			}
-			v.text[name], v.given[name], sources[name] = layer[name].text, true, layer[name].source
+			v.text[name], v.origins[name], shown[name] = layer[name].text, layer[name].origin, layer[name].shown
 		}
 	}
 	for _, one := range s.all {
 		if err := one.check(v.text[one.Name]); err != nil {
-			errs = append(errs, fmt.Errorf("%s %w", sources[one.Name], err))
+			errs = append(errs, fmt.Errorf("%s %w", shown[one.Name], err))
 		}
 	}
 	if len(errs) > 0 {
@@ -82,13 +84,17 @@ func (s *Set) Load(from Source) (Values, error) {
 	return v, nil
 }
 
-// value is the value of a setting, and what its source calls it in an error.
-type value struct{ text, source string }
+// value is the value of a setting, what an error calls it, and where it comes from.
+type value struct {
+	text, shown string
+	origin      Origin
+}
 
 func flagValues(flags map[string]string) map[string]value {
 	values := map[string]value{}
 	for name, text := range flags {
-		values[name] = value{text, "the flag --" + Setting{Name: name}.Flag()}
+		flag := "--" + Setting{Name: name}.Flag()
+		values[name] = value{text, "the flag " + flag, Origin{SourceFlag, flag}}
 	}
 	return values
 }
@@ -143,8 +149,9 @@ func (s *Set) envValues(env map[string]string) (map[string]value, []error) {
 		}
 	}
 	shown := func(key string) string { return "the environment variable " + s.Env(key) }
-	return s.pick(given, shown, func(key string) error {
-		return fmt.Errorf("the environment has %s, which is not a setting; the nearest is %s", s.Env(key), s.Env(s.nearestKey(key, "config")))
+	origin := func(key string) Origin { return Origin{SourceEnvironment, s.Env(key)} }
+	return s.pick(given, shown, origin, func(key string) error {
+		return fmt.Errorf("the environment has %s, which is not a setting%s", s.Env(key), s.suggest(key, s.keys(key, "config"), s.Env))
 	})
 }
 
@@ -165,20 +172,22 @@ func (s *Set) fileValues(k *koanf.Koanf, path string) (map[string]value, []error
 			given[key] = fmt.Sprint(v)
 		}
 	}
-	values, more := s.pick(given, func(name string) string { return path + ": " + name }, func(key string) error {
-		return fmt.Errorf("%s: %q is not a setting; the nearest is %q", path, key, s.nearestKey(key, handlersKey))
+	shown := func(key string) string { return path + ": " + key }
+	origin := func(string) Origin { return Origin{SourceFile, path} }
+	values, more := s.pick(given, shown, origin, func(key string) error {
+		return fmt.Errorf("%s: %q is not a setting%s", path, key, s.suggest(key, s.keys(key, handlersKey), strconv.Quote))
 	})
 	return values, append(errs, more...)
 }
 
 // pick returns the settings among the values that a source gives by key; empty ones are
-// left out. Shown is how the source names a key, and unknown the error for a key that is
-// not a setting.
-func (s *Set) pick(given map[string]string, shown func(key string) string, unknown func(key string) error) (map[string]value, []error) {
+// left out. Shown is what an error calls a key, origin where the value of a key comes
+// from, and unknown the error for a key that is not a setting.
+func (s *Set) pick(given map[string]string, shown func(key string) string, origin func(key string) Origin, unknown func(key string) error) (map[string]value, []error) {
 	values := map[string]value{}
 	var errs []error
 	for _, name := range s.names() {
-		v, err := take(given, name, shown)
+		v, err := take(given, name, shown, origin)
 		if err != nil {
 			errs = append(errs, err)
 		} else if v.text != "" {
@@ -193,7 +202,7 @@ func (s *Set) pick(given map[string]string, shown func(key string) string, unkno
 
 // take removes a name from the given values and returns its value, which may stand in
 // a file that the name with the suffix _file names; its text is "" if it is not given.
-func take(values map[string]string, name string, shown func(key string) string) (value, error) {
+func take(values map[string]string, name string, shown func(key string) string, origin func(key string) Origin) (value, error) {
 	v, ok := values[name]
 	path, fromFile := values[name+fileSuffix]
 	delete(values, name)
@@ -203,7 +212,7 @@ func take(values map[string]string, name string, shown func(key string) string) 
 	case ok && fromFile:
 		return value{}, fmt.Errorf("%s is given twice, also as %s; keep one", shown(name), source)
 	case !fromFile:
-		return value{v, shown(name)}, nil
+		return value{v, shown(name), origin(name)}, nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -213,19 +222,30 @@ func take(values map[string]string, name string, shown func(key string) string) 
 		// A secret that is not filled in yet, rather than a setting that is switched off.
 		return value{}, fmt.Errorf("%s names the file %s, which is empty; fill it, or leave the setting out", source, path)
 	}
-	return value{strings.TrimRight(string(text), "\r\n"), fmt.Sprintf("%s (the file %s)", source, path)}, nil
+	from := origin(name + fileSuffix)
+	from.Location += " (the file " + path + ")"
+	return value{strings.TrimRight(string(text), "\r\n"), fmt.Sprintf("%s (the file %s)", source, path), from}, nil
 }
 
-// nearestKey returns the nearest key of a source, which has one more key than the
-// settings. A key with the suffix _file is compared with keys that have it, too.
-func (s *Set) nearestKey(key, more string) string {
+// suggest returns the end of a message about an unknown key: the nearest one, as the
+// source shows it, or how to see all of them.
+func (s *Set) suggest(key string, known []string, shown func(string) string) string {
+	if nearest := Nearest(key, known); nearest != "" {
+		return "; the nearest is " + shown(nearest)
+	}
+	return fmt.Sprintf("; `%s serve --help` lists the settings", s.application)
+}
+
+// keys returns the keys that a source may have: the settings, and one more. For a key with
+// the suffix _file they include those that have it, too.
+func (s *Set) keys(key, more string) []string {
 	keys := append(s.names(), more)
 	if strings.HasSuffix(key, fileSuffix) {
 		for _, name := range s.names() {
 			keys = append(keys, name+fileSuffix)
 		}
 	}
-	return Nearest(key, keys)
+	return keys
 }
 
 // asError returns a copy of the [events.Error] in err's chain, which must have one,

@@ -1,17 +1,66 @@
 package settings
 
-import "slices"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
 
-// Nearest returns the known word that takes the fewest edits to reach from the
-// given one, or "" if nothing is known. Of several the first in order wins.
+const (
+	// maxListed is how many words a message lists.
+	maxListed = 10
+	// minPrefix is how long a word must be, in bytes, to stand for those that begin with it.
+	minPrefix = 3
+)
+
+// Nearest returns the known word that is probably meant by the given one, or "" if none is
+// near. A word is near if one edit is enough, or one for every three characters of the
+// given word, or if one of the two begins with the other. Upper and lower case are the
+// same. The word that takes the fewest edits wins, of several the first in order.
 func Nearest(word string, known []string) string {
 	best, least := "", 0
 	for _, k := range slices.Sorted(slices.Values(known)) {
-		if d := distance(word, k); best == "" || d < least {
+		if d, near := compare(strings.ToLower(word), strings.ToLower(k)); near && (best == "" || d < least) {
 			best, least = k, d
 		}
 	}
 	return best
+}
+
+// compare returns the distance of two words, and whether they are near each other.
+func compare(word, known string) (edits int, near bool) {
+	edits = distance(word, known)
+	begins := min(len(word), len(known)) >= minPrefix && (strings.HasPrefix(known, word) || strings.HasPrefix(word, known))
+	return edits, begins || edits <= max(1, len([]rune(word))/3)
+}
+
+// Suggest returns the end of a message about an unknown word: `; the nearest is "x"`, or,
+// if no known word is near, the known words, or the first ten of them.
+func Suggest(word string, known []string) string {
+	return cmp.Or(DidYouMean(word, known), "; "+Listed(known))
+}
+
+// DidYouMean is like [Suggest], but "" if no known word is near, for messages that list
+// the words anyway.
+func DidYouMean(word string, known []string) string {
+	if nearest := Nearest(word, known); nearest != "" {
+		return fmt.Sprintf("; the nearest is %q", nearest)
+	}
+	return ""
+}
+
+// Listed returns a sentence with all known words, or the first ten of them.
+func Listed(known []string) string {
+	switch n := len(known); {
+	case n == 0:
+		return "there are none"
+	case n == 1:
+		return "there is only " + known[0]
+	case n > maxListed:
+		return fmt.Sprintf("there are %s and %d more", strings.Join(known[:maxListed], ", "), n-maxListed)
+	}
+	return "there are " + strings.Join(known, ", ")
 }
 
 // distance counts the insertions, deletions, replacements and swaps of two

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -11,7 +12,8 @@ func TestNearest(t *testing.T) {
 	known := []string{"amqp_url", "redis_url", "http_addr", "namespace"}
 	for word, want := range map[string]string{
 		"redis_ul": "redis_url", "rdeis_url": "redis_url", "AMQP_URL": "amqp_url", "namespaces": "namespace",
-		"http": "http_addr", "redis_url": "redis_url", "": "amqp_url",
+		"http": "http_addr", "namespace_file": "namespace", "redis_url": "redis_url", "reds_ulr": "redis_url",
+		"": "", "x": "", "price": "", "postgres_url": "", "rabbitmq_address": "", "re": "",
 	} {
 		if got := Nearest(word, known); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
@@ -19,6 +21,31 @@ func TestNearest(t *testing.T) {
 	}
 	if got := Nearest("x", nil); got != "" {
 		t.Errorf("nearest of nothing = %q, want nothing", got)
+	}
+	// One edit is enough for a short word only if it is one of its own.
+	if got := Nearest("ls", []string{"get", "list", "is"}); got != "is" {
+		t.Errorf(`Nearest("ls") = %q, want "is"`, got)
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	t.Parallel()
+	many := strings.Split("a b c d e f g h i j k l", " ")
+	for _, tt := range []struct {
+		word  string
+		known []string
+		want  string
+	}{
+		{"send-welcom", []string{"create-user", "send-welcome"}, `; the nearest is "send-welcome"`},
+		{"billing", []string{"create-user", "send-welcome"}, "; there are create-user, send-welcome"},
+		{"billing", []string{"send-welcome"}, "; there is only send-welcome"},
+		{"billing", nil, "; there are none"},
+		{"billing", many[:10], "; there are a, b, c, d, e, f, g, h, i, j"},
+		{"billing", many, "; there are a, b, c, d, e, f, g, h, i, j and 2 more"},
+	} {
+		if got := Suggest(tt.word, tt.known); got != tt.want {
+			t.Errorf("Suggest(%q, %q) = %q, want %q", tt.word, tt.known, got, tt.want)
+		}
 	}
 }
 

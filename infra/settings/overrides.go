@@ -20,7 +20,7 @@ func overridable() map[string]override {
 		return parsed(field, strconv.Atoi, "a whole number")
 	}
 	duration := func(field func(*router.Overrides) **time.Duration) override {
-		return parsed(field, time.ParseDuration, "a duration with its unit, such as 10s")
+		return parsed(field, ParseDuration, "a duration with its unit, such as 10s")
 	}
 	return map[string]override{
 		"concurrency": number(func(o *router.Overrides) **int { return &o.Concurrency }),
@@ -55,13 +55,13 @@ func overridesOf(section any, handlers []string) (map[string]router.Overrides, [
 	}
 	byName, ok := section.(map[string]any)
 	if !ok {
-		return nil, []error{fmt.Errorf("%s must hold one entry for each handler, such as %s: {concurrency: 64}", handlersKey, Nearest("", handlers))}
+		return nil, []error{fmt.Errorf("%s must hold one entry for each handler, such as NAME: {concurrency: 64}", handlersKey)}
 	}
 	var errs []error
 	out := map[string]router.Overrides{}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		if !slices.Contains(handlers, name) {
-			errs = append(errs, fmt.Errorf("%s.%s: no handler has that name; the nearest is %q", handlersKey, name, Nearest(name, handlers)))
+			errs = append(errs, fmt.Errorf("%s.%s: no handler has that name%s", handlersKey, name, Suggest(name, handlers)))
 			continue
 		}
 		t, bad := handlerOverrides(name, byName[name])
@@ -85,7 +85,7 @@ func handlerOverrides(name string, section any) (router.Overrides, []error) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		set, ok := settings[key]
 		if !ok {
-			errs = append(errs, fmt.Errorf("%s.%s.%s is not a setting; the nearest is %q", handlersKey, name, key, Nearest(key, slices.Collect(maps.Keys(settings)))))
+			errs = append(errs, fmt.Errorf("%s.%s.%s is not a setting of a handler%s", handlersKey, name, key, Suggest(key, slices.Sorted(maps.Keys(settings)))))
 			continue
 		}
 		if err := set(&t, fmt.Sprint(values[key])); err != nil {

@@ -27,6 +27,9 @@ type Setting struct {
 	// hold a secret. An empty value is checked only if the default is not empty. Nil:
 	// every value is right. Checks for most purposes are in this package.
 	Check func(value string) error
+	// Secret says that the value must not be shown, not even in part. Passwords in URLs
+	// are never shown; they need no such mark.
+	Secret bool
 	// Client says that the setting also concerns commands that only talk to a running
 	// service, such as send.
 	Client bool
@@ -91,7 +94,7 @@ func (s *Set) prefix() string { return strings.ToUpper(strings.ReplaceAll(s.appl
 
 // Defaults returns the values of settings that are given nowhere.
 func (s *Set) Defaults() Values {
-	v := Values{text: map[string]string{}, given: map[string]bool{}}
+	v := Values{text: map[string]string{}, origins: map[string]Origin{}}
 	for _, one := range s.all {
 		v.text[one.Name] = one.Default
 	}
@@ -123,17 +126,18 @@ func (s *Set) Explain(err error, fields map[string]string) error {
 // Values are the values of all settings of a [Set], made with [Set.Load], or with
 // [ValuesOf] in a test. The zero value has none. Values are safe for concurrent use.
 type Values struct {
-	text  map[string]string
-	given map[string]bool
+	text    map[string]string
+	origins map[string]Origin // of values that are not defaults
 	// Handlers is what operators set for single handlers, in the file.
-	Handlers map[string]router.Overrides
+	Handlers     map[string]router.Overrides
+	handlersFile string
 }
 
 // ValuesOf returns the given values, for tests.
 func ValuesOf(text map[string]string) Values {
-	v := Values{text: maps.Clone(text), given: map[string]bool{}}
+	v := Values{text: maps.Clone(text), origins: map[string]Origin{}}
 	for name := range text {
-		v.given[name] = true
+		v.origins[name] = Origin{Source: SourceFlag, Location: "--" + Setting{Name: name}.Flag()}
 	}
 	return v
 }
@@ -146,7 +150,7 @@ func (v Values) String(name string) string {
 		panic(events.Errorf(events.CodeConfig, "the setting %q was asked of Values that hold none; load them with Set.Load, or make them with settings.ValuesOf in a test", name))
 	}
 	if !ok {
-		panic(events.Errorf(events.CodeConfig, "no setting named %q is declared; the nearest is %q", name, Nearest(name, slices.Collect(maps.Keys(v.text)))))
+		panic(events.Errorf(events.CodeConfig, "no setting named %q is declared%s", name, Suggest(name, slices.Sorted(maps.Keys(v.text)))))
 	}
 	return text
 }
@@ -159,7 +163,7 @@ func (v Values) Int(name string) int {
 
 // Duration returns the value of a setting that [DurationBetween] checks; 0 if it is empty.
 func (v Values) Duration(name string) time.Duration {
-	d, _ := time.ParseDuration(v.String(name)) // Its check has seen to it.
+	d, _ := ParseDuration(v.String(name)) // Its check has seen to it.
 	return d
 }
 
@@ -170,11 +174,12 @@ func (v Values) Bool(name string) bool {
 }
 
 // Given reports whether a setting has another source than its default.
-func (v Values) Given(name string) bool { return v.given[name] }
+func (v Values) Given(name string) bool { return v.origins[name].Source != "" }
 
 // With returns a copy in which some values are replaced. They count as not given.
 func (v Values) With(text map[string]string) Values {
-	c := Values{text: maps.Clone(v.text), given: v.given, Handlers: v.Handlers}
+	c := v
+	c.text = maps.Clone(v.text)
 	if c.text == nil {
 		c.text = map[string]string{}
 	}

@@ -1,7 +1,7 @@
 package input
 
 import (
-	"cmp"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,15 +30,19 @@ func None(cmd *cobra.Command, args []string) error {
 	if len(names) == 0 {
 		return Usagef("`%s` takes no arguments, but %q is given", cmd.CommandPath(), args[0])
 	}
-	return Usagef("`%s` has no command %q", cmd.CommandPath(), args[0]).
-		WithHint("the nearest is %q; it has %s", settings.Nearest(args[0], names), strings.Join(names, ", "))
+	return Usagef("`%s` has no command %q%s", cmd.CommandPath(), args[0], settings.DidYouMean(args[0], names)).
+		WithHint("it has %s", strings.Join(names, ", "))
 }
 
 // Exactly accepts the named arguments.
 func Exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return Usagef("`%s` needs %s; %d arguments are given", cmd.CommandPath(), strings.Join(names, " and "), len(args)).
+			given := fmt.Sprintf("%d arguments are", len(args))
+			if len(args) == 1 {
+				given = "only one argument is"
+			}
+			return Usagef("`%s` needs %s; %s given", cmd.CommandPath(), strings.Join(names, " and "), given).
 				WithHint("%s", cmd.UseLine())
 		}
 		return nil
@@ -68,11 +72,8 @@ func Words(list ...string) cobra.CompletionFunc {
 	}
 }
 
-// NotFound returns an error that names the nearest known name.
+// NotFound returns an error that names the nearest known name, if one is near, and the
+// known names.
 func NotFound(what, name string, known []string) error {
-	err := events.Errorf(events.CodeNotFound, "there is no %s %q; the nearest is %q", what, name, settings.Nearest(name, known))
-	if len(known) == 1 {
-		return err.WithHint("there is only %s", known[0])
-	}
-	return err.WithHint("there are %s", cmp.Or(strings.Join(known, ", "), "none"))
+	return events.Errorf(events.CodeNotFound, "there is no %s %q%s", what, name, settings.DidYouMean(name, known)).WithHint("%s", settings.Listed(known))
 }

@@ -2,7 +2,9 @@ package input
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -25,12 +27,21 @@ func Open(ctx context.Context, stdin io.Reader, name string) (io.ReadCloser, err
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, Usagef("%w", err)
+		return nil, Usagef("%s cannot be read: %w", name, reason(err)).WithHint("name a file that exists, or - for stdin")
 	}
 	// A directory can be opened, and fails only when it is read.
 	if is, err := file.Stat(); err == nil && is.IsDir() {
 		_ = file.Close()
-		return nil, Usagef("%s is a directory; it must be a file, or - for stdin", name)
+		return nil, Usagef("%s is a directory", name).WithHint("name a file, or - for stdin")
 	}
 	return file, nil
+}
+
+// reason returns an error of the operating system without the call and the path.
+func reason(err error) error {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }

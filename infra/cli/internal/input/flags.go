@@ -6,6 +6,9 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/pitwheel/pitwheel/infra/settings"
 )
 
 // errEmpty is the error of a flag without a value. Mostly a shell has put in a variable
@@ -29,6 +32,34 @@ func (t *Text) String() string { return string(*t) }
 
 // Type is what help shows.
 func (*Text) Type() string { return "string" }
+
+// Duration is the value of a flag that takes a duration of more than nothing, in units
+// from milliseconds up to weeks.
+type Duration time.Duration
+
+// Set sets the duration.
+func (d *Duration) Set(text string) error {
+	v, err := settings.ParseDuration(text)
+	if err != nil {
+		return errors.New("it must be a duration with its unit, such as 30s, 10m or 1d12h")
+	}
+	if v < time.Millisecond {
+		return errors.New("it must be at least 1ms")
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// String returns the duration, or "" if there is none.
+func (d *Duration) String() string {
+	if *d == 0 {
+		return ""
+	}
+	return time.Duration(*d).String()
+}
+
+// Type is what help shows.
+func (*Duration) Type() string { return "duration" }
 
 // List is the value of a flag that takes several texts, separated by commas
 // or by repeating it. None of them may be empty.

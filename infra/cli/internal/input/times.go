@@ -7,15 +7,16 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/settings"
 )
 
-// ParseMoment reads a time: RFC 3339, a day, or how long ago it was. An empty text is the
-// zero time.
+// ParseMoment reads a time: RFC 3339, a date, or how long ago it was, in units up to
+// weeks. An empty text is the zero time.
 func ParseMoment(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+	if d, err := settings.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
@@ -23,7 +24,7 @@ func ParseMoment(flag, text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, Usagef("%s is %q; it must be how long ago, such as 10m, or a time, such as %s", flag, text, now.UTC().Format(time.RFC3339))
+	return time.Time{}, Usagef("%s is %q; it must be how long ago, such as 10m or 1d12h, or a time, such as %s", flag, text, now.UTC().Format(time.RFC3339))
 }
 
 // Point is a place in an aggregate's history: a version, or a moment. The zero Point is

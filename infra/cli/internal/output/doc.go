@@ -2,8 +2,10 @@
 // a table for people, or as JSON, JSON Lines or YAML for programs.
 //
 //	p := output.Printer{Out: os.Stdout, Format: output.JSON}
-//	err := output.List(p, users, []string{"name", "age"}, func(u User) []any {
-//		return []any{output.Cell(u.Name, 30), u.Age}
+//	err := output.List(p, users, output.Columns[User]{
+//		Heads: []string{"name", "age"},
+//		Row:   func(u User) []any { return []any{output.Cell(u.Name, 30), u.Age} },
+//		Key:   func(u User) string { return u.Name },
 //	})
 //
 // Programs get the JSON of the data, so that names never differ between formats. Tables

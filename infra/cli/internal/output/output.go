@@ -24,11 +24,25 @@ type Printer struct {
 	Out    io.Writer
 	Format string
 	Colour bool
+	// NoHeaders leaves out the first line of a list's table.
+	NoHeaders bool
+	// Quiet replaces the table of a list by the keys of its items, one a line.
+	Quiet bool
 }
 
-// List writes a list: an array in JSON and YAML, one line per item in JSON Lines. People
-// get a table with the given heads, in which row returns the cells of an item.
-func List[T any](p Printer, items []T, heads []string, row func(T) []any) error {
+// Columns say how people see a list.
+type Columns[T any] struct {
+	Heads []string
+	// Row returns the cells of an item, one for each head.
+	Row func(T) []any
+	// Key returns what identifies an item: its id or name. Nil: no list of this kind is
+	// printed quietly.
+	Key func(T) string
+}
+
+// List writes a list: an array in JSON and YAML, one line per item in JSON Lines, and a
+// table for people.
+func List[T any](p Printer, items []T, columns Columns[T]) error {
 	switch p.Format {
 	case JSON, YAML:
 		return p.encode(append([]T{}, items...)) // An empty array, not null.
@@ -40,11 +54,22 @@ func List[T any](p Printer, items []T, heads []string, row func(T) []any) error 
 		}
 		return nil
 	}
+	if p.Quiet {
+		for _, item := range items {
+			if err := p.Text(columns.Key(item)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	var rows [][]any
 	for _, item := range items {
-		rows = append(rows, row(item))
+		rows = append(rows, columns.Row(item))
 	}
-	return p.table(heads, rows)
+	if p.NoHeaders {
+		return p.table(nil, rows)
+	}
+	return p.table(columns.Heads, rows)
 }
 
 // One writes a single thing: an object, and for people a table of its fields.
@@ -90,6 +115,16 @@ func (p Printer) table(heads []string, rows [][]any) error {
 		}
 		t.AppendRow(cells)
 	}
-	_, err := fmt.Fprintln(p.Out, t.Render())
+	text := t.Render()
+	if text == "" {
+		return nil // There is neither a row nor a head.
+	}
+	_, err := fmt.Fprintln(p.Out, text)
+	return err
+}
+
+// Text writes one line of text for people, whatever the format is.
+func (p Printer) Text(text string) error {
+	_, err := fmt.Fprintln(p.Out, Safe(text))
 	return err
 }

@@ -3,6 +3,7 @@ package output
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,7 +57,7 @@ func TestList(t *testing.T) {
 		{Table, []thing{{Name: "a"}, {Name: "longer"}}, "NAME    N\na       x\nlonger  x\n"},
 	} {
 		got := printed(t, c.format, func(p Printer) error {
-			return List(p, c.list, []string{"name", "n"}, func(v thing) []any { return []any{v.Name, "x"} })
+			return List(p, c.list, things())
 		})
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s of %v: %s", c.format, c.list, diff)
@@ -68,10 +69,48 @@ func TestList(t *testing.T) {
 func TestList_ControlCharacters(t *testing.T) {
 	t.Parallel()
 	got := printed(t, Table, func(p Printer) error {
-		return List(p, []string{"a\nb\x1b[31m\u009b"}, []string{"name"}, func(s string) []any { return []any{s} })
+		list := []thing{{Name: "a\nb\x1b[31m\u009b"}}
+		err := List(p, list, things())
+		p.Quiet = true
+		return errors.Join(err, List(p, list, things()))
 	})
-	if diff := cmp.Diff("NAME\na b\uFFFD[31m\uFFFD\n", got); diff != "" {
+	if diff := cmp.Diff("NAME       N\na b\uFFFD[31m\uFFFD  x\na b\uFFFD[31m\uFFFD\n", got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Scripts leave out what only people need. Formats for programs stay as they are.
+func TestList_ForScripts(t *testing.T) {
+	t.Parallel()
+	two := []thing{{Name: "a"}, {Name: "longer"}}
+	for _, tt := range []struct {
+		printer Printer
+		list    []thing
+		want    string
+	}{
+		{Printer{NoHeaders: true}, two, "a       x\nlonger  x\n"},
+		{Printer{NoHeaders: true}, nil, ""},
+		{Printer{NoHeaders: true, Format: JSON}, two[:1], `[{"name":"a","count":0}]` + "\n"},
+		{Printer{Quiet: true}, two, "a\nlonger\n"},
+		{Printer{Quiet: true}, nil, ""},
+	} {
+		var out bytes.Buffer
+		tt.printer.Out = &out
+		if err := List(tt.printer, tt.list, things()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, out.String()); diff != "" {
+			t.Errorf("%+v: %s", tt.printer, diff)
+		}
+	}
+}
+
+// things are the columns of a list of things.
+func things() Columns[thing] {
+	return Columns[thing]{
+		Heads: []string{"name", "n"},
+		Row:   func(v thing) []any { return []any{v.Name, "x"} },
+		Key:   func(v thing) string { return v.Name },
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 type Stream[T any] struct {
 	Printer
 	// Line returns an item as a line for people.
-	Line  func(T) string
+	Line func(T) string
+	// Key returns what identifies an item, which is all that is printed quietly.
+	Key   func(T) string
 	count int
 }
 
@@ -34,6 +36,9 @@ func (s *Stream[T]) Put(v T) error {
 		}
 		_, err = fmt.Fprintf(s.Out, "%s%s", open, text)
 		return err
+	}
+	if s.Quiet {
+		return s.Text(s.Key(v))
 	}
 	_, err := fmt.Fprintln(s.Out, s.Line(v))
 	return err
