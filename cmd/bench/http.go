@@ -47,7 +47,7 @@ func overHTTP(how setup) func(context.Context, *space) contest {
 			}}},
 			pitwheel: {{"", func(ctx context.Context) []float64 {
 				return s.serveHTTP(ctx, how, func(ctx context.Context, h *httpApp) []float64 {
-					return h.measure(ctx, n, s.count(10_000, 1_000))
+					return h.measure(ctx, n, s.count(10_000, 600))
 				})
 			}}},
 		}

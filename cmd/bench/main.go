@@ -2,7 +2,7 @@
 // Watermill, measured one after the other in one process.
 //
 //	go run ./cmd/bench            every row, as long as it takes
-//	go run ./cmd/bench -short     the rows that have a goal, in about a minute
+//	go run ./cmd/bench -short     the rows that have a goal, in a minute and a half
 //	go run ./cmd/bench -only rabbit-consume-quorum,redis -o json
 //
 // It needs RabbitMQ and Redis (PITWHEEL_AMQP_URL and PITWHEEL_REDIS_URL, or on
@@ -18,10 +18,12 @@
 //	stats.go      medians, ratios, goals
 //	report.go     the table and the JSON
 //	workload.go   the messages, and meter.go, which counts and times them
+//	load.go       how commands are sent: as fast as they are answered, and at a rate
 //	plain.go      what a user of Watermill would write today
 //	app.go        Pitwheel, wired as cmd/pitwheel does it
 //
-// The other files hold the rows, by what they measure.
+// The other files hold the rows, by what they measure. Command peers, a module of its own,
+// compares Pitwheel with other systems.
 package main
 
 import (

@@ -41,7 +41,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.BoolVar(&o.short, "short", false, "smaller counts, and only the rows that have a goal; about a minute")
+	f.BoolVar(&o.short, "short", false, "smaller counts, and only the rows that have a goal; a minute and a half")
 	f.BoolVar(&o.growth, "growth", false, "with -short: the long rows, too")
 	f.StringVar(&o.only, "only", "", "only these `rows`, separated by commas; a beginning of a name picks all that begin so")
 	f.StringVar(&o.output, "o", "table", "table or json")

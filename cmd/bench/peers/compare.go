@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// row is the result of one system.
+// row is the result of one system. A figure that was not measured is null.
 type row struct {
-	Name     string  `json:"name"`
-	Title    string  `json:"title"`
-	Messages int     `json:"messages"`
-	Publish  float64 `json:"publish"` // a second
-	Consume  float64 `json:"consume"` // a second
+	Name     string   `json:"name"`
+	Title    string   `json:"title"`
+	Messages int      `json:"messages"`
+	Publish  *float64 `json:"publish"` // a second
+	Consume  *float64 `json:"consume"` // a second
 	gives
 	Skipped string `json:"skipped,omitempty"`
 	Error   string `json:"error,omitempty"`
@@ -108,11 +108,13 @@ func versionOf(module string) string {
 	return "of unknown version"
 }
 
-func median(values []float64) float64 {
+// median returns the middle of the values, of which there is at least one.
+func median(values []float64) *float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	mid := len(sorted) / 2
 	if len(sorted)%2 == 1 {
-		return sorted[mid]
+		return &sorted[mid]
 	}
-	return (sorted[mid-1] + sorted[mid]) / 2
+	v := (sorted[mid-1] + sorted[mid]) / 2
+	return &v
 }

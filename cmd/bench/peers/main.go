@@ -145,7 +145,7 @@ func printMarkdown(w io.Writer, rows []row) error {
 	var b strings.Builder
 	b.WriteString("| | publish/s | consume/s | durable | order per key | deduplication | metrics |\n|---|---:|---:|---|---|---|---|\n")
 	for _, r := range rows {
-		published, consumed := thousands(r.Publish), thousands(r.Consume)
+		published, consumed := cell(r.Publish), cell(r.Consume)
 		if why := r.Skipped + r.Error; why != "" {
 			published, consumed = why, "–"
 		}
@@ -153,6 +153,14 @@ func printMarkdown(w io.Writer, rows []row) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// cell writes a figure, if there is one.
+func cell(v *float64) string {
+	if v == nil {
+		return "–"
+	}
+	return thousands(*v)
 }
 
 // thousands writes a number in groups of three digits.

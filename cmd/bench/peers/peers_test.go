@@ -45,7 +45,7 @@ func TestCompare(t *testing.T) {
 			if r.Skipped != "" {
 				t.Skip(r.Skipped)
 			}
-			if r.Name != s.name || r.Title == "" || r.Messages == 0 || r.Publish <= 0 || r.Consume <= 0 || r.Durable == "" || r.Order == "" {
+			if r.Name != s.name || r.Title == "" || r.Messages == 0 || r.Publish == nil || *r.Publish <= 0 || r.Consume == nil || *r.Consume <= 0 || r.Durable == "" || r.Order == "" {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -147,8 +147,20 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+func TestMedian(t *testing.T) {
+	t.Parallel()
+	for want, values := range map[float64][]float64{2: {2}, 3: {9, 1, 3}, 4: {5, 3, 9, 1}} {
+		if got := *median(values); got != want {
+			t.Errorf("the median of %v is %v", values, got)
+		}
+	}
+}
+
 func TestThousands(t *testing.T) {
 	t.Parallel()
+	if got := cell(nil); got != "–" {
+		t.Errorf("no figure is written %s", got)
+	}
 	for v, want := range map[float64]string{0: "0", 999.6: "1,000", 12345: "12,345", 1234567: "1,234,567", 100: "100"} {
 		if got := thousands(v); got != want {
 			t.Errorf("%v is written %s", v, got)
