@@ -355,3 +355,23 @@ func TestCommands_Await_SharedLookups(t *testing.T) {
 		}
 	})
 }
+
+// A broker that takes nothing holds a caller up no longer than the caller's own deadline.
+func TestRouter_Execute_BrokerBlocked(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var faults routertest.Faults
+		kit := routertest.StartWith(t, faults.Inject, catalogue(t), router.Decide("register", register, router.Policy{Paused: true}))
+		blocked := faults.On("Publish user.commands").Hold()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		started := time.Now()
+		o, err := kit.Execute(ctx, adaCreated(), events.SendOptions{})
+		if !errors.Is(err, context.DeadlineExceeded) || o.Status != "" {
+			t.Errorf("the outcome is %+v, %v", o, err)
+		}
+		if took := time.Since(started); took != 2*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		blocked.End()
+	})
+}
