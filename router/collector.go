@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"strconv"
 	"time"
@@ -36,6 +37,7 @@ type poisonCollector struct {
 	key     func(*message.Message) string
 	// maxBytes is that of the handler, so that a message has the same id here.
 	maxBytes int
+	logger   *slog.Logger
 }
 
 // collector returns the collector of a handler of any kind.
@@ -47,7 +49,7 @@ func (r *Router) collector(p *plan) (*poisonCollector, error) {
 	if err != nil {
 		return nil, events.Errorf(events.CodeOf(err), "the poison queue of handler %q: %w", p.name, err)
 	}
-	c := &poisonCollector{plan: p, sub: sub, store: r.config.Poison, key: keyOf(r.config.Catalogue), maxBytes: r.config.MaxBytes}
+	c := &poisonCollector{plan: p, sub: sub, store: r.config.Poison, key: keyOf(r.config.Catalogue), maxBytes: r.config.MaxBytes, logger: r.config.Logger}
 	if p.blocked != nil {
 		c.parking = r.config.Parking
 	}
@@ -68,7 +70,15 @@ func (c *poisonCollector) collect(msg *message.Message) error {
 		}
 		c.plan.blocked.add()
 	}
-	return c.store.StorePoison(ctx, m)
+	if err := c.store.StorePoison(ctx, m); err != nil {
+		return err
+	}
+	if m.Source == poison.FromBroker { // What the router sent here is logged already.
+		c.logger.ErrorContext(ctx, "message sent to the poison queue by the broker", slog.String("handler", m.Handler), slog.String("type", m.Type),
+			slog.String("message_id", m.MessageID), slog.String("correlation_id", m.CorrelationID), slog.String(poison.LogKey, m.ID),
+			slog.String("code", m.Code), slog.String("error", m.Reason))
+	}
+	return nil
 }
 
 // read reads a message of the poison queue, which the router, the broker or anybody else

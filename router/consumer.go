@@ -34,6 +34,7 @@ type consumer struct {
 		Delay(ctx context.Context, queue string, d time.Duration, msgs ...*message.Message) error
 	}
 	maxInMemory time.Duration
+	running     atomic.Int32 // messages that are being handled
 	waiting     atomic.Int32 // messages that wait in memory
 	inbox       Inbox        // nil: none
 	parking     Parking      // nil: none

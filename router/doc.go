@@ -33,6 +33,23 @@
 // Each message of a queue goes through the stages listed in pipeline.go. A stage returns
 // a result to the one around it, and the last result is acked or nacked.
 //
+// # After a failure
+//
+// A message whose attempt has failed waits for the next one without holding a worker:
+//
+//   - in memory for a pause of up to a second ([Config].MaxInMemoryDelay), and while no more
+//     than 64 messages of its handler do. That holds up its key and nothing else.
+//   - at the broker otherwise: in a queue {queue}.retry.{tier} of RabbitMQ, or a sorted set of
+//     Redis. Its attempts keep being counted; later messages of its key pass it.
+//
+// After the last attempt of its [Policy] it goes to the queue {queue}.poison, and from there
+// within moments into the poison store, where people find it (package poison).
+//
+// A handler that is Ordered parks later messages of a key behind one that waits at the broker
+// or is a poison message, in order, until that is handled or discarded. A handler with
+// BreakAfter stops receiving messages after so many in a row have failed at their first
+// attempt, and probes with one; nothing goes to the poison queue meanwhile.
+//
 // # Files, in reading order
 //
 //	handler.go      what a declaration is; decide.go, reaction.go, project.go: the three kinds

@@ -56,15 +56,14 @@ func (r *Router) Execute(ctx context.Context, cmd events.Command, o events.SendO
 // decideHere makes one attempt at a command, within three quarters of the time that ctx
 // allows.
 func (c *consumer) decideHere(ctx context.Context, e *events.Envelope) (*delivery, result) {
-	var until time.Time // zero: as long as the policy allows
 	if deadline, ok := ctx.Deadline(); ok {
 		now := time.Now()
-		until = now.Add(deadline.Sub(now) / 4 * 3)
+		attempt := lazyctx.New(ctx, now.Add(deadline.Sub(now)/4*3))
+		defer attempt.End()
+		ctx = attempt
 	}
-	attempt := lazyctx.New(ctx, until)
-	defer attempt.End()
-	d := &delivery{Context: attempt, msg: codec.Encode(e), handler: c.plan.name, envelope: *e}
-	d.msg.SetContext(attempt)
+	d := &delivery{Context: ctx, msg: codec.Encode(e), handler: c.plan.name, envelope: *e}
+	d.msg.SetContext(ctx)
 	return d, c.decide(d, d)
 }
 

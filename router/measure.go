@@ -12,6 +12,8 @@ func (c *consumer) measure(next stage) stage {
 		started := time.Now()
 		m.inFlight.Inc()
 		defer m.inFlight.Dec()
+		c.running.Add(1)
+		defer c.running.Add(-1)
 		r := next(ctx, d)
 		spent := time.Since(started)
 		execution := m.failed

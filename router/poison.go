@@ -45,6 +45,7 @@ func (c *consumer) poison(next stage) stage {
 			return abort(err)
 		}
 		c.logger.ErrorContext(d, "message sent to the poison queue", d.attrs(
+			slog.String(poison.LogKey, poison.ID(d.handler, d.envelope.ID)),
 			slog.String("queue", c.poisonQueue.name()), slog.Int("attempts", d.attempts),
 			slog.String("code", codeOf(r.err)), slog.String("error", text.Cut(r.err.Error(), maxReason)))...)
 		return ack(outcomePoisoned)

@@ -11,6 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/internal/health"
 	"github.com/pitwheel/pitwheel/router/internal/panics"
 	"github.com/pitwheel/pitwheel/router/internal/text"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 const (
@@ -205,7 +206,7 @@ func (p *projector) poison(ctx context.Context, e events.Recorded, cause error) 
 	}
 	d := &delivery{handler: p.name, envelope: e.Envelope}
 	p.logger.ErrorContext(ctx, "event sent to the poison queue, the projection goes on without it", d.attrs(
-		slog.String("queue", p.poisonQueue.name()), slog.String("error", text.Cut(cause.Error(), maxReason)))...)
+		slog.String(poison.LogKey, poison.ID(p.name, d.envelope.ID)), slog.String("queue", p.poisonQueue.name()), slog.String("error", text.Cut(cause.Error(), maxReason)))...)
 	return nil
 }
 

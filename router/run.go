@@ -129,6 +129,7 @@ func (r *Router) Ready() map[string]error {
 func (r *Router) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.DrainTimeout)
 	defer cancel()
+	r.logDraining(ctx)
 	var wg sync.WaitGroup
 	errs := make([]error, len(r.consumers)+1)
 	for i, c := range r.consumers {
@@ -144,6 +145,19 @@ func (r *Router) drain(ctx context.Context) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// logDraining logs what a drain waits for, and until when.
+func (r *Router) logDraining(ctx context.Context) {
+	running, handlers := 0, []string{}
+	for _, c := range r.consumers {
+		if n := int(c.running.Load()); n > 0 {
+			running += n
+			handlers = append(handlers, c.plan.name)
+		}
+	}
+	until, _ := ctx.Deadline()
+	r.config.Logger.InfoContext(ctx, "draining", slog.Int("messages_running", running), slog.Any("handlers_running", handlers), slog.Time("until", until))
 }
 
 func (r *Router) closeAll() error {

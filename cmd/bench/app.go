@@ -58,7 +58,7 @@ func (a *application) fill(ctx context.Context, msgs []*message.Message, queues 
 	declaring, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for _, q := range queues {
-		a.own(q)
+		a.space.ownQueue(q)
 		sub := get(a.transport.Subscriber(router.Subscription{Handler: q, Topic: topic, Types: []string{userType}, Queue: q, Concurrency: 1}))
 		check(errors.Join(sub.Declare(declaring), sub.Close()))
 	}
@@ -67,12 +67,6 @@ func (a *application) fill(ctx context.Context, msgs []*message.Message, queues 
 	} else {
 		publishAll(a.transport.Publisher(), topic, msgs, 1, publishBatch)
 	}
-}
-
-// own registers a queue for removal at the end.
-func (a *application) own(queue string) {
-	a.space.queue(queue)
-	a.space.queue(queue + ".poison")
 }
 
 // Values for the role of config. Other roles are "relay", and those that start with "projection".
@@ -84,10 +78,8 @@ const (
 // config configures a router with handlers, and those background roles whose names start
 // with role.
 func (a *application) config(role string, handlers ...router.Handler) router.Config {
-	for _, i := range get(router.Describe(a.catalogue, handlers, nil)) {
-		if i.Queue != "" && a.broker != nil {
-			a.own(i.Queue)
-		}
+	if a.broker != nil {
+		a.space.ownQueues(a.catalogue, handlers)
 	}
 	return router.Config{
 		Catalogue: a.catalogue, Handlers: handlers, Transport: a.transport,
@@ -97,7 +89,12 @@ func (a *application) config(role string, handlers ...router.Handler) router.Con
 }
 
 // whileRunning runs a router while it measures, and then drains it.
-func whileRunning[T any](ctx context.Context, c router.Config, measure func(context.Context) T) (v T) {
+func whileRunning[T any](ctx context.Context, c router.Config, measure func(context.Context) T) T {
+	return withRouter(ctx, c, func(ctx context.Context, _ *router.Router) T { return measure(ctx) })
+}
+
+// withRouter is whileRunning for what uses the router.
+func withRouter[T any](ctx context.Context, c router.Config, measure func(context.Context, *router.Router) T) (v T) {
 	r := get(router.New(c))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -109,7 +106,7 @@ func whileRunning[T any](ctx context.Context, c router.Config, measure func(cont
 	var err error
 	select {
 	case <-r.Running():
-		err = catch(func() { v = measure(ctx) })
+		err = catch(func() { v = measure(ctx, r) })
 	case err = <-ended:
 	}
 	cancel()

@@ -4,11 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
 )
@@ -45,30 +42,36 @@ func decided(user string, version uint64, n int, event func(i int) events.Envelo
 
 // appends measures one append after the other by each of fifty writers.
 func appends(ctx context.Context, s *space) contest {
-	app, client := s.openOn(ctx, redisDB, "", 0), s.redisClient()
-	sha := get(client.ScriptLoad(ctx, rawAppend).Result())
+	app := s.openOn(ctx, redisDB, "", 0)
 	n := s.count(100_000, 8_000)
+	return contest{
+		limit:    s.rawAppends(ctx, n),
+		pitwheel: only(func(ctx context.Context) float64 { return app.appendAll(ctx, n) }),
+	}
+}
+
+// rawAppends are the raw script's contestants: n appends each.
+func (s *space) rawAppends(ctx context.Context, n int) []contestant {
+	client := s.redisClient()
+	sha := get(client.ScriptLoad(ctx, rawAppend).Result())
 	outcome := `{"status":"accepted","command_id":"` + messageID(1) + `","aggregate":"user","aggregate_id":"` + messageID(2) + `","version":1}`
 	load := standard(n)
-	return contest{
-		limit: {
-			named("go-redis, 50 goroutines", func(ctx context.Context) float64 {
-				return eachWriter(ctx, n, func(ctx context.Context, user string, version uint64, i int) error {
-					e := load.envelope(i)
-					done, err := client.EvalSha(ctx, sha, []string{s.key("{0}:o:" + events.NewID()), s.key("{0}:i:" + user), s.key("{0}:log")},
-						version, e.ID, e.Type, []byte(e.Data), outcome).Int()
-					if err == nil && done != 1 {
-						err = events.Errorf(events.CodeInternal, "the raw script refused version %d", version)
-					}
-					return err
-				})
-			}),
-			named("redis-benchmark, 50 clients", func(ctx context.Context) float64 {
-				return s.redisBenchmark(ctx, n, "EVALSHA", sha, "3", s.key("{1}:o:__rand_int__"), s.key("{1}:i:__rand_int__"), s.key("{1}:log"),
-					"0", messageID(1), userType, string(load.envelope(1).Data), outcome)
-			}),
-		},
-		pitwheel: only(func(ctx context.Context) float64 { return app.appendAll(ctx, n) }),
+	return []contestant{
+		named("go-redis, 50 goroutines", func(ctx context.Context) float64 {
+			return eachWriter(ctx, n, func(ctx context.Context, user string, version uint64, i int) error {
+				e := load.envelope(i)
+				done, err := client.EvalSha(ctx, sha, []string{s.key("{0}:o:" + events.NewID()), s.key("{0}:i:" + user), s.key("{0}:log")},
+					version, e.ID, e.Type, []byte(e.Data), outcome).Int()
+				if err == nil && done != 1 {
+					err = events.Errorf(events.CodeInternal, "the raw script refused version %d", version)
+				}
+				return err
+			})
+		}),
+		named("redis-benchmark, 50 clients", func(ctx context.Context) float64 {
+			return s.redisBenchmark(ctx, n, "EVALSHA", sha, "3", s.key("{1}:o:__rand_int__"), s.key("{1}:i:__rand_int__"), s.key("{1}:log"),
+				"0", messageID(1), userType, string(load.envelope(1).Data), outcome)
+		}),
 	}
 }
 
@@ -89,30 +92,6 @@ func eachWriter(ctx context.Context, n int, f func(ctx context.Context, user str
 	return concurrently(ctx, writers, n, func(ctx context.Context, w, mine, i int) error {
 		return f(ctx, userID(salt+w*users+mine%users), uint64(mine/users), i)
 	})
-}
-
-// concurrently calls f n times in all, from several workers, and returns how many calls a
-// second there were. Mine is how often this worker has called it before, and i how often
-// all of them have.
-func concurrently(ctx context.Context, workers, n int, f func(ctx context.Context, worker, mine, i int) error) float64 {
-	var next atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
-	started := time.Now()
-	for w := range min(workers, n) {
-		group.Go(func() error {
-			for mine := 0; ; mine++ {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return nil
-				}
-				if err := f(ctx, w, mine, i); err != nil {
-					return err
-				}
-			}
-		})
-	}
-	check(group.Wait())
-	return perSecond(n, time.Since(started))
 }
 
 // logMemory measures the memory of one event in the log, compared with a plain stream

@@ -31,6 +31,7 @@ type bench struct {
 	redisURL string
 	short    bool
 	profiles string
+	log      io.Writer // of the router and the drivers
 	logger   *slog.Logger
 	absent   map[broker]string // why a broker is not available
 
@@ -43,7 +44,7 @@ type bench struct {
 func newBench(o options, env func(string) string, stderr io.Writer) *bench {
 	b := &bench{
 		amqpURL: env("PITWHEEL_AMQP_URL"), redisURL: env("PITWHEEL_REDIS_URL"), short: o.short, profiles: o.profiles,
-		logger: slog.New(slog.DiscardHandler), absent: map[broker]string{}, started: time.Now(), stderr: stderr,
+		log: io.Discard, absent: map[broker]string{}, started: time.Now(), stderr: stderr,
 	}
 	if b.amqpURL == "" {
 		b.amqpURL = "amqp://guest:guest@127.0.0.1:5672/"
@@ -52,10 +53,11 @@ func newBench(o options, env func(string) string, stderr io.Writer) *bench {
 		b.redisURL = "redis://127.0.0.1:6379/0"
 	}
 	if o.verbose {
-		b.logger = slog.New(slog.NewTextHandler(stderr, nil))
+		b.log = stderr
 	} else if f, ok := stderr.(*os.File); ok {
 		b.live = term.IsTerminal(int(f.Fd()))
 	}
+	b.logger = slog.New(slog.NewTextHandler(b.log, nil))
 	return b
 }
 

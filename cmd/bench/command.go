@@ -2,60 +2,61 @@ package main
 
 import (
 	"context"
-	"errors"
 	"math"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
-	"github.com/pitwheel/pitwheel/router/backoff"
 	"github.com/pitwheel/pitwheel/router/routertest/sample"
 )
 
+// halfRate is half the throughput that is asked for, in commands a second; latency
+// is measured at it, and at half of it.
+const halfRate = 2_500
+
+// way is how a command gets to the handler that decides it.
+type way bool
+
 const (
-	// senders is how many commands wait for their outcome at once when throughput
-	// is measured.
-	senders = 256
-	// halfRate is half the throughput that is asked for, in commands a second; latency
-	// is measured at it, and at half of it.
-	halfRate = 2_500
+	queued way = false // through its queue, to any process
+	inside way = true  // in the process that was asked
 )
 
-// countedMail counts the users that were welcomed, each once.
-type countedMail struct {
-	ids   sync.Map
-	count atomic.Int64
+// serving is how the sample application is run.
+type serving struct {
+	partitions int // of the log, 0 is the default
+	way        way
 }
 
-// welcome is what the reaction does.
-func (m *countedMail) welcome(_ context.Context, e router.Event[sample.Created]) error {
-	if _, twice := m.ids.LoadOrStore(e.ID, true); !twice {
-		m.count.Add(1)
-	}
-	return nil
-}
-
-// reference is the running sample application, with every handler.
+// reference is the running sample application.
 type reference struct {
-	*application
-	commands *router.Commands
-	mails    *countedMail
-	next     atomic.Int64 // number of the next user
-	sent     int64        // commands whose outcome is known
+	*effects
+	// execute sends a command and returns its outcome.
+	execute func(context.Context, events.Command, events.SendOptions) (events.Outcome, error)
+	next    atomic.Int64 // number of the next user
 }
 
-// serve runs the sample application, and measures once all of it consumes and is warm.
-func (s *space) serve(ctx context.Context, partitions int, measure func(context.Context, *reference) []float64) []float64 {
-	a := s.openOn(ctx, rabbitMQ, "quorum", partitions)
-	r := &reference{application: a, mails: &countedMail{}}
-	r.commands = get(router.NewCommands(router.CommandsConfig{Catalogue: a.catalogue, Publisher: a.transport.Publisher(), Log: a.store}))
-	return whileRunning(ctx, a.config(everyRole, sample.Handlers(r.mails.welcome)...), func(ctx context.Context) []float64 {
-		r.flood(ctx, 300)
+// whileServing runs the sample application, with those background roles whose names start
+// with role, while it measures.
+func whileServing[T any](ctx context.Context, a *application, role string, by way, measure func(context.Context, *reference) T) T {
+	ref := &reference{effects: &effects{store: a.store}}
+	return withRouter(ctx, a.config(role, sample.Handlers(ref.welcome)...), func(ctx context.Context, r *router.Router) T {
+		ref.execute = r.Execute
+		if by == queued {
+			ref.execute = get(router.NewCommands(router.CommandsConfig{Catalogue: a.catalogue, Publisher: a.transport.Publisher(), Log: a.store})).Execute
+		}
+		return measure(ctx, ref)
+	})
+}
+
+// serve runs the sample application with every handler, and measures once all of it
+// consumes and is warm.
+func (s *space) serve(ctx context.Context, how serving, measure func(context.Context, *reference) []float64) []float64 {
+	a := s.openOn(ctx, rabbitMQ, "quorum", how.partitions)
+	return whileServing(ctx, a, everyRole, how.way, func(ctx context.Context, r *reference) []float64 {
+		r.flood(ctx, senders, 300)
 		r.drained(ctx)
 		return measure(ctx, r)
 	})
@@ -66,45 +67,26 @@ func (r *reference) create(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	n := r.next.Add(1)
-	receipt, err := r.commands.Send(ctx, sample.Create{Email: "user" + strconv.FormatInt(n, 10) + "@example.com", Name: "Ada Lovelace"}, events.SendOptions{})
-	if err != nil {
-		return err
-	}
-	outcome, err := r.commands.Await(ctx, receipt)
+	outcome, err := r.execute(ctx, sample.Create{Email: "user" + strconv.FormatInt(n, 10) + "@example.com", Name: "Ada Lovelace"}, events.SendOptions{})
 	if err == nil && (outcome.Status != events.StatusAccepted || outcome.Version != 1) {
 		err = events.Errorf(events.CodeInternal, "a command was %s at version %d", outcome.Status, outcome.Version)
 	}
 	return err
 }
 
-// flood sends n commands as fast as their outcomes arrive, and returns how many a second do.
-func (r *reference) flood(ctx context.Context, n int) float64 {
+// flood sends n commands as fast as their outcomes arrive, several at once, and returns how
+// many a second do.
+func (r *reference) flood(ctx context.Context, atOnce, n int) float64 {
 	r.sent += int64(n)
-	return concurrently(ctx, senders, n, func(ctx context.Context, _, _, _ int) error { return r.create(ctx) })
-}
-
-// drained waits until every user has been sent a mail and has a row.
-func (r *reference) drained(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		end := get(r.store.End(ctx))
-		at := get(r.store.ProjectionCursor(ctx, "user-directory"))
-		if r.mails.count.Load() == r.sent && at.Behind(end) == 0 {
-			return
-		}
-		if !backoff.Wait(ctx, 2*time.Millisecond) {
-			check(events.Errorf(events.CodeTimeout, "%d commands were accepted, %d mails are sent, and the directory is %d events behind", r.sent, r.mails.count.Load(), at.Behind(end)))
-		}
-	}
+	return concurrently(ctx, atOnce, n, func(ctx context.Context, _, _, _ int) error { return r.create(ctx) })
 }
 
 // throughput measures commands a second until their outcomes are known, and until
-// all their effects are done. Partitions are those of the log, 0 the default.
-func throughput(ctx context.Context, s *space, partitions, n int) []float64 {
-	return s.serve(ctx, partitions, func(ctx context.Context, r *reference) []float64 {
+// all their effects are done.
+func throughput(ctx context.Context, s *space, how serving, n int) []float64 {
+	return s.serve(ctx, how, func(ctx context.Context, r *reference) []float64 {
 		started := time.Now()
-		known := r.flood(ctx, n)
+		known := r.flood(ctx, senders, n)
 		r.drained(ctx)
 		return []float64{known, perSecond(n, time.Since(started))}
 	})
@@ -114,7 +96,7 @@ func throughput(ctx context.Context, s *space, partitions, n int) []float64 {
 // quarter and then at half of the rate that is asked for, whether or not earlier ones
 // are done.
 func latency(ctx context.Context, s *space, n int) []float64 {
-	return s.serve(ctx, 0, func(ctx context.Context, r *reference) []float64 {
+	return s.serve(ctx, serving{way: queued}, func(ctx context.Context, r *reference) []float64 {
 		var out []float64
 		for _, rate := range []float64{halfRate / 2, halfRate} {
 			took := r.pace(ctx, rate, n)
@@ -127,33 +109,10 @@ func latency(ctx context.Context, s *space, n int) []float64 {
 // pace sends n commands at a rate and returns how long each took, from when it was
 // due until its outcome was known.
 func (r *reference) pace(ctx context.Context, rate float64, n int) []time.Duration {
-	took := make([]time.Duration, n)
-	group, groupCtx := errgroup.WithContext(ctx)
-	err := paced(ctx, rate, n, func(i int, due time.Time) {
-		group.Go(func() error {
-			err := r.create(groupCtx)
-			took[i] = time.Since(due)
-			return err
-		})
-	})
-	check(errors.Join(err, group.Wait()))
+	took := timings(ctx, rate, n, r.create)
 	r.sent += int64(n)
 	r.drained(ctx)
 	return took
-}
-
-// paced calls f n times at a rate, and catches up when it is late: load from outside does
-// not wait.
-func paced(ctx context.Context, rate float64, n int, f func(i int, due time.Time)) error {
-	started := time.Now()
-	for i := range n {
-		due := started.Add(time.Duration(float64(i) / rate * float64(time.Second)))
-		if err := pause(ctx, time.Until(due)); err != nil {
-			return err
-		}
-		f(i, due)
-	}
-	return ctx.Err()
 }
 
 // carried is the limit of commands a second: the raw client alone publishes,

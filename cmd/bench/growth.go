@@ -51,7 +51,9 @@ func (s *space) fanOut(ctx context.Context, count, n int) float64 {
 // growingPartitions measures commands a second with more and more partitions.
 func growingPartitions(_ context.Context, s *space) contest {
 	return contest{pitwheel: growing(partitionCounts(), func(ctx context.Context, partitions int) float64 {
-		return s.apart(func(part *space) float64 { return throughput(ctx, part, partitions, s.count(10_000, 3_000))[0] })
+		return s.apart(func(part *space) float64 {
+			return throughput(ctx, part, serving{partitions, queued}, s.count(10_000, 3_000))[0]
+		})
 	})}
 }
 

@@ -37,6 +37,15 @@ func relaying(ctx context.Context, s *space) contest {
 	}
 }
 
+// relayAlone relays n events, and returns how many a second.
+func (s *space) relayAlone(ctx context.Context, n int) float64 {
+	app, queue := s.openOn(ctx, rabbitMQ, "quorum", 0), s.bound("all", "quorum", "#")
+	app.record(ctx, n)
+	rate := app.timed(ctx, n, "relay")
+	s.arrived(queue, n)
+	return rate
+}
+
 // forward runs Watermill's forwarder from a Redis stream to RabbitMQ until all
 // messages have arrived.
 func (s *space) forward(ctx context.Context, msgs []*message.Message) (rate float64) {

@@ -40,7 +40,7 @@ type goal struct {
 	bound float64
 }
 
-// text returns the goal as in the README's table.
+// text returns the goal as in the table of RESULTS.md.
 func (g goal) text(least bool) string {
 	sign := "≥"
 	if least {

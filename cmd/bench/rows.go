@@ -47,7 +47,7 @@ func rows() []row {
 			n := s.count(25_000, 2_000)
 			return contest{
 				limit:    {{"", func(ctx context.Context) []float64 { return carried(ctx, s, n) }}},
-				pitwheel: {{"", func(ctx context.Context) []float64 { return throughput(ctx, s, 0, n) }}},
+				pitwheel: {{"", func(ctx context.Context) []float64 { return throughput(ctx, s, serving{way: queued}, n) }}},
 			}
 		}, figures: []figure{
 			{name: "command-throughput", work: "command to outcome, every handler running; limit: RabbitMQ's share alone", unit: "commands/s", goals: []goal{{"", 5_000}}},
@@ -59,6 +59,14 @@ func rows() []row {
 			{name: "command-latency-1250-p99", work: "command to outcome at 1,250 a second, 99th percentile", unit: "ms", least: true},
 			{name: "command-latency-p50", work: "command to outcome at 2,500 a second, median", unit: "ms", least: true},
 			{name: "command-latency-p99", work: "command to outcome at 2,500 a second, 99th percentile", unit: "ms", least: true, goals: []goal{{"", 50}}}}},
+		{name: "execute", needs: onlyRedis, prepare: executing,
+			figures: one("Execute from Go, by 50 goroutines; limit: the raw script that appends", "commands/s", goal{limit, 0.6})},
+		{name: "settled", needs: both, prepare: settling, figures: []figure{
+			{name: "settled-outcome", work: "Execute to outcome, every handler running", unit: "commands/s"},
+			{name: "settled", work: "Execute to outcome, event, mail and row; limit: the relay alone", unit: "commands/s", goals: []goal{{limit, 0.8}}}}},
+		{name: "http-rabbit", needs: both, prepare: overHTTP(onRabbit), figures: httpFigures(onRabbit, "over RabbitMQ")},
+		{name: "http-redis", needs: onlyRedis, prepare: overHTTP(onRedis), figures: httpFigures(onRedis, "over Redis Streams")},
+		{name: "http-embedded", prepare: overHTTP(onEmbedded), figures: httpFigures(onEmbedded, "with Redis in process")},
 
 		// These take too long for -short.
 		{name: "restless-rabbit", long: true, needs: both, prepare: restlessRow(rabbitMQ),

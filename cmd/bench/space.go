@@ -10,6 +10,9 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
 )
 
 // space is a namespace on both brokers, and everything that was created in it.
@@ -39,6 +42,21 @@ func (s *space) key(name string) string { return s.name + ":" + name }
 
 // queue names a queue, which will be removed.
 func (s *space) queue(name string) string { return s.own(&s.queues, name) }
+
+// ownQueue registers a handler's queue for removal.
+func (s *space) ownQueue(queue string) {
+	s.queue(queue)
+	s.queue(queue + ".poison")
+}
+
+// ownQueues registers the queues of handlers for removal.
+func (s *space) ownQueues(catalogue *events.Catalogue, handlers []router.Handler) {
+	for _, i := range get(router.Describe(catalogue, handlers, nil)) {
+		if i.Queue != "" {
+			s.ownQueue(i.Queue)
+		}
+	}
+}
 
 // exchange names an exchange, which will be removed.
 func (s *space) exchange(name string) string { return s.own(&s.exchanges, name) }

@@ -1,89 +1,90 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/pitwheel/pitwheel/infra/brokertest"
 )
 
-// TestReadme_AddAHandler adds the handler of the README's section "Add a handler in five
-// minutes" to the module, word for word: it compiles, its test passes, and no other test
-// of the reference application fails. The compiler reads the files from an overlay, so
-// that nothing is written into the checkout.
-func TestReadme_AddAHandler(t *testing.T) {
+// TestReadme does what the README says, in the order in which it says so, in a copy of the
+// repository: it writes the files, runs the shell blocks word for word, and compares what
+// they print with the blocks of output that follow them.
+//
+// A section is a terminal, in the folder of the copy: what one exports is gone in the next.
+// What runs until it is stopped, such as dev, is stopped when the next such program starts.
+// [terminal] says what differs from what a reader would type: addresses and patience.
+func TestReadme(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it compiles the reference application again: run without -short")
+		t.Skip("it compiles the repository again: run without -short")
 	}
 	t.Parallel()
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			brokertest.Skip(t, "the README is run with "+tool+": put it on the PATH")
+		}
+	}
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := func(name string) string {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	_, section, _ := strings.Cut(read("README.md"), "\n## Add a handler in five minutes\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-
-	dir, replaced := t.TempDir(), map[string]string{}
-	for _, block := range regexp.MustCompile("(?s)`(handlers/\\w+\\.go)`[^`]*:\n\n```go\n(.*?)```").FindAllStringSubmatch(section, -1) {
-		name, text := block[1], block[2]
-		if name == "handlers/handlers.go" {
-			text = withLine(t, read(name), text)
-		}
-		path := filepath.Join(dir, filepath.Base(name))
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replaced[filepath.Join(root, name)] = path
-	}
-	if len(replaced) != 3 {
-		t.Fatalf("the section has the files %v, want the handler, the table of contents and the test", replaced)
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replaced})
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(list, overlay, 0o600); err != nil {
-		t.Fatal(err)
+	reader := newReader(t, root)
+	commands := 0
+	for _, section := range sectionsOf(string(text)) {
+		t.Run(section.name, func(t *testing.T) {
+			term := reader.terminal(t)
+			for i, b := range section.blocks {
+				switch {
+				case b.lang == "sh":
+					commands += strings.Count(b.text, "\n")
+					output := ""
+					if next := i + 1; next < len(section.blocks) && section.blocks[next].lang == "" {
+						output = section.blocks[next].text
+					}
+					term.run(b.text, output)
+				case b.file != "":
+					term.write(b)
+				}
+			}
+		})
 	}
-	for _, args := range [][]string{
-		{"vet", "-overlay", list, "./..."},
-		{"test", "-overlay", list, "-run", "TestConfirmEmail", "-v", "./handlers"},
-		{"test", "-overlay", list, "-skip", t.Name(), "./handlers", "./cmd/pitwheel"},
-	} {
-		cmd := exec.CommandContext(t.Context(), "go", args...)
-		cmd.Dir = root
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-		if args[len(args)-2] == "-v" && !strings.Contains(string(out), "--- PASS: TestConfirmEmail") {
-			t.Errorf("the test of the README did not run:\n%s", out)
-		}
+	if commands < 20 {
+		t.Errorf("the README has %d commands; is it read as it is meant?", commands)
 	}
+	reader.stop(t)
 }
 
-// withLine adds a line after the last one of the table of contents, unless it is there:
-// whoever has followed the README has it.
-func withLine(t *testing.T, table, line string) string {
-	t.Helper()
-	if strings.Contains(table, line) {
-		return table
+// TestReadme_OwnModule bounds what a program of one's own takes.
+func TestReadme_OwnModule(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	const end = "\t}\n}\n"
-	before, found := strings.CutSuffix(table, end)
-	if !found {
-		t.Fatalf("handlers/handlers.go does not end with %q", end)
+	lines := 0
+	for _, section := range sectionsOf(string(text)) {
+		if section.name != "Your own event, command, state and row" {
+			continue
+		}
+		for _, b := range section.blocks {
+			if b.file == "" {
+				continue
+			}
+			for line := range strings.Lines(b.text) {
+				if strings.TrimSpace(line) != "" {
+					lines++
+				}
+			}
+		}
 	}
-	return before + line + end
+	if lines == 0 || lines >= 60 {
+		t.Errorf("the program has %d lines, blank ones aside; it must have fewer than 60", lines)
+	}
 }

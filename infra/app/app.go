@@ -23,6 +23,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/infra/telemetry"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // App is an application that can be run. Make it with [New]. It is safe for concurrent
@@ -68,6 +69,9 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	if o.Report == nil || !o.Dev {
 		o.Report = func(string, string) {}
 	}
+	if o.CommandLine == nil {
+		o.CommandLine = func(args string) string { return d.Name + " " + args }
+	}
 	for _, name := range o.Only {
 		if names := d.HandlerNames(); !slices.Contains(names, name) {
 			return nil, events.Errorf(events.CodeConfig, "no handler is named %q%s", name, settings.DidYouMean(name, names)).WithField("only").
@@ -76,11 +80,12 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	}
 	brokers := []string{"redis"}
 	if o.Dev {
-		if err := d.checkSamples(); err != nil {
+		v = devDefaults(v)
+		if err := d.checkDev(v, o); err != nil {
 			return nil, err
 		}
-		v = devDefaults(v)
-	} else if v.String("amqp_url") != "" {
+	}
+	if v.String("amqp_url") != "" {
 		brokers = append(brokers, "rabbitmq")
 	}
 	a := &App{def: d, values: v, options: o, proxy: newStartupProxy(brokers...), lifetime: &lifetime{}, running: make(chan struct{}), ended: make(chan struct{})}
@@ -88,6 +93,7 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 	if !o.Dev { // On one's own screen there is only one application.
 		a.logger = a.logger.With("application", d.Name)
 	}
+	a.logger = telemetry.WithHint(a.logger, poison.LogKey, func(id string) string { return d.Name + " poison show " + id })
 	var err error
 	if a.infos, err = d.Describe(v); err != nil {
 		return nil, err
@@ -107,12 +113,14 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return events.Errorf(events.CodeInternal, "the application %s has been run already", a.def.Name)
 	}
 	defer close(a.ended)
+	stopped := stopwatch(ctx)
+	defer func() { a.logStopped(stopped, err) }()
 	routes := map[string]http.Handler{}
 	if a.options.Dev {
-		stop, err := a.startDev(routes)
-		defer func() { _ = stop() }() // What ends here is only in memory.
-		if err != nil {
-			return err
+		stop, startErr := a.startDev(routes)
+		defer func() { err = errors.Join(err, stop()) }()
+		if startErr != nil {
+			return startErr
 		}
 	}
 	defer func() { err = errors.Join(err, a.lifetime.end()) }()
@@ -130,6 +138,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		}
 	}
 	api, err := httpapi.New(httpapi.Config{
+		Application: a.def.Name, Version: telemetry.ThisBuild().Version, Example: a.def.Samples.First,
 		Catalogue: a.def.Catalogue, Commands: a.proxy, Projections: a.proxy, Names: a.def.Projections(),
 		Ready: a.proxy.Ready, Paused: a.paused(), Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
 		Extra: routes, MaxBody: int64(a.values.Int("max_message_bytes")), Logger: a.logger,
@@ -169,16 +178,19 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	if err := a.def.checkDescribed(a.infos, handlers, a.values); err != nil {
 		return err
 	}
-	log, projections := router.Log(store), router.ProjectionStore(store)
+	log, projections, poisonStore := router.Log(store), router.ProjectionStore(store), router.PoisonStore(store)
+	middleware := a.def.Middleware
 	if a.options.Dev {
 		log, projections = reportingLog{log, a.options.Report}, reportingProjections{projections, a.options.Report}
+		poisonStore = reportingPoison{poisonStore, a.options}
+		middleware = append(slices.Clip(middleware), failing(a.options.Fail))
 	}
 	r, err := router.New(router.Config{
 		Catalogue: a.def.Catalogue, Handlers: handlers, Overrides: a.values.Handlers, HandlerNames: a.options.Only,
-		Transport: transport, Log: log, Reader: store, Checkpoints: store, Projections: projections, Inbox: store, Parking: store, Elector: store, Poison: store,
+		Transport: transport, Log: log, Reader: store, Checkpoints: store, Projections: projections, Inbox: store, Parking: store, Elector: store, Poison: poisonStore,
 		Logger: a.logger, WatermillLogger: telemetry.WatermillLogger(a.logger), Metrics: a.metrics,
 		DrainTimeout: a.drainTimeout(), MaxBytes: a.values.Int("max_message_bytes"),
-		Middleware: a.def.Middleware,
+		Middleware: middleware,
 	})
 	if err != nil {
 		return err
@@ -187,6 +199,7 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var announcing sync.WaitGroup
+	announcing.Go(func() { a.recordTransport(ctx, drivers) })
 	announce := func(reached <-chan struct{}, f func()) {
 		announcing.Go(func() {
 			select {

@@ -113,7 +113,8 @@ type DevInstance struct {
 	// About describes it on dev's start screen. Http is the address of the application's
 	// HTTP interface. Optional.
 	About func(http string) string
-	// Overrides replace settings of the application. Optional.
+	// Overrides replace settings of the application. One that a flag gives should be left
+	// as it is. Optional.
 	Overrides map[string]string
 	// Routes are HTTP handlers by their pattern. Optional.
 	Routes map[string]http.Handler

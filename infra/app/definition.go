@@ -208,12 +208,23 @@ func (d *Definition) Projections() []string {
 type Options struct {
 	// Only names the handlers to run. Empty: all. Queues are declared for all handlers.
 	Only []string
-	// Dev runs the application with an in-process Redis and its [DevService]s. Nothing
-	// is durable.
+	// Dev runs the application with an in-process Redis and its [DevService]s. It uses
+	// other brokers only if flags name them: redis_url and amqp_url of the environment and of
+	// the file may be those of production, and are ignored.
 	Dev bool
+	// Data is a directory that keeps the data of the in-process Redis from one run to the
+	// next. Empty: nothing is kept.
+	Data string
+	// Fail names handlers of commands and events of which, in dev, every attempt fails
+	// until a message has become a poison message and is retried.
+	Fail []string
 	// Report is called in dev with what happens, in one word and the rest of a line. It
 	// must be safe for concurrent use. Optional.
 	Report func(what, text string)
+	// CommandLine returns how to call the program with some arguments, so that it reaches
+	// this run; it is for what is reported. Nil: the name of the application and the
+	// arguments.
+	CommandLine func(args string) string
 	// Log is where the log goes. Nil: nowhere.
 	Log io.Writer
 }

@@ -14,10 +14,17 @@ import (
 
 // Dev describes what runs in dev together with an application.
 type Dev struct {
-	// Redis is the address of the in-process Redis.
+	// Redis is the address of the in-process Redis; empty if a flag names another one.
 	Redis string
+	// Fresh reports whether the in-process Redis was empty at the start.
+	Fresh bool
 	// Services are the [DevService]s, in their order.
 	Services []DevLine
+	// Paused and Failing are the handlers that are paused, and those of [Options].Fail.
+	Paused, Failing []string
+	// Ignored are settings that have a value in the environment or the file which dev does
+	// not use.
+	Ignored []string
 }
 
 // DevLine describes a [DevService] on dev's start screen.
@@ -29,12 +36,40 @@ func DevDefaults() map[string]string {
 	return map[string]string{"drain_timeout": "3s", "log_level": "warn", "log_format": "text"}
 }
 
+// devFlags are settings that dev only takes from flags: of the environment and of the file,
+// they may name the brokers of production.
+func devFlags() []string { return []string{"amqp_url", "redis_url", "durability"} }
+
+// isFlag reports whether a flag gives the value of a setting.
+func isFlag(v settings.Values, name string) bool {
+	return v.Origin(name).Source == settings.SourceFlag
+}
+
 // devDefaults returns the settings with the defaults of dev.
 func devDefaults(v settings.Values) settings.Values {
 	own := DevDefaults()
 	maps.DeleteFunc(own, func(name, _ string) bool { return v.Given(name) })
-	own["amqp_url"], own["durability"] = "", ""
+	for _, name := range devFlags() {
+		if !isFlag(v, name) {
+			own[name] = ""
+		}
+	}
 	return v.With(own)
+}
+
+// checkDev returns what is wrong with the options and settings of dev, which has its
+// defaults already.
+func (d *Definition) checkDev(v settings.Values, o Options) error {
+	embedded := v.String("redis_url") == ""
+	switch {
+	case embedded && v.String("durability") != "":
+		return events.Errorf(events.CodeConfig, "--durability %s: the in-process Redis of dev cannot keep that", v.String("durability")).WithField("durability").
+			WithHint("leave it out, or name a Redis with --redis-url; --data keeps all but the last second")
+	case !embedded && o.Data != "":
+		return events.Errorf(events.CodeConfig, "--data is for the in-process Redis, and --redis-url names another one").WithField("data").
+			WithHint("leave one of them out")
+	}
+	return errors.Join(d.checkFail(o.Fail), d.checkSamples())
 }
 
 // Dev describes what runs together with the application; it is complete once [App.Running] is
@@ -42,7 +77,7 @@ func devDefaults(v settings.Values) settings.Values {
 func (a *App) Dev() Dev {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	d := Dev{Redis: a.dev.Redis}
+	d := a.dev.Dev
 	for i, s := range a.dev.instances {
 		line := DevLine{Name: a.def.Application.Dev[i].Name, URL: s.URL}
 		if s.About != nil {
@@ -55,12 +90,12 @@ func (a *App) Dev() Dev {
 
 // devInstances is what of dev is running.
 type devInstances struct {
-	Redis     string
+	Dev
 	instances []*DevInstance
 }
 
-// startDev starts the in-process Redis and the services of dev, and has the settings
-// and routes point at them. The function that it returns stops what was started; it is
+// startDev starts the in-process Redis, unless a flag names another one, and the services of
+// dev, and has the settings and routes point at them. The function that it returns stops what was started; it is
 // never nil.
 func (a *App) startDev(routes map[string]http.Handler) (stop func() error, err error) {
 	var stops []func() error
@@ -71,13 +106,17 @@ func (a *App) startDev(routes map[string]http.Handler) (stop func() error, err e
 		}
 		return errors.Join(errs...)
 	}
-	redis, err := embedded.Start(embedded.Config{Addr: a.values.String("dev_redis_addr")})
-	if err != nil {
-		return stop, a.def.Settings.Explain(err, map[string]string{"Addr": "dev_redis_addr"})
+	running := devInstances{Dev: Dev{Paused: a.paused(), Failing: a.options.Fail}}
+	overrides := map[string]string{}
+	if a.values.String("redis_url") == "" {
+		redis, err := embedded.Start(embedded.Config{Addr: a.values.String("dev_redis_addr"), Dir: a.options.Data, Logger: a.logger})
+		if err != nil {
+			return stop, a.def.Settings.Explain(err, map[string]string{"Addr": "dev_redis_addr"})
+		}
+		stops = append(stops, redis.Close)
+		running.Redis, running.Fresh = redis.Addr(), redis.Fresh()
+		overrides["redis_url"] = redis.URL()
 	}
-	stops = append(stops, redis.Close)
-	running := devInstances{Redis: redis.Addr()}
-	overrides := map[string]string{"redis_url": redis.URL()}
 	for _, s := range a.def.Application.Dev {
 		var instance *DevInstance
 		err := guard(fmt.Sprintf("the application %q: the service %q for dev", a.def.Name, s.Name), func() (err error) {
@@ -97,6 +136,14 @@ func (a *App) startDev(routes map[string]http.Handler) (stop func() error, err e
 		maps.Copy(routes, instance.Routes)
 		running.instances = append(running.instances, instance)
 	}
+	for _, name := range slices.Sorted(maps.Keys(overrides)) {
+		if !slices.Contains(devFlags(), name) {
+			running.Ignored = append(running.Ignored, name)
+		}
+	}
+	running.Ignored = slices.DeleteFunc(append(devFlags(), running.Ignored...), func(name string) bool {
+		return !a.values.Given(name) || isFlag(a.values, name)
+	})
 	a.values = a.values.With(overrides)
 	a.mu.Lock()
 	a.dev = running

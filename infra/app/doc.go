@@ -75,7 +75,8 @@
 //   - client.go has what works on a running service from outside, as the command line does
 //   - app.go puts drivers, handlers and HTTP around a router ([App.Run])
 //   - proxy.go answers 503 until the brokers are connected
-//   - dev.go runs dev: an in-process Redis and each [DevService] of the application
+//   - dev.go runs dev: an in-process Redis and each [DevService] of the application;
+//     report.go shows what happens in it, and failing.go makes handlers fail
 //
 // An application of two services, with tests, is in testdata/shop.
 package app

@@ -11,6 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redis"
+	"github.com/pitwheel/pitwheel/infra/redis/transports"
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/infra/telemetry"
 	"github.com/pitwheel/pitwheel/router"
@@ -24,6 +25,8 @@ type Drivers struct {
 	Broker *rabbitmq.Broker
 	// Transport is Broker, or else Store.
 	Transport router.Transport
+
+	used transports.Transport // what Transport is
 }
 
 // Connection configures [Definition.Connect]. The zero value is for a client that only
@@ -45,7 +48,9 @@ type Connection struct {
 
 // Connect connects to the brokers that the settings name. One that does not answer is
 // waited for until ctx ends; the error then has the code UNAVAILABLE. A wrong setting
-// is an error with the code CONFIG, at once. The field of both is the setting at fault.
+// is an error with the code CONFIG, at once. A client that asks for another transport than
+// running services use gets an error with the code UNHANDLED: nobody would receive what it
+// sends. The field of each is the setting at fault.
 func (d *Definition) Connect(ctx context.Context, v settings.Values, c Connection) (_ *Drivers, err error) {
 	if c.Logger == nil {
 		c.Logger = discard()
@@ -74,7 +79,13 @@ func (d *Definition) Connect(ctx context.Context, v settings.Values, c Connectio
 		})
 	}
 	drivers.Transport = drivers.Store
+	drivers.used = transportOf(broker)
 	c.OnConnecting("redis", drivers.Store.Ready)
+	if c.Transport && !c.Server {
+		if err := d.checkTransport(ctx, drivers); err != nil {
+			return nil, err
+		}
+	}
 	if broker.URL == "" || !c.Transport {
 		return drivers, nil
 	}

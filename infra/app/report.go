@@ -3,9 +3,11 @@ package app
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // reportingLog reports each command that ends.
@@ -47,6 +49,22 @@ func (p reportingProjections) Commit(ctx context.Context, c events.ProjectionCom
 		for _, key := range c.Delete {
 			p.report("no row", fmt.Sprintf("%s  %s", c.Projection, key))
 		}
+	}
+	return err
+}
+
+// reportingPoison reports each poison message.
+type reportingPoison struct {
+	router.PoisonStore
+	options Options
+}
+
+// StorePoison stores and reports the message, and how to look at it.
+func (p reportingPoison) StorePoison(ctx context.Context, m poison.Message) error {
+	err := p.PoisonStore.StorePoison(ctx, m)
+	if err == nil {
+		reason, _, _ := strings.Cut(m.Reason, "\n")
+		p.options.Report("poison", fmt.Sprintf("%s  %s: %s  → %s", m.Handler, m.Code, reason, p.options.CommandLine("poison show "+m.ID)))
 	}
 	return err
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // frameworkSettings returns the settings that every application has. README's table
-// "Settings" repeats them.
+// "Settings" has the most used of them.
 func frameworkSettings(application string) []settings.Setting {
 	return []settings.Setting{
 		{Name: "amqp_url", Client: true, Check: settings.URL("amqp", "amqps"),

@@ -28,7 +28,7 @@ func AMQP(t testing.TB) string {
 	}
 	const local = "amqp://guest:guest@127.0.0.1:5672/"
 	if !amqpAnswers(local) {
-		skip(t, "no RabbitMQ on 127.0.0.1:5672: start one with `docker run -d -p 5672:5672 rabbitmq:4`, or `rabbitmq-server -detached`, or set PITWHEEL_TEST_AMQP_URL")
+		Skip(t, "no RabbitMQ on 127.0.0.1:5672: start one with `docker run -d -p 5672:5672 rabbitmq:4`, or `rabbitmq-server -detached`, or set PITWHEEL_TEST_AMQP_URL")
 	}
 	return local
 }
@@ -68,9 +68,9 @@ func amqpAnswers(url string) bool {
 	return conn.Close() == nil
 }
 
-// skip skips the test with a line that says how to get what is missing, or fails
+// Skip skips the test with a line that says how to get what is missing, or fails
 // it if PITWHEEL_TEST_NO_SKIP is set.
-func skip(t testing.TB, text string) {
+func Skip(t testing.TB, text string) {
 	t.Helper()
 	if no, _ := strconv.ParseBool(os.Getenv("PITWHEEL_TEST_NO_SKIP")); no {
 		t.Fatal(text)
@@ -94,7 +94,7 @@ type RabbitMQServer struct {
 func StartRabbitMQ(t testing.TB) *RabbitMQServer {
 	t.Helper()
 	if _, err := rabbitBinary("rabbitmq-server"); err != nil {
-		skip(t, "no rabbitmq-server on the PATH: install RabbitMQ to run this test")
+		Skip(t, "no rabbitmq-server on the PATH: install RabbitMQ to run this test")
 	}
 	dir := t.TempDir()
 	port, dist := freePort(t), freePort(t)

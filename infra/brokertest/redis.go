@@ -67,7 +67,7 @@ type RedisServer struct {
 func StartRedis(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		skip(t, "this test needs a Redis of its own: put redis-server on the PATH")
+		Skip(t, "this test needs a Redis of its own: put redis-server on the PATH")
 	}
 	redis.SetLogger(silence{}) // It would write a line for each attempt to connect.
 	l, err := net.Listen("tcp", "127.0.0.1:0")

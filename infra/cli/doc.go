@@ -27,7 +27,8 @@
 //
 // Data goes to stdout, everything else to stderr. Lists have -q, --no-headers and, where
 // they change, --watch; these are in list.go. Each command is in the file of its name,
-// those of poison in poison_*.go; run.go puts them together, client.go connects them, and
-// exit.go has the exit codes. Package input has what commands take, and package output what
-// they print.
+// those of poison in poison_*.go; screen.go and try.go have what dev shows at its start,
+// and watch.go builds and restarts it when a file is saved. run.go puts all together,
+// client.go connects them, and exit.go has the exit codes. Package input has what commands
+// take, package output what they print, and package source builds the program again.
 package cli

@@ -24,19 +24,23 @@ func Main(a app.Application) {
 
 // program returns how the user can call this program again.
 func program() string {
-	name := os.Args[0]
-	if info, ok := debug.ReadBuildInfo(); ok && strings.Contains(name, "go-build") {
+	if info, ok := debug.ReadBuildInfo(); ok && strings.Contains(os.Args[0], "go-build") {
 		return "go run ." + strings.TrimPrefix(info.Path, info.Main.Path)
 	}
-	if !strings.ContainsRune(name, filepath.Separator) {
-		return name
+	wd, _ := os.Getwd() // Without it, the name stays as it is.
+	return programAt(os.Args[0], wd)
+}
+
+// programAt returns how a program is called in a directory that was started under a name.
+func programAt(name, wd string) string {
+	rel, err := filepath.Rel(wd, name)
+	switch {
+	case !filepath.IsAbs(name), err != nil, strings.HasPrefix(rel, ".."):
+		return name // As it was typed.
+	case strings.ContainsRune(rel, filepath.Separator):
+		return rel
 	}
-	if wd, err := os.Getwd(); err == nil {
-		if rel, err := filepath.Rel(wd, name); err == nil && !strings.HasPrefix(rel, "..") {
-			return "." + string(filepath.Separator) + rel
-		}
-	}
-	return name
+	return "." + string(filepath.Separator) + rel
 }
 
 // untilSignal returns a context that ends with the first interrupt or termination.

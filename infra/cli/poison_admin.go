@@ -9,15 +9,19 @@ import (
 )
 
 // poisonAdmin returns the administration of the poison messages of the running service. It
-// connects to RabbitMQ, too, if the command needs queues in any case, else when they are
-// first used.
-func (c *cli) poisonAdmin(ctx context.Context, queues bool) (*poison.Admin, error) {
-	client, err := c.reach(ctx, queues)
+// connects to RabbitMQ when a queue is first used.
+func (c *cli) poisonAdmin(ctx context.Context) (*poison.Admin, error) {
+	client, err := c.reach(ctx, storeOnly)
 	if err != nil {
 		return nil, err
 	}
+	return c.poisonAdminOf(client)
+}
+
+// poisonAdminOf is poisonAdmin over a connection, which may have its queues already.
+func (c *cli) poisonAdminOf(client *client) (*poison.Admin, error) {
 	q := &lazyQueues{c: c}
-	if queues {
+	if client.Commands != nil {
 		q.Queues = client.Transport
 	}
 	return poison.New(poison.Config{Store: client.Store, Queues: q, Parking: client.Store})

@@ -20,18 +20,23 @@ import (
 // bulk is a command on many poison messages: those with the given ids, or all that the
 // filters select.
 type bulk struct {
-	c      *cli
-	cmd    *cobra.Command
-	verb   string // "Retry"
-	done   string // "retried"
-	filter poisonFilter
-	all    bool
-	yes    bool
-	dryRun bool
-	why    string
+	c    *cli
+	cmd  *cobra.Command
+	verb string // "Retry"
+	done string // "retried"
+	// retries reports whether messages go back to their handlers.
+	retries bool
+	filter  poisonFilter
+	all     bool
+	yes     bool
+	dryRun  bool
+	why     string
 	// interval is the least time that each message takes.
 	interval time.Duration
+	// timeout bounds the wait for what becomes of retried messages.
+	timeout time.Duration
 
+	client    *client
 	admin     *poison.Admin
 	selection poison.Selection
 }
@@ -61,7 +66,10 @@ func (b *bulk) begin(ctx context.Context, queues bool, ids []string) error {
 		return input.Usagef("`%s` takes --all or filters, not both", b.cmd.CommandPath())
 	}
 	b.selection = poison.Selection{IDs: ids, Filter: filter}
-	b.admin, err = b.c.poisonAdmin(ctx, queues)
+	if b.client, err = b.c.reach(ctx, queues); err != nil {
+		return err
+	}
+	b.admin, err = b.c.poisonAdminOf(b.client)
 	return err
 }
 
@@ -136,7 +144,7 @@ func (b *bulk) report(t poison.Tally) error {
 	case t.Failed > 0:
 		return events.Errorf(codePartly, "%d of %d poison messages could not be %s and are kept", t.Failed, t.Matched, b.done)
 	}
-	return nil
+	return b.reportFollowed(t)
 }
 
 // again returns the command line that continues with what is left.

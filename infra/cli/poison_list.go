@@ -55,7 +55,7 @@ func (c *cli) listPoison(ctx context.Context, p *poisonFilter, groupBy []string,
 			fields = append(fields, field)
 		}
 	}
-	admin, err := c.poisonAdmin(ctx, storeOnly)
+	admin, err := c.poisonAdmin(ctx)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (c *cli) auditPoison(ctx context.Context, limit int) error {
 	if limit < 0 {
 		return input.Usagef("--limit is %d; it must not be negative", limit)
 	}
-	admin, err := c.poisonAdmin(ctx, storeOnly)
+	admin, err := c.poisonAdmin(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,25 +1,32 @@
 package cli
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 )
 
 func (c *cli) poisonRetry() *cobra.Command {
-	b := &bulk{c: c, verb: "Retry", done: "retried"}
-	var edit bool
+	b := &bulk{c: c, verb: "Retry", done: "retried", retries: true}
+	var edit, wait bool
 	var rate input.Text
 	cmd := &cobra.Command{
 		Use:   "retry [ID…]",
 		Short: "Retry poison messages",
 		Long: "Put messages back into the queue of the handler that failed to process them, and of no other, with the same\n" +
-			"id. Interrupted and run again, it loses none; a message that is published twice has the same id.",
+			"id. Interrupted and run again, it loses none; a message that is published twice has the same id.\n\n" +
+			"Their handlers process them afterwards. With --wait, the command follows each one until it is handled or fails\n" +
+			"again, and exits with 3 if some failed again, and with 124 if nothing is known of some at the end of --timeout.",
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			ctx := cmd.Context()
 			var err error
 			if b.interval, err = input.ParseRate(string(rate)); err != nil {
 				return err
+			}
+			if b.timeout <= 0 {
+				return input.Usagef("--timeout is %s; it must be more than 0s", b.timeout)
 			}
 			if edit && (len(ids) != 1 || b.dryRun) {
 				return input.Usagef("--edit needs the id of exactly one poison message, and no --dry-run")
@@ -33,11 +40,16 @@ func (c *cli) poisonRetry() *cobra.Command {
 					return err
 				}
 			}
+			if wait {
+				return b.run(ctx, b.retryAndFollow)
+			}
 			return b.run(ctx, b.admin.Retry)
 		},
 	}
 	b.flags(cmd)
 	cmd.Flags().Var(&rate, "rate", "at most so many, such as 50/s or 30/m")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until each message is handled or has failed again")
+	cmd.Flags().DurationVar(&b.timeout, "timeout", 30*time.Second, "how long to wait")
 	cmd.Flags().BoolVar(&edit, "edit", false, "open the body of one message in $EDITOR first")
 	cmd.Flags().StringVar(&b.why, "reason", "", "why, for the audit trail")
 	return cmd

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -149,7 +150,7 @@ func TestPoison_OnRedisStreams(t *testing.T) {
 	brokertest.CleanRedis(t, url, ns)
 	environ := []string{"PITWHEEL_REDIS_URL=" + url, "PITWHEEL_NAMESPACE=" + ns, "PITWHEEL_HTTP_ADDR=127.0.0.1:0", "PITWHEEL_LOG_FORMAT=json"}
 	b := &brokers{environ: environ}
-	b.serve(t)
+	r := b.serve(t)
 	store, err := redis.Open(t.Context(), redis.Config{URL: url, Namespace: ns})
 	if err != nil {
 		t.Fatal(err)
@@ -167,6 +168,11 @@ func TestPoison_OnRedisStreams(t *testing.T) {
 	})
 	if l := messages[0]; l.Handler != "create-user" || l.Kind != "command" || l.MessageID != msg.UUID || l.Code != events.CodeUndecodable {
 		t.Errorf("the poison message is %+v", l)
+	}
+	// The log has the command that shows the message.
+	hint := r.errs.Await(t, `"hint":"pitwheel (poison show [0-9a-f-]+)"`)[1]
+	if out := pitwheel(t, environ, strings.Fields(hint)...).ok(t).stdout; !strings.Contains(out, messages[0].ID) {
+		t.Errorf("%s prints %s", hint, out)
 	}
 	pitwheel(t, environ, "poison", "retry", messages[0].ID).ok(t)
 	programtest.Eventually(t, "its second failure", func() bool {

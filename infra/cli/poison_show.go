@@ -26,7 +26,7 @@ func (c *cli) poisonShow() *cobra.Command {
 }
 
 func (c *cli) showPoison(ctx context.Context, id string) error {
-	admin, err := c.poisonAdmin(ctx, storeOnly)
+	admin, err := c.poisonAdmin(ctx)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (c *cli) exportPoison(ctx context.Context, p *poisonFilter) error {
 	if err != nil {
 		return err
 	}
-	admin, err := c.poisonAdmin(ctx, storeOnly)
+	admin, err := c.poisonAdmin(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (c *cli) importPoison(ctx context.Context, name, why string) error {
 		return err
 	}
 	defer func() { _ = in.Close() }()
-	admin, err := c.poisonAdmin(ctx, storeOnly)
+	admin, err := c.poisonAdmin(ctx)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -168,7 +167,7 @@ func TestServe_StoppedWhileWaiting(t *testing.T) {
 func TestServe_WrongPassword(t *testing.T) {
 	t.Parallel()
 	b := realBrokers(t)
-	environ := slices.Concat(b.environ, []string{"PITWHEEL_AMQP_URL=" + regexp.MustCompile(`//[^@]*@`).ReplaceAllString(b.amqpURL, "//guest:s3cret@")})
+	environ := slices.Concat(b.environ, []string{"PITWHEEL_AMQP_URL=" + brokertest.WithPassword(t, b.amqpURL, "s3cret")})
 	r := start(t, environ, "serve")
 	select {
 	case code := <-r.ended:

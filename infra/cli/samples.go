@@ -11,6 +11,18 @@ import (
 // maxSampleErrors is how many different errors of samples are printed.
 const maxSampleErrors = 20
 
+// sendSamples sends the samples that dev is to send: the first one unless there is data
+// already, and others every pause until ctx ends, if that is not 0.
+func (c *cli) sendSamples(ctx context.Context, a *app.App, o devOptions, pause time.Duration) {
+	s := &samples{c: c, a: a}
+	if o.sample && !o.restarted() && (o.sampleSet || a.Dev().Fresh) {
+		s.send(ctx, "Samples.First", c.Samples.First)
+	}
+	if pause > 0 {
+		s.keepSending(ctx, c.Samples.Generator(), pause)
+	}
+}
+
 // samples sends the sample commands of dev. Only one goroutine may use it.
 type samples struct {
 	c    *cli

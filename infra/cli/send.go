@@ -98,7 +98,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	}
 	outcome, err := client.Execute(ctx, command, options)
 	if err != nil {
-		return c.refused(t, id, c.unanswered(ctx, t, id, err))
+		return c.refused(t, id, c.unanswered(ctx, t, id, c.ExplainUnhandled(ctx, client.Drivers, err)))
 	}
 	if outcome.Status == events.StatusRejected {
 		return c.rejected(outcome)

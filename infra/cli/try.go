@@ -3,16 +3,20 @@ package cli
 import (
 	"cmp"
 	"reflect"
+	"strings"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
 	"github.com/pitwheel/pitwheel/infra/embedded"
+	"github.com/pitwheel/pitwheel/infra/settings"
+	"github.com/pitwheel/pitwheel/infra/telemetry"
 	"github.com/pitwheel/pitwheel/router"
 )
 
 // tryNext returns what a newcomer may type while dev runs, made from the application's own
 // commands and projections.
-func (c *cli) tryNext() []string {
+func (c *cli) tryNext(dev app.Dev) []string {
 	var out []string
 	if send := c.trySend(); send != "" {
 		out = append(out, send)
@@ -20,6 +24,9 @@ func (c *cli) tryNext() []string {
 	out = append(out, "event tail")
 	if projections := c.Projections(); len(projections) > 0 {
 		out = append(out, "projection rows "+projections[0])
+	}
+	if len(dev.Failing) > 0 {
+		out = append(out, "poison list", "poison retry --handler "+dev.Failing[0])
 	}
 	return out
 }
@@ -71,21 +78,34 @@ func (c *cli) firstCommand() *events.Type {
 	return first
 }
 
-// devFlags returns what a second terminal must add to reach this dev, whose Redis has
-// the given address.
+// devFlags returns what a second terminal must add to reach this dev, whose in-process
+// Redis has the given address: "" if a flag names another Redis. Passwords are not shown.
 func (c *cli) devFlags(redis string) string {
 	flags := ""
 	switch {
+	case redis == "":
+		flags += " --redis-url " + shellWord(telemetry.RedactURL(c.settings.String("redis_url")))
 	case c.settings.String("redis_url") != "":
 		flags += " --redis-url redis://" + redis
 	case redis != embedded.DefaultAddr:
 		flags += " --dev-redis-addr " + redis
 	}
-	if c.settings.String("amqp_url") != "" {
+	if url := c.fromFlag("amqp_url"); url != "" {
+		// These are also the credentials of an address without any.
+		flags += " --amqp-url " + shellWord(telemetry.RedactURL(strings.Replace(url, "//guest:guest@", "//", 1)))
+	} else if c.settings.String("amqp_url") != "" {
 		flags += " --amqp-url="
 	}
 	if namespace := c.settings.String("namespace"); namespace != "" {
 		flags += " --namespace " + namespace
 	}
 	return flags
+}
+
+// fromFlag returns the value of a setting if a flag gives it, else "".
+func (c *cli) fromFlag(name string) string {
+	if c.settings.Origin(name).Source != settings.SourceFlag {
+		return ""
+	}
+	return c.settings.String(name)
 }

@@ -32,6 +32,11 @@ type Projections interface {
 
 // Config of the HTTP interface. Catalogue, Commands and Projections are required.
 type Config struct {
+	// Application and Version are what GET / shows. Optional.
+	Application, Version string
+	// Example is a command that serves as the example of its type where types are
+	// described. Optional.
+	Example     events.Command
 	Catalogue   *events.Catalogue
 	Commands    Commands
 	Projections Projections
@@ -46,7 +51,8 @@ type Config struct {
 	// Metrics serves /metrics. Nil: nothing does.
 	Metrics http.Handler
 	// Extra are further handlers by their http.ServeMux pattern, such as "GET /mail"; "/",
-	// without a method, gets all paths that nothing else handles.
+	// without a method, gets all paths that nothing else handles. With one for "/", there
+	// is no list of what is there.
 	Extra map[string]http.Handler
 	// MaxBody bounds a request's body, in bytes. 0: 1 MiB.
 	MaxBody int64
@@ -90,35 +96,39 @@ type api struct {
 	correlationIDs, traceparents *regexp.Regexp
 }
 
-// routes lists all routes. A method that a path does not have is answered
-// in JSON, too, which http.ServeMux by itself would not do.
+// routes lists all routes. What they do not handle is answered by [api.fallback].
 func (a *api) routes() error {
 	routes := []struct {
-		method, path string
-		handler      http.Handler
+		pattern string
+		handler http.Handler
 	}{
-		{http.MethodPost, "/v1/commands/{type}", a.endpoint(a.command)},
-		{http.MethodGet, "/v1/projections/{name}", a.endpoint(a.rows)},
-		{http.MethodGet, "/v1/projections/{name}/{key}", a.endpoint(a.row)},
-		{http.MethodGet, "/livez", http.HandlerFunc(live)},
-		{http.MethodGet, "/readyz", http.HandlerFunc(a.ready)},
-		{http.MethodGet, "/metrics", a.Metrics},
+		{"GET /v1/commands", a.endpoint(a.commandTypes)},
+		{"GET /v1/commands/{type}", a.endpoint(a.commandType)},
+		{"POST /v1/commands/{type}", a.endpoint(a.command)},
+		{"GET /v1/projections", a.endpoint(a.projectionNames)},
+		{"GET /v1/projections/{name}", a.endpoint(a.rows)},
+		{"GET /v1/projections/{name}/{key}", a.endpoint(a.row)},
+		{"GET /livez", http.HandlerFunc(live)},
+		{"GET /readyz", http.HandlerFunc(a.ready)},
+		{"GET /metrics", a.Metrics},
 	}
 	for _, r := range routes {
-		if r.handler == nil {
-			continue
+		if r.handler != nil {
+			a.mux.Handle(r.pattern, r.handler)
 		}
-		a.mux.Handle(r.method+" "+r.path, r.handler)
-		a.mux.HandleFunc(r.path, a.methodNotAllowed(r.method))
 	}
 	for pattern, h := range a.Extra {
+		if pattern == "/" {
+			continue
+		}
 		if err := handle(a.mux, pattern, h); err != nil {
 			return err
 		}
 	}
-	if _, taken := a.Extra["/"]; !taken {
-		a.mux.Handle("/", a.endpoint(notFound))
+	if !a.ownRoot() {
+		a.mux.Handle("GET /{$}", a.endpoint(a.index))
 	}
+	a.mux.Handle("/", a.fallback())
 	return nil
 }
 
@@ -132,16 +142,4 @@ func handle(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	}()
 	mux.Handle(pattern, h)
 	return nil
-}
-
-func notFound(http.ResponseWriter, *http.Request) error {
-	return events.Errorf(events.CodeNotFound, "there is nothing at this path").
-		WithHint("POST /v1/commands/{TYPE}, GET /v1/projections/{name} and /v1/projections/{name}/{key}, /livez, /readyz, /metrics")
-}
-
-func (a *api) methodNotAllowed(allowed string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", allowed)
-		a.fail(w, r, http.StatusMethodNotAllowed, events.Errorf(events.CodeInvalid, "the method %s is not for this path", r.Method).WithHint("use %s", allowed))
-	}
 }

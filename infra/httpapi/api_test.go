@@ -218,19 +218,21 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/readyz", 200, ""},
 		{"GET", "/metrics", 200, ""},
 		{"GET", "/mail", 418, ""},
-		{"GET", "/", 404, ""},
+		{"GET", "/", 200, ""},
+		{"POST", "/mail", 405, "GET, HEAD"},
 		{"GET", "/v1/nothing", 404, ""},
 		{"GET", "/v1/projections/user-directory/", 404, ""},
-		{"GET", "/v1/commands/CREATE_USER", 405, "POST"},
-		{"DELETE", "/v1/projections/user-directory/x", 405, "GET"},
-		{"POST", "/readyz", 405, "GET"},
+		{"DELETE", "/v1/commands/CREATE_USER", 405, "GET, HEAD, POST"},
+		{"DELETE", "/v1/projections/user-directory/x", 405, "GET, HEAD"},
+		{"POST", "/readyz", 405, "GET, HEAD"},
+		{"POST", "/", 405, "GET, HEAD"},
 	} {
 		w := call(h, tc.method, tc.path, "")
 		if w.Code != tc.status || w.Header().Get("Allow") != tc.allow {
 			t.Errorf("%s %s: %d, Allow %q", tc.method, tc.path, w.Code, w.Header().Get("Allow"))
 		}
 		if w.Code == 404 || w.Code == 405 {
-			if e, _ := decode(t, w)["error"].(map[string]any); e["code"] == nil {
+			if e, _ := decode(t, w)["error"].(map[string]any); e["code"] == nil || e["hint"] == "" {
 				t.Errorf("%s %s: %s", tc.method, tc.path, w.Body)
 			}
 		}

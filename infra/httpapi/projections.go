@@ -16,6 +16,20 @@ const (
 	maxRows     = 1000
 )
 
+// projectionNames is GET /v1/projections.
+func (a *api) projectionNames(w http.ResponseWriter, r *http.Request) error {
+	type info struct {
+		Name string `json:"name"`
+		Rows string `json:"rows"` // the path of its rows
+	}
+	all := []info{}
+	for _, name := range a.Names {
+		all = append(all, info{name, "/v1/projections/" + name})
+	}
+	a.respond(w, r, http.StatusOK, map[string][]info{"projections": all})
+	return nil
+}
+
 // row is GET /v1/projections/{name}/{key}.
 func (a *api) row(w http.ResponseWriter, r *http.Request) error {
 	name, err := a.projection(r)
@@ -68,8 +82,11 @@ func (a *api) rows(w http.ResponseWriter, r *http.Request) error {
 func (a *api) projection(r *http.Request) (string, error) {
 	name := r.PathValue("name")
 	if _, known := slices.BinarySearch(a.Names, name); !known {
-		return "", events.Errorf(events.CodeNotFound, "there is no projection %.64q", name).
-			WithHint("known projections: %s", strings.Join(a.Names, ", "))
+		err := events.Errorf(events.CodeNotFound, "there is no projection %.64q", name)
+		if len(a.Names) == 0 {
+			return "", err.WithHint("the application %s has none", a.Application)
+		}
+		return "", err.WithHint("known projections: %s", strings.Join(a.Names, ", "))
 	}
 	return name, nil
 }

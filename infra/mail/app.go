@@ -9,6 +9,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
 	"github.com/pitwheel/pitwheel/infra/settings"
+	"github.com/pitwheel/pitwheel/infra/telemetry"
 )
 
 // Settings returns the settings of an application that sends mail: smtp_url and
@@ -50,13 +51,19 @@ func named(err error, settings map[string]string) error {
 
 // DevService returns a [Catcher] as a service of dev: it catches the mail of an
 // application that declares [Settings], and shows it at /mail. It has the setting
-// dev_smtp_addr.
+// dev_smtp_addr. If a flag gives smtp_url, mail is sent there, and nothing is caught.
 func DevService() app.DevService {
 	const addr = "dev_smtp_addr"
 	return app.DevService{
 		Name:     "Mail",
 		Settings: []settings.Setting{{Name: addr, Default: DefaultCatcherAddr, Usage: "where dev catches mail", Check: settings.Address}},
 		Start: func(e app.DevEnvironment) (*app.DevInstance, error) {
+			if url := e.Settings.String("smtp_url"); url != "" && e.Settings.Origin("smtp_url").Source == settings.SourceFlag {
+				return &app.DevInstance{
+					URL:   telemetry.RedactURL(url),
+					About: func(string) string { return "mail is sent, not caught" },
+				}, nil
+			}
 			c, err := StartCatcher(CatcherConfig{
 				Addr: e.Settings.String(addr), Logger: e.Logger,
 				OnCaught: func(m Caught) { e.Report("mail", fmt.Sprintf("%s  %q", m.To, m.Subject)) },

@@ -84,7 +84,7 @@ func TestCatcher_ServeHTTP(t *testing.T) {
 	}
 	s := open(t, mail.Config{URL: "smtp://" + c.Addr()})
 	for _, subject := range []string{"first", "<script>alert(1)</script>"} {
-		if err := s.Send(t.Context(), events.NewID(), "a@example.com", subject, "text"); err != nil {
+		if err := s.Send(t.Context(), events.NewID(), "a@example.com", subject, "text of <"+subject); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,13 +96,33 @@ func TestCatcher_ServeHTTP(t *testing.T) {
 		t.Errorf("got %v", mails)
 	}
 	page := get("text/html,*/*;q=0.8").Body.String()
-	if !strings.Contains(page, "first") || strings.Contains(page, "<script>") {
+	newest, oldest := strings.Index(page, "text of &lt;&lt;script&gt;"), strings.Index(page, "text of &lt;first")
+	if newest < 0 || oldest < newest || strings.Contains(page, "<script>") || !strings.Contains(page, `http-equiv="refresh"`) || !strings.Contains(page, "to a@example.com") {
 		t.Errorf("page:\n%s", page)
 	}
 	w := httptest.NewRecorder()
 	c.ServeHTTP(w, httptest.NewRequest("POST", "/mail", nil))
 	if w.Code != 405 {
 		t.Errorf("POST answers %d", w.Code)
+	}
+}
+
+func TestCatcher_PageIsBounded(t *testing.T) {
+	t.Parallel()
+	c := startCatcher(t, mail.CatcherConfig{})
+	s := open(t, mail.Config{URL: "smtp://" + c.Addr()})
+	for i := range 101 {
+		if err := s.Send(t.Context(), events.NewID(), "a@example.com", fmt.Sprintf("mail %d.", i), "text"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := httptest.NewRequest("GET", "/mail", nil)
+	r.Header.Set("Accept", "text/html")
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	page := w.Body.String()
+	if !strings.Contains(page, "mail 100.") || !strings.Contains(page, "mail 1.") || strings.Contains(page, "mail 0.") || !strings.Contains(page, "JSON has 101") {
+		t.Errorf("page:\n%s", page)
 	}
 }
 

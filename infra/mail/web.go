@@ -8,8 +8,15 @@ import (
 	"strings"
 )
 
-// ServeHTTP shows the kept mails, newest first: a JSON array, or a page for a
-// browser, which asks for text/html.
+const (
+	// maxShown bounds the mails on one page, which a browser loads again and again.
+	maxShown = 100
+	// reloadSeconds is how often a browser loads the page again.
+	reloadSeconds = 5
+)
+
+// ServeHTTP shows the kept mails, newest first: a JSON array, or for a browser, which
+// asks for text/html, a page with the newest 100 that reloads by itself.
 func (c *Catcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -18,15 +25,16 @@ func (c *Catcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	mails := c.Messages()
 	slices.Reverse(mails)
+	w.Header().Set("Vary", "Accept")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 		page := struct {
-			Count int
-			Mails []Caught
-		}{c.Count(), mails}
+			Count, Kept, Reload int
+			Mails               []Caught
+		}{c.Count(), len(mails), reloadSeconds, mails[:min(len(mails), maxShown)]}
 		if err := inbox().Execute(w, page); err != nil {
 			c.logger.Debug("the page of caught mails could not be written", "error", err)
 		}
@@ -45,21 +53,25 @@ func inbox() *template.Template {
 	return template.Must(template.New("inbox").Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<title>Caught mail</title>
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="{{.Reload}}">
+<title>Caught mail ({{.Count}})</title>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; color-scheme: light dark }
-details { border-top: 1px solid #8884; padding: .5rem 0 }
-time, small { opacity: .7 }
-pre { white-space: pre-wrap }
+article { border: 1px solid #8884; border-radius: .5rem; padding: .75rem 1rem; margin: 1rem 0 }
+h2 { font-size: 1.1rem; margin: 0; display: flex; justify-content: space-between; gap: 1rem; overflow-wrap: anywhere }
+time, small { font-weight: normal; font-size: .85rem; opacity: .7; overflow-wrap: anywhere }
+time { white-space: nowrap }
+pre { font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; margin: .5rem 0 0 }
 </style>
 <h1>Caught mail</h1>
-<p>{{.Count}} caught, {{len .Mails}} kept, newest first.</p>
-{{range .Mails}}<details>
-<summary><strong>{{.Subject}}</strong> to {{.To}} <time>{{.At.Format "2006-01-02 15:04:05"}} UTC</time></summary>
-<p><small>from {{.From}}, id {{.ID}}</small></p>
+<p>{{.Count}} caught and none delivered.{{if lt (len .Mails) .Kept}} The newest {{len .Mails}} are shown; JSON has {{.Kept}}.{{end}} <a href="">Reload</a> <a href="/">Home</a></p>
+{{range .Mails}}<article>
+<h2>{{or .Subject "(no subject)"}} <time datetime="{{.At.Format "2006-01-02T15:04:05Z07:00"}}">{{.At.Format "2006-01-02 15:04:05"}} UTC</time></h2>
+<small>to {{.To}} from {{or .From "(nobody)"}}{{with .ID}}, id {{.}}{{end}}</small>
 <pre>{{.Text}}</pre>
-</details>
-{{else}}<p>None yet.</p>
+</article>
+{{else}}<p>None yet: this page shows them as they come.</p>
 {{end}}</html>
 `))
 }

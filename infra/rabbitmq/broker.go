@@ -83,7 +83,7 @@ func (b *Broker) Ready() error {
 		return err
 	}
 	if reason := b.publish.whyBlocked(); reason != "" {
-		return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s blocks publishers: %s", b.cfg.address(), reason).MayRetry().
+		return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s blocks publishers: %s", b.cfg.Address(), reason).MayRetry().
 			WithHint("see the broker's alarms: rabbitmq-diagnostics alarms")
 	}
 	return nil

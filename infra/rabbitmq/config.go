@@ -112,8 +112,8 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// address returns host, port and vhost of the broker, without user and password.
-func (c Config) address() string {
+// Address returns host, port and vhost of the broker, without user and password.
+func (c Config) Address() string {
 	u, err := amqp.ParseURI(c.URL)
 	if err != nil {
 		return "an invalid URL"

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
@@ -40,12 +38,7 @@ func TestOpen_WrongConfig(t *testing.T) {
 
 func TestBroker_Ready_WrongPassword(t *testing.T) {
 	t.Parallel()
-	uri, err := amqp.ParseURI(brokertest.AMQP(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	uri.Password = "geheim"
-	b, err := rabbitmq.Open(rabbitmq.Config{URL: uri.String()})
+	b, err := rabbitmq.Open(rabbitmq.Config{URL: brokertest.WithPassword(t, brokertest.AMQP(t), "geheim")})
 	if err != nil {
 		t.Fatal(err)
 	}

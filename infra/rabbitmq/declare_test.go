@@ -5,9 +5,8 @@ import (
 	"testing"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/router"
 )
@@ -75,12 +74,7 @@ func TestSubscriber_Declare_HonoursContextWithoutAnswer(t *testing.T) {
 func TestSubscriber_Declare_WrongPassword(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *rabbitmq.Config) {
-		uri, err := amqp.ParseURI(c.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		uri.Password = "geheim"
-		c.URL = uri.String()
+		c.URL = brokertest.WithPassword(t, c.URL, "geheim")
 	})
 	eventually(t, "Ready reports a wrong setting", func() bool { return events.CodeOf(b.broker.Ready()) == events.CodeConfig })
 	s, err := b.broker.Subscriber(router.Subscription{Handler: "h", Topic: "user.events", Types: []string{"USER_CREATED"}, Queue: "q"})

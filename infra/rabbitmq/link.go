@@ -33,14 +33,14 @@ func newLink(cfg Config, purpose string, changed func()) *link {
 	return &link{
 		cfg: cfg, purpose: purpose, changed: changed,
 		changes: make(chan struct{}),
-		err: events.Errorf(events.CodeUnavailable, "RabbitMQ at %s has not answered yet", cfg.address()).MayRetry().
+		err: events.Errorf(events.CodeUnavailable, "RabbitMQ at %s has not answered yet", cfg.Address()).MayRetry().
 			WithHint("wait longer, or check user and password of the URL: RabbitMQ takes three seconds to refuse wrong ones"),
 	}
 }
 
 // run keeps the link connected until ctx ends, and then closes it.
 func (l *link) run(ctx context.Context) {
-	log := l.cfg.Logger.With(slog.String("broker", l.cfg.address()), slog.String("connection", l.purpose))
+	log := l.cfg.Logger.With(slog.String("broker", l.cfg.Address()), slog.String("connection", l.purpose))
 	pause := backoff.Backoff{Min: l.cfg.MinBackoff, Max: l.cfg.MaxBackoff}
 	var loggedAt time.Time
 	for attempt := 1; ctx.Err() == nil; attempt++ {
@@ -164,10 +164,10 @@ func (l *link) explain(err error) error {
 	}
 	var a *amqp.Error
 	if errors.As(err, &a) && (a.Code == amqp.AccessRefused || a.Code == amqp.NotAllowed) {
-		return events.Errorf(events.CodeConfig, "RabbitMQ at %s refuses the connection: %w", l.cfg.address(), err).
+		return events.Errorf(events.CodeConfig, "RabbitMQ at %s refuses the connection: %w", l.cfg.Address(), err).
 			WithField("URL").WithHint("check user, password and vhost of the URL")
 	}
-	return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s is not reachable: %w", l.cfg.address(), err).MayRetry()
+	return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s is not reachable: %w", l.cfg.Address(), err).MayRetry()
 }
 
 func (l *link) set(conn *amqp.Connection, err error) {

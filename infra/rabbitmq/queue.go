@@ -57,7 +57,7 @@ func (b *Broker) onChannel(ctx context.Context, f func(*amqp.Channel) error) err
 		select {
 		case err = <-answer:
 		case <-ctx.Done():
-			return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s does not answer: %w", b.cfg.address(), ctx.Err()).MayRetry()
+			return events.Errorf(events.CodeUnavailable, "RabbitMQ at %s does not answer: %w", b.cfg.Address(), ctx.Err()).MayRetry()
 		}
 		if err == nil || !conn.IsClosed() {
 			return err

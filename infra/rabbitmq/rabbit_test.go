@@ -2,7 +2,6 @@ package rabbitmq_test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"strconv"
 	"testing"
@@ -37,7 +36,12 @@ type bench struct {
 // newBench removes the queues "q" and "other" and the exchanges user.events and user.commands at the end.
 func newBench(t testing.TB, adapt ...func(*rabbitmq.Config)) *bench {
 	t.Helper()
-	url := brokertest.AMQP(t)
+	return newBenchAt(t, brokertest.AMQP(t), adapt...)
+}
+
+// newBenchAt is newBench on the broker at a URL.
+func newBenchAt(t testing.TB, url string, adapt ...func(*rabbitmq.Config)) *bench {
+	t.Helper()
 	uri, err := amqp.ParseURI(url)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +50,7 @@ func newBench(t testing.TB, adapt ...func(*rabbitmq.Config)) *bench {
 	brokertest.CleanAMQP(t, url, []string{b.ns + ".q", b.ns + ".other"}, []string{b.ns + ".user.events", b.ns + ".user.commands"})
 	b.proxy = brokertest.NewProxy(t, net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)))
 	cfg := rabbitmq.Config{
-		URL:        fmt.Sprintf("amqp://%s:%s@%s/", uri.Username, uri.Password, b.proxy.Addr()),
+		URL:        brokertest.AtAddress(t, url, b.proxy.Addr()),
 		Namespace:  b.ns,
 		MinBackoff: 10 * time.Millisecond,
 		MaxBackoff: 200 * time.Millisecond,

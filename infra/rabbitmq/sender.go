@@ -226,9 +226,9 @@ func (s *sender) closed(done progress) error {
 func (s *sender) incomplete(code string, why error, done progress) error {
 	left := done.total - done.confirmed
 	if done.uncertain {
-		return events.Errorf(events.CodeTimeout, "RabbitMQ at %s has not confirmed %d of %d messages; whether it has them is unknown: %w", s.cfg.address(), left, done.total, why).MayRetry()
+		return events.Errorf(events.CodeTimeout, "RabbitMQ at %s has not confirmed %d of %d messages; whether it has them is unknown: %w", s.cfg.Address(), left, done.total, why).MayRetry()
 	}
-	return events.Errorf(code, "%d of %d messages were not published to RabbitMQ at %s: %w", left, done.total, s.cfg.address(), why).MayRetry()
+	return events.Errorf(code, "%d of %d messages were not published to RabbitMQ at %s: %w", left, done.total, s.cfg.Address(), why).MayRetry()
 }
 
 // declareOn runs a declaration on a channel of its own, as the broker closes a channel on

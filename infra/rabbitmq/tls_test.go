@@ -3,7 +3,6 @@ package rabbitmq_test
 import (
 	"crypto/tls"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -73,7 +73,8 @@ func TestBroker_TLS(t *testing.T) {
 	}
 	addr, authority := tlsFront(t, net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)))
 	b := newBench(t, func(c *rabbitmq.Config) {
-		c.URL = fmt.Sprintf("amqps://%s:%s@%s/?cacertfile=%s", uri.Username, uri.Password, addr, url.QueryEscape(authority))
+		plain, _, _ := strings.Cut(brokertest.AtAddress(t, c.URL, addr), "?")
+		c.URL = "amqps" + strings.TrimPrefix(plain, "amqp") + "?cacertfile=" + url.QueryEscape(authority)
 	})
 	sub := b.subscriber()
 	out := b.subscribe(sub)

@@ -8,8 +8,9 @@
 //	parking      messages that wait behind a failed one of their key
 //	poisonstore  messages that a handler failed to process
 //	lease        which instance holds a role
+//	transports   what carries the messages of running services
 //
-// Each part implements a port of the package router. It needs Redis 7, alone or as a
+// Each part but the last implements a port of the package router. It needs Redis 7, alone or as a
 // cluster, and also works on the in-process one of the package embedded.
 //
 // # Keys
@@ -43,6 +44,7 @@
 //	QUEUE, QUEUE.poison             stream: messages published straight into a queue
 //	delayed:{QUEUE}                 sorted set: messages of a queue that are not due yet
 //	bindings:TOPIC                  set: the types of a topic that some queue receives
+//	transport:KIND                  exists while a service uses this transport, for a minute: its address
 //	alive:CONSUMER                  exists while a consumer is alive, or says that it has left
 //
 // Start reading at [Open], then at Append in eventlog/log.go with its append.lua.

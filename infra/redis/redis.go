@@ -17,6 +17,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/infra/redis/projections"
 	"github.com/pitwheel/pitwheel/infra/redis/streams"
+	"github.com/pitwheel/pitwheel/infra/redis/transports"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
@@ -54,8 +55,8 @@ type Config struct {
 	OnBlocked func(blocked bool)
 }
 
-// Store is everything that Pitwheel keeps in Redis: each part implements a port of the
-// router, and so one value implements all of them. It is safe for concurrent use.
+// Store is everything that Pitwheel keeps in Redis: each part but the record of transports
+// implements a port of the router, and so one value implements all of them. It is safe for concurrent use.
 type Store struct {
 	*eventlog.Log
 	*streams.Transport
@@ -64,6 +65,7 @@ type Store struct {
 	*parking.Parking
 	*poisonstore.PoisonStore
 	*lease.Elector
+	*transports.Transports
 
 	conn *conn.Conn
 }
@@ -108,6 +110,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		Parking:     parking.New(c),
 		PoisonStore: poisonstore.New(c),
 		Elector:     lease.New(c),
+		Transports:  transports.New(c),
 		conn:        c,
 	}
 	s.Transport = streams.New(c, s.Inbox, s.Elector)

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"cmp"
 	"regexp"
 	"strings"
 
@@ -42,7 +41,7 @@ const Hidden = "(hidden)"
 func (s *Set) Effective(v Values) []Effective {
 	out := make([]Effective, len(s.all))
 	for i, one := range s.all {
-		out[i] = Effective{one.Name, one.show(v.String(one.Name)), cmp.Or(v.origins[one.Name], Origin{Source: SourceDefault})}
+		out[i] = Effective{one.Name, one.show(v.String(one.Name)), v.Origin(one.Name)}
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -175,6 +176,12 @@ func (v Values) Bool(name string) bool {
 
 // Given reports whether a setting has another source than its default.
 func (v Values) Given(name string) bool { return v.origins[name].Source != "" }
+
+// Origin returns where the value of a setting comes from. It is that of [Set.Load] even
+// after [Values.With].
+func (v Values) Origin(name string) Origin {
+	return cmp.Or(v.origins[name], Origin{Source: SourceDefault})
+}
 
 // With returns a copy in which some values are replaced. They count as not given.
 func (v Values) With(text map[string]string) Values {

@@ -74,6 +74,21 @@ func TestNewLogger_Durations(t *testing.T) {
 	}
 }
 
+func TestWithHint(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := telemetry.WithHint(telemetry.NewLogger(&out, false, "info", "json"), "poison_id", func(id string) string { return "shop poison show " + id })
+	l.With("application", "shop").Error("poisoned", "poison_id", "17", "code", "X")
+	l.Info("other", "id", "18")
+	lines := strings.Split(out.String(), "\n")
+	if !strings.Contains(lines[0], `"application":"shop","poison_id":"17","code":"X","hint":"shop poison show 17"`) {
+		t.Errorf("the line has no hint: %s", lines[0])
+	}
+	if strings.Contains(lines[1], "hint") {
+		t.Errorf("another line has one: %s", lines[1])
+	}
+}
+
 func TestParseLevel(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]slog.Level{"": slog.LevelInfo, "debug": slog.LevelDebug, "Warn": slog.LevelWarn, "debug-4": telemetry.LevelTrace} {

@@ -27,6 +27,9 @@ type Options struct {
 	Interval time.Duration
 	// Progress, if not nil, is called after each batch with the number of its messages.
 	Progress func(messages int)
+	// Retried, if not nil, is called with the messages that were given back to their
+	// handlers, after each batch. They have no bodies.
+	Retried func(messages []Message)
 }
 
 // batches calls do with the messages of a sequence, at most n at a time, whose bodies

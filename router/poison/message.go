@@ -70,6 +70,9 @@ const (
 	kindProjection = "projection"
 )
 
+// LogKey is the attribute of log lines that has the id of a poison message.
+const LogKey = "poison_id"
+
 // ID returns the id of the poison message for a message and the handler that failed to
 // process it.
 func ID(handler, messageID string) string {

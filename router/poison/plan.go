@@ -74,21 +74,34 @@ type Tally struct {
 	// Done is how many were retried or discarded, by this operation or by another one.
 	Done int `json:"done"`
 	// FailedAgain is how many retried messages failed again, or were edited, before they
-	// could be removed. They are kept.
+	// could be removed, or while they were followed. They are kept.
 	FailedAgain int `json:"failed_again"`
 	// Failed is how many messages nothing was done with. They are kept.
 	Failed int `json:"failed"`
+	// Followed says what became of the messages that are done. Nil: nobody has followed
+	// them.
+	*Followed
 	// Problems say why, each different one once.
 	Problems []Problem `json:"-"`
 }
 
-// Problem is why nothing was done with some messages.
+// Problem is why nothing was done with some messages, or why they have failed again.
 type Problem struct {
 	Err error
 	// Count is how many messages have the problem, and First is one of them, without
 	// stack, metadata and body. If no message was found, First has only the id.
 	Count int
 	First Message
+	again bool // the messages have failed again
+}
+
+// Followed counts retried messages by what is known of them.
+type Followed struct {
+	// Handled is how many their handlers have processed.
+	Handled int `json:"handled"`
+	// Unknown is how many neither were processed nor have failed again, as far as can be
+	// seen.
+	Unknown int `json:"unknown"`
 }
 
 // fail counts messages that all have one problem.
@@ -103,4 +116,19 @@ func (t *Tally) fail(err error, messages ...Message) {
 		t.Problems = append(t.Problems, Problem{Err: err, First: messages[0].head()})
 	}
 	t.Problems[i].Count += len(messages)
+}
+
+// failedAgain counts a message that is a poison message again. The failures of a handler
+// with one code are one problem, whatever their texts, which may hold what differs.
+func (t *Tally) failedAgain(m Message) {
+	t.Unknown--
+	t.Done--
+	t.FailedAgain++
+	i := slices.IndexFunc(t.Problems, func(p Problem) bool { return p.again && p.First.Handler == m.Handler && p.First.Code == m.Code })
+	if i < 0 {
+		i = len(t.Problems)
+		err := events.Errorf(m.Code, "%s failed again with %s, such as: %s", m.Handler, m.Code, m.Reason)
+		t.Problems = append(t.Problems, Problem{Err: err, First: m.head(), again: true})
+	}
+	t.Problems[i].Count++
 }

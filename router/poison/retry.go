@@ -9,15 +9,16 @@ import (
 )
 
 // Retry publishes the messages of a plan to the queues of their handlers and removes each
-// when the broker has confirmed it. A message that fails again before it is removed is
-// kept and counted as failed again. Messages of projections, which have no queue, and
+// when the broker has confirmed it. Whether its handler can process it now is seen later:
+// see [Admin.Follow]. A message that fails again before it is removed is kept and counted
+// as failed again. Messages of projections, which have no queue, and
 // those whose queue does not exist are problems in the tally.
 //
 // An error means that the operation ended early; the tally says how far it came. If ctx
 // ends, the batch in progress is finished and ctx's error returned. Retrying the same
 // selection again continues with what is left.
 func (a *Admin) Retry(ctx context.Context, p Plan, o Options) (Tally, error) {
-	r := retrier{a, map[string]error{}, Change{Action: Retried, Who: o.Who, Why: o.Why}}
+	r := retrier{a, map[string]error{}, Change{Action: Retried, Who: o.Who, Why: o.Why}, o.Retried}
 	return a.run(ctx, p, o, r.retry)
 }
 
@@ -25,6 +26,7 @@ type retrier struct {
 	*Admin
 	hasQueue map[string]error // nil for a queue that exists, else why it cannot be used
 	change   Change
+	retried  func([]Message) // nil: nobody asks
 }
 
 // retry processes one batch.
@@ -107,12 +109,17 @@ func (r *retrier) publish(ctx context.Context, queue string, messages []Message,
 
 func (r *retrier) remove(ctx context.Context, messages []Message, t *Tally) error {
 	removals, err := r.store.RemovePoison(ctx, r.change, messages...)
-	for _, is := range removals {
+	var retried []Message
+	for i, is := range removals {
 		if is == Changed {
 			t.FailedAgain++
 		} else {
 			t.Done++
+			retried = append(retried, messages[i].head())
 		}
+	}
+	if r.retried != nil {
+		r.retried(retried)
 	}
 	return err
 }

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/output"
+	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/poison"
+)
+
+// retryAndFollow retries messages and waits for what becomes of them.
+func (b *bulk) retryAndFollow(ctx context.Context, p poison.Plan, o poison.Options) (poison.Tally, error) {
+	var retried []poison.Message
+	o.Retried = func(messages []poison.Message) { retried = append(retried, messages...) }
+	t, err := b.admin.Retry(ctx, p, o)
+	if err != nil {
+		return t, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	return b.admin.Follow(ctx, t, retried, b.handled)
+}
+
+// handled reports which messages were processed: reactions are in the inbox, and commands
+// have an outcome.
+func (b *bulk) handled(ctx context.Context, messages []poison.Message) ([]bool, error) {
+	done := make([]bool, len(messages))
+	var commands []int // indexes in messages
+	var receipts []events.Receipt
+	group, ctx := errgroup.WithContext(ctx) // Lookups at the same time share round trips.
+	for i, m := range messages {
+		if m.Kind != string(router.KindCommand) {
+			group.Go(func() (err error) {
+				done[i], err = b.client.Store.Seen(ctx, m.Handler, m.MessageID)
+				return err
+			})
+		} else if t, ok := b.c.Catalogue.Lookup(m.Type); ok {
+			// A command without an aggregate's id gets one that is derived from its own.
+			id := cmp.Or(m.Key, events.DeriveID("aggregate", t.Aggregate, m.MessageID))
+			commands = append(commands, i)
+			receipts = append(receipts, events.Receipt{Aggregate: t.Aggregate, AggregateID: id, CommandID: m.MessageID})
+		}
+	}
+	group.Go(func() error {
+		outcomes, err := b.client.Store.Outcomes(ctx, receipts)
+		for n, o := range outcomes {
+			done[commands[n]] = o.Status != ""
+		}
+		return err
+	})
+	return done, group.Wait()
+}
+
+// reportFollowed returns the error that the fates of retried messages add up to. Where
+// nobody has waited for them, it says so.
+func (b *bulk) reportFollowed(t poison.Tally) error {
+	switch {
+	case t.Followed == nil:
+		if b.retries && !b.dryRun && t.Done > 0 && b.c.format == output.Table {
+			_, _ = fmt.Fprintf(b.c.stderr, "given back to their handlers: %d; `%s poison list` shows what fails again, and --wait waits for it\n", t.Done, program())
+		}
+	case t.FailedAgain > 0:
+		return events.Errorf(codePartly, "%d of %d poison messages have failed again and are kept", t.FailedAgain, t.Matched).
+			WithHint("`%s poison list` shows them", program())
+	case t.Unknown > 0:
+		return events.Errorf(events.CodeTimeout, "%d of %d poison messages have neither been handled nor failed again within %s, as far as can be seen", t.Unknown, t.Matched, b.timeout).MayRetry().
+			WithHint("`%s handler list` shows whether their handlers are paused, and `%s poison list` what fails again", program(), program())
+	}
+	return nil
+}
