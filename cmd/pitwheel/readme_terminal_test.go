@@ -171,7 +171,7 @@ func (term *terminal) onBrokers(text string) string {
 	amqp, redis, namespace := brokertest.AMQP(t), brokertest.Redis(t), brokertest.Namespace(t)
 	brokertest.CleanRedis(t, redis, namespace)
 	var queues []string
-	for _, name := range []string{"create-user", "change-user-email", "deactivate-user", "notification-service", "confirm-email"} {
+	for _, name := range []string{"create-user", "change-user-email", "deactivate-user", "notification-service", "confirm-email", "user-directory"} {
 		queues = append(queues, namespace+"."+name)
 	}
 	brokertest.CleanAMQP(t, amqp, queues, []string{namespace + ".user.events", namespace + ".user.commands"})

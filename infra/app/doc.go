@@ -65,6 +65,8 @@
 // The framework and the application declare settings alike ([settings.Setting]). Each is
 // read from a flag, else the environment, else the file, else its default. A wrong or
 // unknown one is an error of New with the code CONFIG that names the nearest known one.
+// Variables that Kubernetes injects for a service of the application's name, such as
+// SHOP_SERVICE_HOST and SHOP_PORT_…, are not settings.
 //
 // # How it is assembled
 //
