@@ -47,7 +47,7 @@ func (d *Definition) checkFail(fail []string) error {
 				WithHint("handlers of commands and events can: %s", strings.Join(names, ", "))
 		default:
 			return events.Errorf(events.CodeConfig, "no handler is named %q%s", name, settings.Suggest(name, names)).WithField("fail").
-				WithHint("handlers of commands and events can be made to fail: %s", strings.Join(names, ", "))
+				WithHint("handlers of commands and events can be made to fail; `%s handler list` shows them", d.Name)
 		}
 	}
 	return nil

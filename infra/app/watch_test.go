@@ -57,7 +57,7 @@ func TestShop_Watch(t *testing.T) {
 	}
 	edited := strings.Replace(string(text), `"ORDER_EXISTS"`, `"ORDER_TAKEN"`, 1)
 	save(edited + "\nbroken\n")
-	dev.Stdout.Await(t, `changed +handlers/decisions.go\n.*build +failed: .*; the program built before runs on`)
+	dev.Stdout.Await(t, `(?s)changed +handlers/decisions.go\n.*build +failed: .*; the program built before runs on`)
 	dev.Stderr.Await(t, `handlers/decisions.go:\d+`)
 	if body := place(screen[1], "tea"); !strings.Contains(body, `"ORDER_EXISTS"`) {
 		t.Errorf("the program built before answers %s", body)

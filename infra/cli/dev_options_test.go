@@ -178,6 +178,7 @@ func TestDev_Usage(t *testing.T) {
 		want []string
 	}{
 		{"unknown handler", []string{"--fail", "send-welcom"}, []string{`no handler is named "send-welcom"; the nearest is "send-welcome"`}},
+		{"unknown handler, watching", []string{"--watch", "--fail", "send-welcom"}, []string{`no handler is named "send-welcom"`}},
 		{"projection", []string{"--fail", "user-directory"}, []string{"user-directory is a projection", "create-user"}},
 		{"durability of the in-process Redis", []string{"--durability", "fast"}, []string{"--durability fast", "in-process", "--redis-url"}},
 		{"data of another Redis", []string{"--data", "d", "--redis-url", "redis://127.0.0.1:1"}, []string{"--data", "--redis-url"}},

@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/app"
+	"github.com/pitwheel/pitwheel/infra/cli/internal/input"
 	"github.com/pitwheel/pitwheel/infra/cli/internal/source"
 )
 
@@ -38,6 +40,13 @@ const pollEvery = 300 * time.Millisecond
 // is saved. While a build fails, the former dev runs on.
 func (c *cli) watchSources(ctx context.Context, cmd *cobra.Command, o devOptions) (err error) {
 	c.drains = true
+	// What is wrong with the flags does not change with the source.
+	if _, err := input.ParseRate(o.rate); err != nil {
+		return err
+	}
+	if _, err := c.New(c.settings, app.Options{Dev: true, Data: o.data, Fail: o.fail}); err != nil {
+		return err
+	}
 	program, err := source.Find(ctx)
 	if err != nil {
 		return err
