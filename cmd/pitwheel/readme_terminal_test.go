@@ -182,11 +182,6 @@ func (term *terminal) onBrokers(text string) string {
 
 // omitted returns why a block is not run.
 func (term *terminal) omitted(text string) string {
-	for what, helper := range pending() {
-		if strings.Contains(text, what) {
-			return what + " is being built (" + helper + ")"
-		}
-	}
 	switch {
 	case strings.HasPrefix(text, "go test ./...\n"):
 		return "this test is one of those"
@@ -194,15 +189,6 @@ func (term *terminal) omitted(text string) string {
 		return withoutCompose(term.t)
 	}
 	return ""
-}
-
-// pending has what the README names and helpers build at the moment, by who builds it.
-func pending() map[string]string {
-	return map[string]string{
-		"--wait -q": "cli", "event list": "cli",
-		"--fail": "dev", "poison list": "dev",
-		"-y --wait": "first",
-	}
 }
 
 // withoutCompose returns why docker compose up cannot run here. Package deploy checks its
