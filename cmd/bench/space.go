@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -52,9 +53,7 @@ func (s *space) ownQueue(queue string) {
 // ownQueues registers the queues of handlers for removal.
 func (s *space) ownQueues(catalogue *events.Catalogue, handlers []router.Handler) {
 	for _, i := range get(router.Describe(catalogue, handlers, nil)) {
-		if i.Queue != "" {
-			s.ownQueue(i.Queue)
-		}
+		s.ownQueue(cmp.Or(i.Queue, i.Name)) // A projection has no queue but that of its poison messages.
 	}
 }
 
