@@ -4,12 +4,17 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// flushesAtOnce is how many flushes of one coalescer run at the same time.
-const flushesAtOnce = 2
+const (
+	// flushesAtOnce is how many flushes of one coalescer run at the same time.
+	flushesAtOnce = 2
+	// minShare is how many calls a flush may have, however few wait.
+	minShare = 4
+)
 
 // Coalescer lets calls that wait at the same time share one flush. A call that comes
 // alone is flushed at once. It is safe for concurrent use.
@@ -17,6 +22,8 @@ type Coalescer[T any] struct {
 	in      chan T
 	stop    chan struct{}
 	workers sync.WaitGroup
+	// pending counts the calls that wait to be flushed, or are being flushed.
+	pending atomic.Int32
 }
 
 // NewCoalescer starts two workers that each pass up to size calls at a time to flush,
@@ -40,7 +47,10 @@ func (c *Coalescer[T]) work(size int, flush func([]T)) {
 		}
 		// Yield, so that callers whose last call was just flushed can join this flush.
 		runtime.Gosched()
-		for more := true; more && len(batch) < size; {
+		// A flush takes no more than its share. Otherwise all callers end up in one flush,
+		// and then either they or the server have nothing to do.
+		share := min(size, max(minShare, int(c.pending.Load()+flushesAtOnce-1)/flushesAtOnce))
+		for more := true; more && len(batch) < share; {
 			select {
 			case next := <-c.in:
 				batch = append(batch, next)
@@ -49,6 +59,7 @@ func (c *Coalescer[T]) work(size int, flush func([]T)) {
 			}
 		}
 		flush(batch)
+		c.pending.Add(-int32(len(batch))) //nolint:gosec // It is at most size.
 		clear(batch)
 		batch = batch[:0]
 	}
@@ -57,14 +68,18 @@ func (c *Coalescer[T]) work(size int, flush func([]T)) {
 // Add passes a call to the next flush. It returns an error if ctx ends or the coalescer is
 // closed before a worker has taken the call.
 func (c *Coalescer[T]) Add(ctx context.Context, call T) error {
+	c.pending.Add(1)
+	var err error
 	select {
 	case c.in <- call:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		err = ctx.Err()
 	case <-c.stop:
-		return events.Errorf(events.CodeShuttingDown, "the store is closed")
+		err = events.Errorf(events.CodeShuttingDown, "the store is closed")
 	}
+	c.pending.Add(-1)
+	return err
 }
 
 // Close waits for the flushes under way and refuses further calls.
