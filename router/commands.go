@@ -200,6 +200,13 @@ func identify(cmd events.Command, t *events.Type, commandID string) (events.Comm
 	return i.WithAggregateID(derivedAggregate(t.Aggregate, commandID)), nil
 }
 
+// isDerivedAggregate reports whether an aggregate has the id that [derivedAggregate]
+// returns.
+func isDerivedAggregate(id, aggregate, commandID string) bool {
+	const version = 14 // where a UUID has its version: 5 for one that is derived
+	return len(id) > version && id[version] == '5' && id == derivedAggregate(aggregate, commandID)
+}
+
 // derivedAggregate returns the id of an aggregate that is made by a command and has its
 // id from that.
 func derivedAggregate(aggregate, commandID string) string {

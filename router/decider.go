@@ -71,7 +71,7 @@ func (d *decider) handle(ctx context.Context, e *events.Envelope) result {
 	}
 	r.decided = &outcome
 	d.metrics.commands.WithLabelValues(e.Type, status).Inc()
-	d.logger.DebugContext(ctx, "command decided", slog.String("command", e.Type), slog.String("command_id", e.ID),
+	d.logger.LogAttrs(ctx, slog.LevelDebug, "command decided", slog.String("command", e.Type), slog.String("command_id", e.ID),
 		slog.String("correlation_id", e.CorrelationID), slog.String("aggregate_id", e.AggregateID),
 		slog.String("status", outcome.Status), slog.String("code", outcome.Code), slog.Uint64("version", outcome.Version))
 	return r
@@ -87,7 +87,7 @@ func (d *decider) execute(ctx context.Context, e *events.Envelope, cmd events.Co
 	// An aggregate that has its id from the command was made by it, or does not exist yet,
 	// which is nearly always so: its history is not even loaded. If it does exist, the log
 	// returns the stored outcome of the command, or refuses the append.
-	fresh := e.AggregateID == derivedAggregate(e.Aggregate, e.ID)
+	fresh := isDerivedAggregate(e.AggregateID, e.Aggregate, e.ID)
 	for conflicts := 0; ; conflicts++ {
 		var history events.History
 		var err error

@@ -23,6 +23,8 @@ type delivery struct {
 	envelope events.Envelope
 	// undecodable is why the message could not be decoded; nil if it could.
 	undecodable error
+	// until is when an attempt has to end even if the policy allows more; zero: no bound.
+	until time.Time
 	// attempts is how often the message was tried, this time included.
 	attempts int
 	// firstFailed is when the first attempt failed; zero if none has.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/internal/codec"
-	"github.com/pitwheel/pitwheel/router/lazyctx"
 )
 
 // Execute decides a command, and returns its outcome. Where its handler runs in this
@@ -56,14 +55,12 @@ func (r *Router) Execute(ctx context.Context, cmd events.Command, o events.SendO
 // decideHere makes one attempt at a command, within three quarters of the time that ctx
 // allows.
 func (c *consumer) decideHere(ctx context.Context, e *events.Envelope) (*delivery, result) {
-	if deadline, ok := ctx.Deadline(); ok {
-		now := time.Now()
-		attempt := lazyctx.New(ctx, now.Add(deadline.Sub(now)/4*3))
-		defer attempt.End()
-		ctx = attempt
-	}
 	d := &delivery{Context: ctx, msg: codec.Encode(e), handler: c.plan.name, envelope: *e}
 	d.msg.SetContext(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		now := time.Now()
+		d.until = now.Add(deadline.Sub(now) / 4 * 3)
+	}
 	return d, c.decide(d, d)
 }
 

@@ -58,8 +58,8 @@ func (r *Router) Run(ctx context.Context) error {
 	roles.Go(func() {
 		// No queue may miss an event, so all of them are declared before the relay starts.
 		if r.declareQueues(background) {
-			close(r.queuesDeclared)
 			r.executions.admit()
+			close(r.queuesDeclared)
 			r.lead(background, relay.Role, r.relay.Run)
 		}
 	})
@@ -95,7 +95,8 @@ func (r *Router) Run(ctx context.Context) error {
 // declared: from then on a command finds its queue, whatever holds up its handler.
 func (r *Router) Declared() <-chan struct{} { return r.queuesDeclared }
 
-// Running returns a channel that is closed once every handler consumes.
+// Running returns a channel that is closed once the queues of all handlers are declared
+// and every handler consumes.
 func (r *Router) Running() <-chan struct{} { return r.running }
 
 // Ready returns why a handler or a background role makes no progress, by its name. It
@@ -219,8 +220,14 @@ func (r *Router) declareQueues(ctx context.Context) bool {
 	return true
 }
 
-// awaitReady closes the running channel once every handler consumes.
+// awaitReady closes the running channel once every queue is declared and every handler
+// consumes.
 func (r *Router) awaitReady(ctx context.Context) {
+	select {
+	case <-r.queuesDeclared:
+	case <-ctx.Done():
+		return
+	}
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for len(r.Ready()) > 0 {

@@ -13,12 +13,17 @@ func (c *consumer) timeout(next stage) stage {
 	bound := c.plan.policy.Timeout
 	return func(ctx context.Context, d *delivery) result {
 		started := time.Now()
-		attempt := lazyctx.New(ctx, started.Add(bound))
+		deadline := started.Add(bound)
+		bounded := !d.until.IsZero() && d.until.Before(deadline)
+		if bounded {
+			deadline = d.until
+		}
+		attempt := lazyctx.New(ctx, deadline)
 		defer attempt.End()
 		r := next(attempt, d)
 		c.metrics.attempt.Observe(time.Since(started).Seconds())
-		if r.action == actionFail && ctx.Err() != nil {
-			return abort(r.err) // The process is stopping, which is not a failure of the handler.
+		if r.action == actionFail && (ctx.Err() != nil || bounded && attempt.Err() != nil) {
+			return abort(r.err) // The process is stopping, or the caller's time is up; the handler has not failed.
 		}
 		return r
 	}

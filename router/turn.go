@@ -1,6 +1,10 @@
 package router
 
-import "context"
+import (
+	"context"
+
+	"github.com/pitwheel/pitwheel/router/lazyctx"
+)
 
 // turn lets the commands of one aggregate be decided one after the other, whatever their
 // types and whichever way they came: from the queue or from a caller in this process.
@@ -15,15 +19,21 @@ func (c *consumer) turn(next stage) stage {
 		if key == "" { // The message of another producer may have it in its data only.
 			key = c.key(d.msg)
 		}
-		if err := c.turns.Lock(ctx, key); err != nil {
+		waiting := lazyctx.New(ctx, d.until)
+		defer waiting.End()
+		if err := c.turns.Lock(waiting, key); err != nil {
 			return abort(err)
 		}
 		defer c.turns.Unlock(key)
 		// The place comes second: those who wait for a busy aggregate take up none.
 		select {
 		case c.places <- struct{}{}:
-		case <-ctx.Done():
-			return abort(ctx.Err())
+		default:
+			select {
+			case c.places <- struct{}{}:
+			case <-waiting.Done():
+				return abort(waiting.Err())
+			}
 		}
 		defer func() { <-c.places }()
 		return next(ctx, d)
