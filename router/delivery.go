@@ -55,6 +55,16 @@ func deliveryOf(ctx context.Context) *delivery {
 	return d
 }
 
+// HandlerName returns the name of the handler that a context belongs to: that of its
+// message, in a [Config.Middleware], or its own. It is empty outside of handlers.
+// Watermill's HandlerNameFromCtx does not know commands that [Router.Execute] decides.
+func HandlerName(ctx context.Context) string {
+	if d := deliveryOf(ctx); d != nil {
+		return d.handler
+	}
+	return ""
+}
+
 // attrs returns what every log line about a delivery says.
 func (d *delivery) attrs(more ...slog.Attr) []any {
 	out := make([]any, 0, 4+len(more))

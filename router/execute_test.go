@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
@@ -374,4 +375,30 @@ func TestRouter_Execute_BrokerBlocked(t *testing.T) {
 		}
 		blocked.End()
 	})
+}
+
+// The application's middleware is around every attempt, and knows the handler, whichever
+// way the command came.
+func TestRouter_Execute_Middleware(t *testing.T) {
+	t.Parallel()
+	var names []string
+	kit := routertest.StartWith(t, func(c *router.Config) {
+		c.Middleware = []message.HandlerMiddleware{func(next message.HandlerFunc) message.HandlerFunc {
+			return func(msg *message.Message) ([]*message.Message, error) {
+				names = append(names, router.HandlerName(msg.Context())+" "+msg.Metadata[events.MetaType])
+				return next(msg)
+			}
+		}}
+	}, catalogue(t), router.Decide("register", register))
+	executed(t, kit, adaCreated(), events.SendOptions{})
+	if _, err := kit.Commands().Send(t.Context(), sample.Create{UserID: bob, Email: "b@example.com", Name: "Bob"}, events.SendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	kit.Settle()
+	if diff := cmp.Diff([]string{"register CREATE_USER", "register CREATE_USER"}, names); diff != "" {
+		t.Errorf("the middleware saw (-want +got):\n%s", diff)
+	}
+	if name := router.HandlerName(t.Context()); name != "" {
+		t.Errorf("outside of handlers there is a handler %q", name)
+	}
 }

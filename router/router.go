@@ -35,7 +35,7 @@ type Config struct {
 	// to be called, and what it does is covered by the attempt's timeout, retries and
 	// recovery from panics. The context of the message is the one that the handler
 	// receives, also if the middleware sets another that is derived from it; commands
-	// sent with it continue the correlation of the message.
+	// sent with it continue the correlation of the message. [HandlerName] has its handler.
 	//
 	// An error from the handler passes through it: if it returns nil instead, the message
 	// counts as handled, unless the store failed, which is not the handler's error. It must

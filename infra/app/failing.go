@@ -21,7 +21,7 @@ const codeInjected = "INJECTED"
 func failing(handlers []string) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(msg *message.Message) ([]*message.Message, error) {
-			name := message.HandlerNameFromCtx(msg.Context())
+			name := router.HandlerName(msg.Context())
 			if slices.Contains(handlers, name) && msg.Metadata[poison.MetaRetried] == "" {
 				return nil, events.Errorf(codeInjected, "failed by --fail %s; a poison message that is retried is handled", name)
 			}

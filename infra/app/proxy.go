@@ -5,7 +5,6 @@ import (
 	"maps"
 	"sync"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
@@ -102,7 +101,7 @@ func onceDeclared[T any](ctx context.Context, p *startupProxy, o *events.SendOpt
 		return send()
 	default:
 	}
-	if o.ID == "" && message.HandlerNameFromCtx(ctx) == "" {
+	if o.ID == "" && router.HandlerName(ctx) == "" {
 		o.ID = events.NewID()
 	}
 	out, err := send()
