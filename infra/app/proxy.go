@@ -5,7 +5,6 @@ import (
 	"maps"
 	"sync"
 
-
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
 )
