@@ -9,6 +9,9 @@
 // this machine); a row whose broker is missing is reported as skipped. Everything it
 // creates there is in namespaces of its own and is removed.
 //
+// RESULTS.md has what it measured; peers, a module of its own, compares Pitwheel with
+// asynq, River and NATS JetStream.
+//
 // Where to look:
 //
 //	rows.go       the table of contents: every row
