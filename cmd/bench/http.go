@@ -78,7 +78,10 @@ type httpApp struct {
 func (s *space) serveHTTP(ctx context.Context, how setup, measure func(context.Context, *httpApp) []float64) (values []float64) {
 	h := &httpApp{effects: &effects{}}
 	handlers := sample.Handlers(h.welcome)
-	flags := map[string]string{"namespace": s.name, "http_addr": "127.0.0.1:0", "dev_redis_addr": "127.0.0.1:0", "redis_url": s.redisURL}
+	flags := map[string]string{"namespace": s.name, "http_addr": "127.0.0.1:0", "dev_redis_addr": "127.0.0.1:0"}
+	if how != onEmbedded {
+		flags["redis_url"] = s.redisURL
+	}
 	if how == onRabbit {
 		flags["amqp_url"] = s.amqpURL
 		s.exchange("user.events")
