@@ -42,6 +42,8 @@ type consumer struct {
 	workers     *workerpool.Pool
 	breaker     *breaker      // nil: none
 	limiter     *rate.Limiter // nil: none
+	// outcomes has the outcomes of commands; nil for a reaction.
+	outcomes Log
 	// turns are those of all command handlers, by aggregate; nil for a reaction.
 	turns *keylock.Locks
 	// places are as many as the handler's concurrency.

@@ -60,7 +60,8 @@
 //	retry.go        after a failed attempt; delay.go: where the pause is spent
 //	poison.go       to the poison queue; collector.go: from there into the poison store
 //	park.go         the order of a key through failures, with a cache in blockedkeys.go
-//	breaker.go      the circuit breaker; limit.go, turn.go, timeout.go, recover.go, dedupe.go: the other stages
+//	breaker.go      the circuit breaker; the other stages: limit.go, turn.go, timeout.go, recover.go,
+//	                dedupe.go, replay.go
 //	middleware.go   the application's own Watermill middleware
 //	decider.go      load, fold, decide, append; projector.go: from the log to rows
 //	execute.go      deciding a command for a caller in this process

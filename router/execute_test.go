@@ -402,3 +402,38 @@ func TestRouter_Execute_Middleware(t *testing.T) {
 		t.Errorf("outside of handlers there is a handler %q", name)
 	}
 }
+
+// A command that was decided has its outcome, however its handler fails when it comes again.
+func TestRouter_Execute_ReplayWhileFailing(t *testing.T) {
+	for name, failing := range map[string]func() error{
+		"retried":   func() error { return errors.New("it fails") },
+		"permanent": func() error { return events.Permanent(errors.New("it fails")) },
+		"panic":     func() error { panic("boom") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var fails atomic.Bool
+				kit := routertest.Start(t, catalogue(t), router.Decide("register", func(ctx context.Context, c sample.Create, u sample.User) ([]events.Data, error) {
+					if fails.Load() {
+						return nil, failing()
+					}
+					return register(ctx, c, u)
+				}))
+				options := events.SendOptions{ID: "order 7", CorrelationID: "c-1"}
+				want := executed(t, kit, adaCreated(), options)
+				fails.Store(true)
+				want.Repeated = true
+				if diff := cmp.Diff(want, executed(t, kit, adaCreated(), options)); diff != "" {
+					t.Errorf("executed again (-want +got):\n%s", diff)
+				}
+				if _, err := kit.Commands().Send(t.Context(), adaCreated(), options); err != nil {
+					t.Fatal(err)
+				}
+				kit.Settle()
+				if poisoned := kit.Poisoned("register"); len(poisoned) > 0 {
+					t.Errorf("poison messages: %+v", poisoned)
+				}
+			})
+		})
+	}
+}

@@ -26,6 +26,7 @@ func (c *consumer) pipeline() []func(next stage) stage {
 		c.dedupe,     // a message that was handled before is not handled again
 		c.due,        // a message that is delivered too early waits on
 		c.retry,      // a failed attempt is followed by another, after a pause
+		c.replay,     // a command that was decided before has its stored outcome
 		c.readable,   // a message that cannot be decoded has failed permanently
 		c.guard,      // BreakAfter: the circuit breaker admits only probes while it is open
 		c.limit,      // Rate: so many attempts a second, and no more
@@ -41,7 +42,7 @@ func (c *consumer) pipeline() []func(next stage) stage {
 // It has no queue to wait in: where the result is to wait, the caller sends it there.
 func (c *consumer) executed() []func(next stage) stage {
 	return []func(next stage) stage{
-		c.measure, c.poison, c.retry, c.guard, c.turn, c.classify, c.timeout, c.recover, c.middleware,
+		c.measure, c.poison, c.retry, c.replay, c.guard, c.turn, c.classify, c.timeout, c.recover, c.middleware,
 	}
 }
 

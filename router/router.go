@@ -235,6 +235,7 @@ func (r *Router) addConsumer(p *plan, chosen bool, poisonQueues, parkedQueues me
 	}
 	r.consumers = append(r.consumers, k)
 	if p.Kind() == KindCommand {
+		k.outcomes = c.Log
 		k.turns, k.places = &r.turns, make(chan struct{}, p.policy.Concurrency)
 		k.decide = k.through(k.executed())
 		r.deciders[p.typ().Name] = k
