@@ -127,6 +127,9 @@ func (c *cli) listRows(ctx context.Context, name, after string, limit int) error
 	if err != nil {
 		return err
 	}
+	if len(rows) == 0 && after == "" && c.format == output.Table && !c.quiet {
+		_, _ = fmt.Fprintf(c.stderr, "%s has no rows; `%s projection list` shows how far it has read the log\n", name, program())
+	}
 	var more []events.Row
 	if len(rows) == limit {
 		if more, err = client.Store.List(ctx, name, rows[limit-1].Key, 1); err != nil {
