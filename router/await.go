@@ -124,7 +124,7 @@ func (o *outcomes) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		due, next := o.due(time.Now())
+		due, next := o.due(ctx, time.Now())
 		if len(due) > 0 {
 			o.lookUp(ctx, due)
 			continue
@@ -139,12 +139,16 @@ func (o *outcomes) run(ctx context.Context) {
 }
 
 // due returns those whose outcomes are to be looked up now; if there are none, when the
-// next ones are.
-func (o *outcomes) due(now time.Time) (due []*awaited, next time.Time) {
+// next ones are. There are none for a goroutine that has ended: those who wait have
+// another one.
+func (o *outcomes) due(ctx context.Context, now time.Time) (due []*awaited, next time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	soon := now.Add(minPoll / 2)
 	next = now.Add(maxPoll)
+	if ctx.Err() != nil {
+		return nil, next
+	}
 	for a := range o.waiting {
 		switch {
 		case a.due.After(soon):
@@ -158,7 +162,8 @@ func (o *outcomes) due(now time.Time) (due []*awaited, next time.Time) {
 	return due, next
 }
 
-// lookUp asks the log once for several outcomes.
+// lookUp asks the log once for several outcomes. If one of them cannot be read, they are
+// looked up one by one, so that only who waits for that one gets the error.
 func (o *outcomes) lookUp(ctx context.Context, due []*awaited) {
 	receipts := make([]events.Receipt, len(due))
 	for i, a := range due {
@@ -167,6 +172,12 @@ func (o *outcomes) lookUp(ctx context.Context, due []*awaited) {
 	lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
 	stored, err := o.log.Outcomes(lookup, receipts)
 	cancel()
+	if events.CodeOf(err) == events.CodeUndecodable && len(due) > 1 {
+		for i := range due {
+			o.lookUp(ctx, due[i:i+1])
+		}
+		return
+	}
 	now := time.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -96,7 +96,8 @@ func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOp
 // After an error with the code TIMEOUT or UNAVAILABLE the outcome is unknown; executing
 // the command again under the same id returns it, and never adds an event twice. If the
 // broker has the command and ctx ended before its outcome was stored, the returned
-// outcome has the status unknown and the command's ids.
+// outcome has the status unknown and the command's ids. However soon ctx ends, the broker
+// has a second to take the command.
 //
 // [Router.Execute] decides a command in its own process where it can.
 func (c *Commands) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
@@ -118,10 +119,21 @@ func (c *Commands) execute(ctx context.Context, e *events.Envelope, maybeRepeate
 			return checkedOutcome(r, stored[0])
 		}
 	}
-	if err := c.bus.Send(ctx, e); err != nil {
-		return events.Outcome{}, err
+	sending, cancel := withGrace(ctx)
+	defer cancel()
+	if err := c.bus.Send(sending, e); err != nil {
+		return events.Outcome{}, notSent(ctx, r.CommandID, err)
 	}
 	return c.awaitSent(ctx, r)
+}
+
+// notSent returns the error for a command that the broker has not confirmed. If the caller's
+// time is over, that is the reason.
+func notSent(ctx context.Context, commandID string, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return unknownOutcome(commandID, err)
 }
 
 // awaitSent waits for the outcome of a command that the broker has.

@@ -104,6 +104,10 @@ func (d *decider) execute(ctx context.Context, e *events.Envelope, cmd events.Co
 			}
 			return d.reject(ctx, e, err)
 		}
+		if fresh && len(decided.data) == 0 {
+			fresh = false // Nor is there a check without events.
+			continue
+		}
 		a, err := d.request(e, history.Version(), decided.data)
 		if err != nil {
 			return d.reject(ctx, e, err)
@@ -218,6 +222,10 @@ func (d *decider) snapshot(ctx context.Context, e *events.Envelope, h events.His
 	}
 	state, err := decided.state()
 	if err == nil {
+		// The command is decided, and whoever waits for it may have left.
+		var cancel context.CancelFunc
+		ctx, cancel = withGrace(ctx)
+		defer cancel()
 		err = d.log.SaveSnapshot(ctx, e.Aggregate, e.AggregateID, events.Snapshot{Version: h.Version(), Schema: schema, State: state})
 	}
 	if err != nil {

@@ -23,8 +23,12 @@ type delivery struct {
 	envelope events.Envelope
 	// undecodable is why the message could not be decoded; nil if it could.
 	undecodable error
+	// executed is set for a command that is decided for a caller who waits.
+	executed bool
 	// until is when an attempt has to end even if the policy allows more; zero: no bound.
 	until time.Time
+	// turn is the aggregate whose commands wait for this one; "" for none.
+	turn string
 	// attempts is how often the message was tried, this time included.
 	attempts int
 	// firstFailed is when the first attempt failed; zero if none has.

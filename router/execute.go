@@ -15,47 +15,73 @@ import (
 // command from the queue.
 //
 // The command is sent to its queue, and the outcome awaited, as [Commands.Execute] does:
-// if its handler does not run here, is paused, over its rate or held back by its circuit
-// breaker; if the router is not running yet, or drains; and if the attempt here failed or
-// took three quarters of the time that ctx allows, so that whatever happens to this
-// process the broker has the command.
+// if its handler does not run here, is paused, Ordered, over its rate or held back by its
+// circuit breaker; if the router is not running yet, or drains; and if the attempt here
+// failed, or took three quarters of the time that ctx allows, or ctx has ended. The broker
+// has a second at least to take it.
 //
-// Errors are those of [Commands.Execute], and one with the code INTERNAL if the handler
-// failed permanently: the command is a poison message then.
+// Errors are those of [Commands.Execute], and two with the code INTERNAL: the handler failed
+// permanently, and the command is a poison message; or a handler executes a command on the
+// aggregate that it decides about.
 func (r *Router) Execute(ctx context.Context, cmd events.Command, o events.SendOptions) (events.Outcome, error) {
 	e, err := r.commands.prepare(ctx, cmd, o)
 	if err != nil {
 		return events.Outcome{}, err
 	}
+	if holdsTurn(ctx, turnOf(e.Aggregate, e.AggregateID)) {
+		return events.Outcome{}, events.Errorf(events.CodeInternal, "%s executes %s on the same %s %s, for which it would wait forever", HandlerName(ctx), e.Type, e.Aggregate, e.AggregateID).
+			WithHint("send the command, or return its events from the decision")
+	}
 	c := r.deciders[e.Type]
-	if c == nil || c.limiter != nil && !c.limiter.Allow() || !r.executions.begin() {
+	if c == nil {
 		return r.commands.execute(ctx, e, o.ID != "")
 	}
-	d, run := c.decideHere(ctx, e)
-	r.executions.end()
+	run, queued, err := r.decideOrQueue(ctx, c, e)
 	switch {
+	case err != nil:
+		return events.Outcome{}, err
+	case queued:
+		return r.commands.awaitSent(ctx, receiptOf(e))
 	case run.decided != nil:
 		return checkedOutcome(receiptOf(e), *run.decided)
-	case ctx.Err() != nil:
-		return events.Outcome{}, unknownOutcome(e.ID, ctx.Err())
 	case run.outcome == outcomePoisoned:
 		return events.Outcome{}, events.Errorf(events.CodeInternal, "the handler %s failed to decide the command %s, which is a poison message now", c.plan.name, e.ID).
 			WithHint("mend the handler and retry the poison message; the log says why it failed")
 	case run.action == actionAck:
 		return events.Outcome{}, events.Errorf(events.CodeInternal, "the command %s has no outcome: a middleware of the application has dealt with the failure of %s", e.ID, c.plan.name)
 	}
-	// The message has its attempts, and when the next one is due, in its metadata.
-	d.msg.SetContext(ctx)
-	if err := c.queues.Publish(c.plan.policy.Queue, d.msg); err != nil {
-		return events.Outcome{}, err
+	return r.commands.execute(ctx, e, o.ID != "") // It may not be decided here.
+}
+
+// decideOrQueue makes an attempt at a command, unless it may not be decided here; the
+// result is then to give it back. A command that the attempt did not settle is published
+// to its queue. A drain waits for both.
+func (r *Router) decideOrQueue(ctx context.Context, c *consumer, e *events.Envelope) (run result, queued bool, err error) {
+	if !r.executions.begin(deliveryOf(ctx) != nil) {
+		return giveBack(0), false, nil
 	}
-	return r.commands.awaitSent(ctx, receiptOf(e))
+	defer r.executions.end()
+	if c.limiter != nil && !c.limiter.Allow() {
+		return giveBack(0), false, nil
+	}
+	d, run := c.decideHere(ctx, e)
+	if run.action == actionAck {
+		return run, false, nil
+	}
+	// The message has its attempts, and when the next one is due, in its metadata.
+	sending, cancel := withGrace(ctx)
+	defer cancel()
+	d.msg.SetContext(sending)
+	if err := c.queues.Publish(c.plan.policy.Queue, d.msg); err != nil {
+		return run, false, notSent(ctx, e.ID, err)
+	}
+	return run, true, nil
 }
 
 // decideHere makes one attempt at a command, within three quarters of the time that ctx
 // allows.
 func (c *consumer) decideHere(ctx context.Context, e *events.Envelope) (*delivery, result) {
-	d := &delivery{Context: ctx, msg: codec.Encode(e), handler: c.plan.name, envelope: *e}
+	d := &delivery{Context: ctx, msg: codec.Encode(e), handler: c.plan.name, envelope: *e, executed: true}
 	d.msg.SetContext(ctx)
 	if deadline, ok := ctx.Deadline(); ok {
 		now := time.Now()
@@ -65,47 +91,57 @@ func (c *consumer) decideHere(ctx context.Context, e *events.Envelope) (*deliver
 }
 
 // executions counts the commands that are decided in this process for callers who wait.
-// They are admitted from when all queues are declared until the drain begins.
+// They are admitted from when all queues are declared until the drain begins, and those of
+// running handlers until these have ended.
 type executions struct {
-	mu      sync.Mutex
-	open    bool
-	running int
-	idle    chan struct{} // closed when none runs any more; nil until the drain
+	mu       sync.Mutex
+	admitted bool
+	running  int
+	idle     chan struct{} // closed when none runs any more; nil until the drain
 }
 
 func (x *executions) admit() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.open = x.idle == nil
+	x.admitted = true
 }
 
-// begin reports whether another one may begin.
-func (x *executions) begin() bool {
+// begin reports whether another one may begin: nested, for a handler that runs.
+func (x *executions) begin(nested bool) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.open {
-		x.running++
+	if !x.admitted || x.idle != nil && !nested {
+		return false
 	}
-	return x.open
+	x.running++
+	return true
 }
 
 func (x *executions) end() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.running--
-	if x.running == 0 && x.idle != nil {
+	x.checkIdle()
+}
+
+// checkIdle is called with the lock held.
+func (x *executions) checkIdle() {
+	if x.running > 0 || x.idle == nil {
+		return
+	}
+	select {
+	case <-x.idle: // A nested one has begun and ended since.
+	default:
 		close(x.idle)
 	}
 }
 
-// drain admits no more, and waits for those that run. If ctx ends first, the error has
-// the code TIMEOUT.
+// drain admits no more callers, and waits for those that run. If ctx ends first, the error
+// has the code TIMEOUT.
 func (x *executions) drain(ctx context.Context) error {
 	x.mu.Lock()
-	x.open, x.idle = false, make(chan struct{})
-	if x.running == 0 {
-		close(x.idle)
-	}
+	x.idle = make(chan struct{})
+	x.checkIdle()
 	x.mu.Unlock()
 	select {
 	case <-x.idle:

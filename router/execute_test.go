@@ -289,27 +289,15 @@ func TestRouter_Execute_Drain(t *testing.T) {
 			}
 			return register(ctx, c, u)
 		})
-		var config router.Config
-		store, transport := &routertest.Store{}, &routertest.Transport{}
-		config = router.Config{
-			Catalogue: catalogue(t), Handlers: []router.Handler{slow}, Transport: transport,
-			Log: store, Reader: store, Checkpoints: store, Projections: store, Elector: store,
-		}
-		r, err := router.New(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- r.Run(ctx) }()
-		<-r.Running()
+		r, end := running(t, slow)
 		outcome := make(chan error, 1)
 		go func() {
 			_, err := r.Execute(t.Context(), adaCreated(), events.SendOptions{})
 			outcome <- err
 		}()
 		<-deciding
-		stop()
+		ended := make(chan error, 1)
+		go func() { ended <- end() }()
 		synctest.Wait()
 		select {
 		case err := <-ended:
@@ -367,7 +355,7 @@ func TestRouter_Execute_BrokerBlocked(t *testing.T) {
 		defer cancel()
 		started := time.Now()
 		o, err := kit.Execute(ctx, adaCreated(), events.SendOptions{})
-		if !errors.Is(err, context.DeadlineExceeded) || o.Status != "" {
+		if events.CodeOf(err) != events.CodeTimeout || o.Status != "" {
 			t.Errorf("the outcome is %+v, %v", o, err)
 		}
 		if took := time.Since(started); took != 2*time.Second {

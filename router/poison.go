@@ -40,7 +40,9 @@ func (c *consumer) poison(next stage) stage {
 		if r.action != actionPoison {
 			return r
 		}
-		if err := c.poisonQueue.send(d.Context, d.msg, failure{r.err, d.attempts, d.firstFailed}); err != nil {
+		ctx, cancel := d.detached()
+		defer cancel()
+		if err := c.poisonQueue.send(ctx, d.msg, failure{r.err, d.attempts, d.firstFailed}); err != nil {
 			c.logger.ErrorContext(d, "message not sent to the poison queue, it is kept and tried again", d.attrs(slog.Any("error", err))...)
 			return abort(err)
 		}
@@ -71,11 +73,17 @@ func newPoisonQueue(p *plan, publisher message.Publisher) poisonQueue {
 
 func (q poisonQueue) name() string { return events.PoisonQueue(q.queue) }
 
-// send publishes a message with the failure in its metadata, for at most 15 s. A stop
-// does not interrupt it.
+// detached returns the context in which a message is sent to the poison queue: for at most
+// 15 s, not interrupted by a stop, or little longer than the caller waits that there is.
+func (d *delivery) detached() (context.Context, context.CancelFunc) {
+	if d.executed {
+		return withGrace(d.Context)
+	}
+	return context.WithTimeout(context.WithoutCancel(d.Context), poisonTimeout)
+}
+
+// send publishes a message with the failure in its metadata.
 func (q poisonQueue) send(ctx context.Context, msg *message.Message, f failure) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), poisonTimeout)
-	defer cancel()
 	poisoned := msg.Copy()
 	poisoned.SetContext(ctx)
 	q.describe(poisoned.Metadata, f)

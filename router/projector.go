@@ -201,7 +201,9 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 
 // poison sends an event to the projection's poison queue, whole.
 func (p *projector) poison(ctx context.Context, e events.Recorded, cause error) error {
-	if err := p.poisonQueue.send(ctx, codec.Encode(&e.Envelope), failure{err: cause, attempts: 1}); err != nil {
+	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), poisonTimeout)
+	defer cancel()
+	if err := p.poisonQueue.send(sending, codec.Encode(&e.Envelope), failure{err: cause, attempts: 1}); err != nil {
 		return err
 	}
 	d := &delivery{handler: p.name, envelope: e.Envelope}

@@ -116,7 +116,7 @@ type Router struct {
 	relay      *relay.Relay
 	// commands sends what is not decided here.
 	commands *Commands
-	// deciders are the command handlers that run here, by the name of their command.
+	// deciders are the handlers that may decide commands here, by the name of the command.
 	deciders   map[string]*consumer
 	turns      keylock.Locks
 	executions executions
@@ -238,7 +238,9 @@ func (r *Router) addConsumer(p *plan, chosen bool, poisonQueues, parkedQueues me
 		k.outcomes = c.Log
 		k.turns, k.places = &r.turns, make(chan struct{}, p.policy.Concurrency)
 		k.decide = k.through(k.executed())
-		r.deciders[p.typ().Name] = k
+		if !p.policy.Ordered { // Order across instances is that of the queue.
+			r.deciders[p.typ().Name] = k
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@
 package keylock
 
 import (
+	"container/list"
 	"context"
 	"sync"
 )
@@ -11,9 +12,9 @@ import (
 // A key that nobody works on takes no memory.
 type Locks struct {
 	mu sync.Mutex
-	// queues are those who wait for each key that is locked; each is let in when its
-	// channel is closed.
-	queues map[string][]chan struct{}
+	// queues has, for each key that is locked, those who wait for it: each is let in when
+	// its channel is closed. It is nil while nobody waits.
+	queues map[string]*list.List
 }
 
 // Lock waits until it is the caller's turn. If ctx ends first, its error is returned, and
@@ -21,7 +22,7 @@ type Locks struct {
 func (l *Locks) Lock(ctx context.Context, key string) error {
 	l.mu.Lock()
 	if l.queues == nil {
-		l.queues = map[string][]chan struct{}{}
+		l.queues = map[string]*list.List{}
 	}
 	queue, locked := l.queues[key]
 	if !locked {
@@ -29,8 +30,12 @@ func (l *Locks) Lock(ctx context.Context, key string) error {
 		l.mu.Unlock()
 		return nil
 	}
+	if queue == nil {
+		queue = list.New()
+		l.queues[key] = queue
+	}
 	turn := make(chan struct{})
-	l.queues[key] = append(queue, turn)
+	place := queue.PushBack(turn)
 	l.mu.Unlock()
 	select {
 	case <-turn:
@@ -39,13 +44,12 @@ func (l *Locks) Lock(ctx context.Context, key string) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, other := range l.queues[key] {
-		if other == turn {
-			l.queues[key] = append(l.queues[key][:i:i], l.queues[key][i+1:]...)
-			return ctx.Err()
-		}
+	select {
+	case <-turn: // It became the caller's turn at the same moment.
+		l.next(key)
+	default:
+		queue.Remove(place)
 	}
-	l.next(key) // It became the caller's turn at the same moment.
 	return ctx.Err()
 }
 
@@ -59,10 +63,9 @@ func (l *Locks) Unlock(key string) {
 // next lets the next one in. It is called with the lock held.
 func (l *Locks) next(key string) {
 	queue := l.queues[key]
-	if len(queue) == 0 {
+	if queue == nil || queue.Len() == 0 {
 		delete(l.queues, key)
 		return
 	}
-	l.queues[key] = queue[1:]
-	close(queue[0])
+	close(queue.Remove(queue.Front()).(chan struct{}))
 }
