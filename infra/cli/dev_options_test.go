@@ -92,7 +92,7 @@ func TestDev_Data(t *testing.T) {
 			t.Errorf("%s: after a restart there is\n%s\nbefore it was\n%s", what, got, want)
 		}
 	}
-	if got := pitwheel(t, second.environ, send...).ok(t).stdout; got != outcome {
+	if got := pitwheel(t, second.environ, send...).ok(t).stdout; strings.Replace(got, `,"replayed":true`, "", 1) != outcome {
 		t.Errorf("the same command again: %s, before %s", got, outcome)
 	}
 	pitwheel(t, second.environ, "poison", "retry", "--all", "-y").ok(t)

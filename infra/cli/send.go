@@ -92,7 +92,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	if !s.wait {
 		receipt, err := client.Send(ctx, command, options)
 		if err != nil {
-			return c.refused(t, id, c.unanswered(ctx, t, id, err))
+			return c.refused(t, id, c.unanswered(ctx, t, id, c.ExplainUnhandled(ctx, client.Drivers, err)))
 		}
 		return c.printSent(receipt, receipt.AggregateID)
 	}
