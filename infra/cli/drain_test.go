@@ -22,8 +22,8 @@ import (
 )
 
 // TestDrain_SlowHandlers stops a router that is handling 100 messages, each of which
-// takes 5 s, while others wait: the former are handled before it has stopped, the latter
-// by the next run, and none twice.
+// takes 5 s more, while others wait: the former are handled before it has stopped, the
+// latter by the next run, and none twice.
 func TestDrain_SlowHandlers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the handler takes 5 s: run without -short")
@@ -32,10 +32,11 @@ func TestDrain_SlowHandlers(t *testing.T) {
 	const running, waiting, work = 100, 50, 5 * time.Second
 	onBoth(t, func(t *testing.T, r *rig) {
 		var started, canceled, effects atomic.Int64
+		finish := make(chan struct{}) // Until then none ends, however long the others take to begin.
 		r.handler = router.On("h", func(ctx context.Context, _ router.Event[sample.Created]) error {
 			started.Add(1)
 			select {
-			case <-time.After(work):
+			case <-finish:
 				effects.Add(1)
 				return nil
 			case <-ctx.Done():
@@ -50,6 +51,7 @@ func TestDrain_SlowHandlers(t *testing.T) {
 		}
 		r.publishAll(msgs...)
 		programtest.Eventually(t, "100 messages being handled", func() bool { return started.Load() == running })
+		time.AfterFunc(work, func() { close(finish) })
 		stop()
 		if s, e := started.Load(), effects.Load(); s != running || e != running {
 			t.Errorf("the drain left %d messages begun and %d handled, not %d", s, e, running)
