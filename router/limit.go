@@ -9,7 +9,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// newLimiter returns nil, which is no limit, if the policy has none.
+// newLimiter returns nil if the policy has no limit.
 func newLimiter(p Policy) *rate.Limiter {
 	if p.Rate == 0 {
 		return nil

@@ -109,7 +109,7 @@ func (c *cli) readEvents(ctx context.Context, client *client, l listing, begin, 
 }
 
 // between returns the cursors before the first and after the last event within two times.
-// A zero time is no bound.
+// A zero time sets no bound.
 func (c *client) between(ctx context.Context, since, until time.Time) (begin, end events.Cursor, err error) {
 	if end, err = c.Store.End(ctx); err != nil {
 		return nil, nil, err
