@@ -92,6 +92,9 @@ type Recorded struct {
 	Position uint64
 }
 
+// At returns where the event is in the log.
+func (r Recorded) At() LogPosition { return LogPosition{r.Partition, r.Position} }
+
 // Cursor is how far a role has read the log: for each partition the position of the last
 // event, 0 if it has read none. A nil cursor is at the beginning of every partition.
 type Cursor []uint64
@@ -134,6 +137,13 @@ const (
 	MetaSchemaVersion = "schema_version"
 	MetaTraceparent   = "traceparent"
 	MetaAppID         = "app_id"
+	// MetaLogPartition, MetaLogPosition and MetaLogEpoch are on every event that comes from a
+	// log: where it is there, and which log that is.
+	MetaLogPartition = "log_partition"
+	MetaLogPosition  = "log_position"
+	MetaLogEpoch     = "log_epoch"
+	// MetaMark is on a mark, which is not an event; see [LedgerRound]. Its value is the number.
+	MetaMark = "pitwheel_mark"
 	// MetaAttempts and MetaFirstFailed are on a message that is retried: how many attempts
 	// were made, and when the first one failed.
 	MetaAttempts    = "pitwheel_attempts"

@@ -169,6 +169,10 @@ type Subscription struct {
 	// Key returns what a message is ordered by; messages without key ("") are not
 	// ordered. It is called once for each message. Nil: the metadata aggregate_id.
 	Key func(*message.Message) string
+	// BeforeAck is called before acknowledgements are sent, for all messages that were acked
+	// until then: they are sent after it returns nil, and after an error it is called again,
+	// with a pause. Nil: they are sent at once.
+	BeforeAck func(context.Context) error
 }
 
 // Subscriber is Watermill's subscriber of one queue, with a drain and a health
