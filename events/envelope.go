@@ -142,6 +142,9 @@ const (
 	MetaLogPartition = "log_partition"
 	MetaLogPosition  = "log_position"
 	MetaLogEpoch     = "log_epoch"
+	// MetaAgain is on an event that is to be handled even though the handler has handled it:
+	// once for each value, which names the replay.
+	MetaAgain = "pitwheel_again"
 	// MetaMark is on a mark, which is not an event; see [LedgerRound]. Its value is the number.
 	MetaMark = "pitwheel_mark"
 	// MetaAttempts and MetaFirstFailed are on a message that is retried: how many attempts

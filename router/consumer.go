@@ -37,6 +37,7 @@ type consumer struct {
 	running     atomic.Int32 // messages that are being handled
 	waiting     atomic.Int32 // messages that wait in memory
 	inbox       Inbox        // nil: none
+	account     *account     // nil: none
 	parking     Parking      // nil: none
 	key         func(*message.Message) string
 	workers     *workerpool.Pool

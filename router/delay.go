@@ -54,6 +54,9 @@ func (c *consumer) delay(next stage) stage {
 func (c *consumer) publishDelayed(d *delivery, pause time.Duration) error {
 	ctx, cancel := context.WithTimeout(d.Context, delayTimeout)
 	defer cancel()
+	if err := c.place(d, events.PlaceDelayed, time.Now().Add(pause)); err != nil {
+		return err
+	}
 	delayed := d.msg.Copy()
 	delayed.SetContext(ctx)
 	return c.delayer.Delay(ctx, c.plan.policy.Queue, pause, delayed)

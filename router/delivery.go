@@ -21,6 +21,9 @@ type delivery struct {
 	msg      *message.Message
 	handler  string // its name
 	envelope events.Envelope
+	// at is where the event is in the log, if the handler owes it an answer.
+	at   events.LogPosition
+	owed bool
 	// undecodable is why the message could not be decoded; nil if it could.
 	undecodable error
 	// executed is set for a command that is decided for a caller who waits.

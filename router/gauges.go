@@ -15,6 +15,7 @@ func (r *Router) sampleGauges(ctx context.Context) {
 	for {
 		r.countPoison(ctx)
 		r.countParked(ctx)
+		r.sampleLedger(ctx)
 		if end, err := r.config.Reader.End(ctx); err == nil {
 			if at, err := r.config.Checkpoints.Checkpoint(ctx, relay.Role); err == nil {
 				r.config.Metrics.relayLag.Set(float64(at.Behind(end)))

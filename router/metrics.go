@@ -29,6 +29,10 @@ type Metrics struct {
 	poison    *prometheus.GaugeVec
 	parked    *prometheus.GaugeVec
 	blocked   *prometheus.GaugeVec
+	unsettled *prometheus.GaugeVec
+	missing   *prometheus.GaugeVec
+	oldest    *prometheus.GaugeVec
+	healed    *prometheus.CounterVec
 }
 
 // handlerMetrics are the collectors with the labels of one handler, looked up once.
@@ -87,10 +91,18 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Help: "Messages that wait behind a failed one of their key, for handlers that ask for order."}, []string{handler}),
 		blocked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_blocked_keys",
 			Help: "Keys with a failed message that others have to wait behind, for handlers that ask for order."}, []string{handler}),
+		unsettled: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_ledger_unsettled",
+			Help: "Events that the handler has neither handled nor discarded, wherever they are; absent while nobody audits."}, []string{handler}),
+		missing: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_ledger_missing",
+			Help: "Events of the handler that are nowhere, and are going to be delivered again; absent while nobody audits."}, []string{handler}),
+		oldest: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_ledger_oldest_seconds",
+			Help: "Age of the oldest event that the handler has neither handled nor discarded; absent while nobody audits."}, []string{handler}),
+		healed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pitwheel_ledger_healed_total",
+			Help: "Missing events that this instance has delivered again."}, []string{handler}),
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.execution, m.publish, m.received, m.messages, m.inFlight, m.attempt, m.age,
-		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.viewLag, m.poison, m.parked, m.blocked} {
+		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.viewLag, m.poison, m.parked, m.blocked, m.unsettled, m.missing, m.oldest, m.healed} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

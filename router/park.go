@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/internal/text"
@@ -52,6 +53,7 @@ func (c *consumer) park(next stage) stage {
 				return r.inMemory(c.maxInMemory)
 			}
 		case blocker == id && (r.outcome == outcomeHandled || r.outcome == outcomeDuplicate):
+			c.rememberBlocker(d, id)
 			if err := c.release(d, key, id, true); err != nil {
 				return abort(err) // It is delivered again, and counted then.
 			}
@@ -82,12 +84,15 @@ func (c *consumer) blocker(d *delivery, key string) (string, error) {
 // release each other in turn without end.
 func (c *consumer) queueUp(d *delivery, key, blocker string) (string, outcome, error) {
 	o := outcomeDuplicate
-	duplicate, err := c.handled(d, d.envelope.ID)
+	duplicate, err := c.isDuplicate(d)
 	if err != nil {
 		return "", o, err
 	}
 	if !duplicate {
 		o = outcomeParked
+		if err := c.place(d, events.PlaceParked, time.Time{}); err != nil {
+			return "", o, err
+		}
 		blocker, err = c.parking.ParkMessage(d, c.plan.name, key, d.envelope.ID, d.msg)
 		if err != nil || blocker == "" || blocker == d.envelope.ID {
 			return blocker, o, err
@@ -109,7 +114,24 @@ func (c *consumer) help(d *delivery, key, blocker string) error {
 	return c.release(d, key, d.envelope.ID, false)
 }
 
-// handled reports whether a message was handled before, as far as is known.
+// isDuplicate reports whether the handler has handled a message before.
+func (c *consumer) isDuplicate(d *delivery) (bool, error) {
+	if !d.owed {
+		return c.handled(d, d.envelope.ID)
+	}
+	is, err := c.account.ledger.Standing(d, d.handler, d.at)
+	return is == events.Settled, err
+}
+
+// rememberBlocker records in the inbox that a blocker was handled, for [consumer.help], which
+// knows nothing but its id. The ledger knows events by their positions.
+func (c *consumer) rememberBlocker(d *delivery, id string) {
+	if d.owed && c.inbox != nil {
+		_ = c.inbox.Record(d, d.handler, id) // Otherwise the key waits until the blocker is delivered again.
+	}
+}
+
+// handled reports whether a message was handled before, as far as the inbox knows.
 func (c *consumer) handled(d *delivery, id string) (bool, error) {
 	if c.inbox == nil || c.plan.Kind() == KindCommand {
 		return false, nil

@@ -20,6 +20,7 @@ type stage func(ctx context.Context, d *delivery) result
 func (c *consumer) pipeline() []func(next stage) stage {
 	return []func(next stage) stage{
 		c.measure,    // counts and times the final result
+		c.locate,     // an event of our log is known by its position
 		c.poison,     // a message that failed permanently goes to the poison queue
 		c.delay,      // a longer pause before a retry is spent at the broker
 		c.park,       // Ordered: later messages of a key wait behind one that failed
@@ -60,6 +61,9 @@ func (c *consumer) through(stages []func(next stage) stage) stage {
 func (c *consumer) process() message.NoPublishHandlerFunc {
 	run := c.through(c.pipeline())
 	return func(msg *message.Message) error {
+		if msg.Metadata[events.MetaMark] != "" {
+			return c.markPassed(msg)
+		}
 		d := &delivery{Context: msg.Context(), msg: msg, handler: c.plan.name}
 		// A message that cannot be decoded goes through the pipeline, too: it fails in
 		// there, and ends where every other failure ends.

@@ -73,6 +73,12 @@ func check(c *events.Catalogue, handlers []Handler, overrides map[string]Overrid
 				fail("it is a projection, and of those only paused can be set")
 			}
 		} else {
+			if p.Kind() == KindCommand {
+				if h.policy.From != "" {
+					fail("From is %q; only a reaction has a beginning in the log", h.policy.From)
+				}
+				p.settings = slices.DeleteFunc(p.settings, func(s Setting) bool { return s.Name == "from" })
+			}
 			if other, ok := queues[p.policy.Queue]; ok {
 				fail("its queue %q is the queue of %q; a queue belongs to one handler", p.policy.Queue, other)
 			}

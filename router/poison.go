@@ -42,6 +42,9 @@ func (c *consumer) poison(next stage) stage {
 		}
 		ctx, cancel := d.detached()
 		defer cancel()
+		if err := c.place(d, events.PlacePoison, time.Time{}); err != nil {
+			return abort(err)
+		}
 		if err := c.poisonQueue.send(ctx, d.msg, failure{r.err, d.attempts, d.firstFailed}); err != nil {
 			c.logger.ErrorContext(d, "message not sent to the poison queue, it is kept and tried again", d.attrs(slog.Any("error", err))...)
 			return abort(err)

@@ -53,7 +53,23 @@ type Policy struct {
 	Ordered bool
 	// Paused keeps the handler from consuming. Its messages wait in its queue.
 	Paused bool
+	// From is where a reaction begins when it is deployed for the first time. Default:
+	// [Deployment].
+	From From
 }
+
+// From is where in the log a new reaction begins. The beginning is recorded in the store:
+// later changes of a declaration change nothing.
+type From string
+
+const (
+	// Deployment hands a new reaction what is published from its first start on.
+	Deployment From = "deployment"
+	// Beginning hands a new reaction all events of its type that the log has. They are
+	// delivered in the order of the log, but new ones meanwhile, too: of one aggregate a new
+	// event may come before an old one.
+	Beginning From = "beginning"
+)
 
 // Overrides are the settings of one handler that an operator has set. They take
 // precedence over its declaration; a nil field leaves that in force. The fields are
@@ -124,6 +140,7 @@ func effective(handler string, declared Policy, overrides Overrides) (Policy, []
 		resolve("rate", &p.Rate, overrides.Rate, 0),
 		resolve("ordered", &p.Ordered, nil, false),
 		resolve("paused", &p.Paused, overrides.Paused, false),
+		resolve("from", &p.From, nil, Deployment),
 	)
 	return p, settings, p.validate()
 }
@@ -168,6 +185,7 @@ func (p Policy) validate() []error {
 	check(p.Timeout >= time.Millisecond && p.Timeout <= maxTimeout, "timeout is %s; it must be 1ms to %s", p.Timeout, maxTimeout)
 	check(p.BreakAfter >= 0 && p.BreakAfter <= 100_000, "break_after is %d; it must be 1 to 100000, or 0 for no breaker", p.BreakAfter)
 	check(p.BreakPause >= probePause && p.BreakPause <= time.Hour, "break_pause is %s; it must be %s to 1h", p.BreakPause, probePause)
+	check(p.From == Deployment || p.From == Beginning, "from is %q; it must be router.Deployment or router.Beginning", p.From)
 	// NaN is neither.
 	check(p.Rate >= 0 && p.Rate <= 1_000_000, "rate is %g messages a second; it must be above 0 and at most 1000000, or 0 for no limit", p.Rate)
 	return errs

@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/internal/audit"
 	"github.com/pitwheel/pitwheel/router/internal/keylock"
 	"github.com/pitwheel/pitwheel/router/internal/relay"
 	"github.com/pitwheel/pitwheel/router/internal/workerpool"
@@ -50,8 +51,16 @@ type Config struct {
 	Checkpoints Checkpoints
 	Projections ProjectionStore
 	Elector     Elector
-	// Inbox is optional: without it, reactions are not deduplicated.
+	// Inbox is optional: without it, reactions are deduplicated by the ledger alone.
 	Inbox Inbox
+	// Ledger, Audit and Marker are optional, and go together: without them nobody knows
+	// whether every reaction has got every event.
+	Ledger Ledger
+	Audit  AuditLedger
+	Marker Marker
+	// AuditInterval is how often the books are balanced. Default: 1 s. AuditGrace is how long
+	// after its publishing an event is looked for. Default: 5 s.
+	AuditInterval, AuditGrace time.Duration
 	// Parking is optional: without it, later messages of a key pass one that failed also
 	// in handlers that are Ordered.
 	Parking Parking
@@ -114,6 +123,13 @@ type Router struct {
 	projectors []*projector
 	collectors []*poisonCollector
 	relay      *relay.Relay
+	// reactions are the plans of all reactions, whether they run here or not.
+	reactions []*plan
+	auditor   *audit.Auditor
+	// ledgersBegun is closed once the ledgers of all reactions have begun.
+	ledgersBegun chan struct{}
+	log          *logIdentity
+	queues       map[string]Subscriber // of all handlers but projections, by name
 	// commands sends what is not decided here.
 	commands *Commands
 	// deciders are the handlers that may decide commands here, by the name of the command.
@@ -141,7 +157,8 @@ func New(c Config) (*Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Router{config: c, running: make(chan struct{}), queuesDeclared: make(chan struct{}), stopping: make(chan struct{}), deciders: map[string]*consumer{}}
+	r := &Router{config: c, running: make(chan struct{}), queuesDeclared: make(chan struct{}), stopping: make(chan struct{}), deciders: map[string]*consumer{},
+		ledgersBegun: make(chan struct{}), log: &logIdentity{epoch: epochOf(c.Reader)}, queues: map[string]Subscriber{}}
 	r.commands, err = NewCommands(CommandsConfig{Catalogue: c.Catalogue, Publisher: c.Transport.Publisher(), Log: c.Log, MaxBytes: c.MaxBytes, Metrics: c.Metrics})
 	if err != nil {
 		return nil, err
@@ -165,6 +182,7 @@ func New(c Config) (*Router, error) {
 		}
 		r.collectors = append(r.collectors, k)
 	}
+	r.auditor = r.newAuditor()
 	r.relay, err = relay.New(c.Reader, c.Checkpoints, c.Metrics.publisher("relay", c.Transport.Publisher()), c.Logger)
 	return r, err
 }
@@ -196,12 +214,17 @@ func (r *Router) addConsumer(p *plan, chosen bool, poisonQueues, parkedQueues me
 	if c.Parking != nil && p.policy.Ordered {
 		p.blocked = newBlockedKeys(c.Parking, p.name)
 	}
+	account := r.account(p)
 	sub, err := c.Transport.Subscriber(Subscription{
-		Handler: p.name, Topic: p.topic, Types: p.consumed(), Queue: p.policy.Queue,
+		Handler: p.name, BeforeAck: account.beforeAck(), Topic: p.topic, Types: p.consumed(), Queue: p.policy.Queue,
 		Concurrency: p.policy.Concurrency, Ordered: p.policy.Ordered, Key: keyOf(c.Catalogue),
 	})
 	if err != nil {
 		return events.Errorf(events.CodeOf(err), "handler %q: %w", p.name, err)
+	}
+	r.queues[p.name] = sub
+	if p.Kind() == KindReaction {
+		r.reactions = append(r.reactions, p)
 	}
 	if chosen {
 		r.showPaused(p)
@@ -222,6 +245,7 @@ func (r *Router) addConsumer(p *plan, chosen bool, poisonQueues, parkedQueues me
 		delayer:               c.Transport,
 		maxInMemory:           c.MaxInMemoryDelay,
 		inbox:                 c.Inbox,
+		account:               account,
 		parking:               c.Parking,
 		key:                   keyOf(c.Catalogue),
 		workers:               workerpool.New(p.policy.Concurrency),

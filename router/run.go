@@ -13,6 +13,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/backoff"
+	"github.com/pitwheel/pitwheel/router/internal/audit"
 	"github.com/pitwheel/pitwheel/router/internal/relay"
 )
 
@@ -45,6 +46,7 @@ func (r *Router) Run(ctx context.Context) error {
 		watermillRouter.AddConsumerHandler(k.name(), "", undrained{k.sub}, k.collect)
 	}
 
+	instance := events.NewID()
 	// Background roles outlive ctx: they are stopped after the drain.
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
@@ -55,6 +57,20 @@ func (r *Router) Run(ctx context.Context) error {
 		roles.Go(func() { r.lead(background, p.role(), p.run) })
 	}
 	roles.Go(func() { r.sampleGauges(background) })
+	if r.config.Ledger != nil {
+		roles.Go(func() {
+			if r.beginLedgers(background) {
+				r.lead(background, audit.Role, r.auditor.Run)
+			}
+		})
+	}
+	attending, leave := context.WithCancel(background) // Until what was received is done.
+	defer leave()
+	for _, c := range r.consumers {
+		if c.account != nil {
+			roles.Go(func() { c.attend(attending, instance) })
+		}
+	}
 	roles.Go(func() {
 		// No queue may miss an event, so all of them are declared before the relay starts.
 		if r.declareQueues(background) {
@@ -122,6 +138,9 @@ func (r *Router) Ready() map[string]error {
 	}
 	if err := r.relay.Health().Err(); err != nil {
 		out[relay.Role] = err
+	}
+	if err := r.auditor.Health().Err(); err != nil {
+		out[audit.Role] = err
 	}
 	return out
 }

@@ -1,0 +1,153 @@
+package router
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/backoff"
+	"github.com/pitwheel/pitwheel/router/internal/audit"
+	"github.com/pitwheel/pitwheel/router/internal/codec"
+	"github.com/pitwheel/pitwheel/router/internal/relay"
+)
+
+// attendEvery is how often an instance tells the auditor that it consumes a queue.
+const attendEvery = time.Second
+
+// newAuditor returns the auditor of all reactions, whether they run here or not.
+func (r *Router) newAuditor() *audit.Auditor {
+	c := r.config
+	handlers := make([]audit.Handler, len(r.reactions))
+	for i, p := range r.reactions {
+		handlers[i] = audit.Handler{Name: p.name, Queue: p.policy.Queue, Topic: p.topic}
+	}
+	return audit.New(audit.Config{
+		Reader: c.Reader, Ledger: auditLedger{c.Ledger, c.Audit},
+		Transport: auditTransport{c.Metrics.publisher("auditor", c.Transport.QueuePublisher()), c.Marker},
+		Relayed:   r.relayed,
+		Encode: func(ctx context.Context, e *events.Recorded) (*message.Message, error) {
+			epoch, err := epochOf(c.Reader)(ctx)
+			return codec.EncodeRecorded(e, epoch), err
+		},
+		Declare: r.declareAgain,
+		Healed:  func(handler string, n int) { c.Metrics.healed.WithLabelValues(handler).Add(float64(n)) },
+		Logger:  c.Logger, Interval: c.AuditInterval, Grace: c.AuditGrace,
+	}, handlers)
+}
+
+// auditLedger is both sides of the ledger.
+type auditLedger struct {
+	Ledger
+	AuditLedger
+}
+
+// auditTransport is what the auditor uses of the transport.
+type auditTransport struct {
+	queues message.Publisher
+	Marker
+}
+
+func (t auditTransport) QueuePublisher() message.Publisher { return t.queues }
+
+// relayed returns how far the log was published.
+func (r *Router) relayed(ctx context.Context) (events.Cursor, error) {
+	at, err := r.config.Checkpoints.Checkpoint(ctx, relay.Role)
+	return at.Clone(r.config.Reader.Partitions()), err
+}
+
+// declareAgain declares the queue of a reaction, which was deleted.
+func (r *Router) declareAgain(ctx context.Context, handler string) error {
+	ctx, cancel := context.WithTimeout(ctx, declareTimeout)
+	defer cancel()
+	return r.queues[handler].Declare(ctx)
+}
+
+// markPassed tells the auditor that one of its marks has arrived.
+func (c *consumer) markPassed(msg *message.Message) error {
+	n, err := strconv.ParseUint(msg.Metadata[events.MetaMark], 10, 64)
+	if err != nil || c.account == nil {
+		return nil // It is of no use to anybody.
+	}
+	return c.account.ledger.MarkPassed(msg.Context(), c.account.handler, n)
+}
+
+// attend answers the auditor's marks until ctx ends: once a mark has passed, and all that
+// this instance had received by then is done.
+func (c *consumer) attend(ctx context.Context, instance string) {
+	a := c.account
+	defer func() {
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = a.ledger.Leave(leaving, a.handler, instance) // Otherwise it counts as gone in 30 s.
+	}()
+	var cleared, flushing uint64
+	flushed := make(chan bool, 1)
+	for {
+		passed, err := a.ledger.Attend(ctx, a.handler, instance, cleared)
+		if err != nil && ctx.Err() == nil {
+			c.logger.DebugContext(ctx, "auditor not answered", slog.String("handler", a.handler), slog.Any("error", err))
+		}
+		if err == nil && flushing == 0 && passed > cleared {
+			flushing = passed
+			go func() { flushed <- flush(ctx, c.sub) == nil }() // It ends with ctx.
+		}
+		select {
+		case ok := <-flushed:
+			if ok {
+				cleared = flushing
+			}
+			flushing = 0
+		case <-time.After(attendEvery):
+		case <-ctx.Done():
+			if flushing != 0 {
+				<-flushed
+			}
+			return
+		}
+	}
+}
+
+// sampleLedger shows what the last audit has found. A report that is too old says nothing: its
+// metrics are left out.
+func (r *Router) sampleLedger(ctx context.Context) {
+	if r.config.Audit == nil {
+		return
+	}
+	reports, err := r.config.Audit.LedgerReports(ctx)
+	if err != nil {
+		return // It is sampled again soon.
+	}
+	m := r.config.Metrics
+	for _, p := range r.reactions {
+		is, ok := reports[p.name]
+		if !ok || time.Since(is.At) > audit.ReportTTL {
+			m.unsettled.DeleteLabelValues(p.name)
+			m.missing.DeleteLabelValues(p.name)
+			m.oldest.DeleteLabelValues(p.name)
+			continue
+		}
+		m.unsettled.WithLabelValues(p.name).Set(float64(is.Events - is.Handled - is.Discarded))
+		m.missing.WithLabelValues(p.name).Set(float64(is.Missing))
+		m.oldest.WithLabelValues(p.name).Set(is.OldestSeconds)
+	}
+}
+
+// retry calls f until it succeeds or ctx ends; then it returns false.
+func (r *Router) retry(ctx context.Context, f func(context.Context) error) bool {
+	pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 2 * time.Second}
+	for {
+		err := f(ctx)
+		if err == nil {
+			r.auditor.Health().OK()
+			return true
+		}
+		r.auditor.Health().Set(err)
+		if !pause.Wait(ctx) {
+			return false
+		}
+	}
+}

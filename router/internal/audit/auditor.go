@@ -1,0 +1,178 @@
+package audit
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/internal/catchup"
+	"github.com/pitwheel/pitwheel/router/internal/health"
+)
+
+// Role is the name of the auditor's role in elections.
+const Role = "auditor"
+
+const (
+	// readLimit is how many events of one partition are read at once.
+	readLimit = 1000
+	// ReportTTL is how long a report says something: nobody audits where it is older.
+	ReportTTL = 30 * time.Second
+	// DefaultInterval is how often the books are balanced.
+	DefaultInterval = time.Second
+	// DefaultGrace is how long an event has been published before the auditor begins to look
+	// for it: nearly all are settled by then, and no mark need be sent.
+	DefaultGrace = 5 * time.Second
+)
+
+// Ledger is what the auditor needs of the store; see router.AuditLedger and router.Ledger.
+type Ledger interface {
+	LedgerState(ctx context.Context, handler string) (events.LedgerState, error)
+	LedgerBits(ctx context.Context, handler string, chunks []events.LedgerChunk) ([][]byte, error)
+	LedgerPlaces(ctx context.Context, handler string) (map[events.LogPosition]events.Place, error)
+	SetPlace(ctx context.Context, handler string, at events.LogPosition, p events.Place) error
+	AdvanceLedger(ctx context.Context, handler string, a events.LedgerAdvance) error
+	SendMark(ctx context.Context, handler string) (uint64, error)
+	LedgerRound(ctx context.Context, handler string) (events.LedgerRound, error)
+	SaveLedgerReport(ctx context.Context, r events.LedgerReport) error
+	LedgerReports(ctx context.Context) (map[string]events.LedgerReport, error)
+}
+
+// Transport is what the auditor needs of the transport; see router.Transport and
+// router.Marker.
+type Transport interface {
+	QueuePublisher() message.Publisher
+	Mark(ctx context.Context, topic, queue string, msg *message.Message) error
+	QueueDepth(ctx context.Context, topic, queue string) (n int, exists bool, err error)
+}
+
+// Config is what an auditor works with. All fields but the last three are required.
+type Config struct {
+	Reader    catchup.Reader
+	Ledger    Ledger
+	Transport Transport
+	// Relayed returns how far the relay has published the log.
+	Relayed func(context.Context) (events.Cursor, error)
+	// Encode returns the message of an event as the relay publishes it.
+	Encode func(context.Context, *events.Recorded) (*message.Message, error)
+	// Declare declares a handler's queue and its bindings.
+	Declare func(ctx context.Context, handler string) error
+	// InPoisonStore reports which of a handler's events are in the poison store.
+	InPoisonStore func(ctx context.Context, handler string, ids []string) ([]bool, error)
+	// Healed is called with how many events of a handler were delivered again.
+	Healed func(handler string, n int)
+	Logger *slog.Logger
+
+	// Interval and Grace are as [DefaultInterval] and [DefaultGrace], which 0 stands for.
+	Interval, Grace time.Duration
+	// Skew is how far the clocks of two instances may be apart. 0: 5 s.
+	Skew time.Duration
+}
+
+// Auditor balances the books of all handlers while it has the role. Begin may be called
+// concurrently with everything; Run is called by one goroutine at a time.
+type Auditor struct {
+	Config
+	handlers []Handler
+	begun    registry
+	health   health.Health
+}
+
+// New returns an auditor of handlers, each of which is audited once Begin was called for it.
+func New(c Config, handlers []Handler) *Auditor {
+	for _, d := range []struct {
+		is  *time.Duration
+		def time.Duration
+	}{{&c.Interval, DefaultInterval}, {&c.Grace, DefaultGrace}, {&c.Skew, 5 * time.Second}} {
+		if *d.is == 0 {
+			*d.is = d.def
+		}
+	}
+	return &Auditor{Config: c, handlers: handlers}
+}
+
+// Begin makes the terms of a handler known.
+func (a *Auditor) Begin(handler string, terms []events.LedgerTerm) { a.begun.set(handler, terms) }
+
+// Health returns the health of the role.
+func (a *Auditor) Health() *health.Health { return &a.health }
+
+// Run audits until ctx ends. It always returns nil: failures are retried with backoff.
+func (a *Auditor) Run(ctx context.Context) error {
+	a.health.Run(ctx, a.Logger, Role, func(ctx context.Context) error {
+		err := a.audit(ctx)
+		if events.CodeOf(err) == events.CodeCursorMoved {
+			return nil // Another instance has the role now, or had it a moment ago.
+		}
+		return err
+	})
+	return nil
+}
+
+// audit reads the books from the store, and balances them until ctx ends or something fails.
+func (a *Auditor) audit(ctx context.Context) error {
+	b := &books{Auditor: a}
+	var from events.Cursor
+	for _, h := range a.handlers {
+		acct, err := a.account(ctx, h)
+		if err != nil {
+			return err
+		}
+		b.accounts = append(b.accounts, acct)
+		if from == nil {
+			from = acct.state.Watermark.Clone(0)
+		}
+		for p, at := range acct.state.Watermark {
+			from[p] = min(from[p], at)
+		}
+	}
+	if from == nil {
+		<-ctx.Done()
+		return nil
+	}
+	b.cursor = from
+	next := time.Now()
+	return catchup.Subscribe(ctx, a.Reader, from, readLimit, func(batch []events.Recorded) error {
+		for i := range batch {
+			for _, acct := range b.accounts {
+				acct.add(&batch[i])
+			}
+		}
+		catchup.Advance(b.cursor, batch)
+		if now := time.Now(); now.Before(next) {
+			return nil
+		}
+		err := b.balance(ctx)
+		next = time.Now().Add(a.Interval)
+		if err == nil {
+			a.health.OK()
+		}
+		return err
+	})
+}
+
+// account reads the ledger of a handler.
+func (a *Auditor) account(ctx context.Context, h Handler) (*account, error) {
+	a.begun.mu.Lock()
+	terms := a.begun.terms[h.Name]
+	a.begun.mu.Unlock()
+	if len(terms) == 0 {
+		return nil, events.Errorf(events.CodeUnavailable, "the ledger of %s has not begun yet", h.Name).MayRetry()
+	}
+	state, err := a.Ledger.LedgerState(ctx, h.Name)
+	if err != nil {
+		return nil, err
+	}
+	if len(state.Terms) > 0 {
+		terms = state.Terms
+	}
+	reports, err := a.Ledger.LedgerReports(ctx)
+	if err != nil {
+		return nil, err
+	}
+	acct := newAccount(h, terms, state, a.Reader.Partitions())
+	acct.round.healed = reports[h.Name].Healed
+	return acct, nil
+}
