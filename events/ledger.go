@@ -1,6 +1,9 @@
 package events
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // LogPosition names an event by its place in the log. A position is used once: also after a
 // part of the log was lost, no other event gets it.
@@ -83,6 +86,24 @@ type LedgerTerm struct {
 	Types []string `json:"types"`
 }
 
+// AddLedgerTerm returns terms with t at the end, its types sorted, unless the last term has the
+// same types. A term never begins before the one that it follows.
+func AddLedgerTerm(terms []LedgerTerm, t LedgerTerm) []LedgerTerm {
+	types := slices.Compact(slices.Sorted(slices.Values(t.Types)))
+	after := t.After.Clone(0)
+	if n := len(terms); n > 0 {
+		last := terms[n-1]
+		if slices.Equal(last.Types, types) {
+			return terms
+		}
+		after = after.Clone(len(last.After))
+		for p, position := range last.After {
+			after[p] = max(after[p], position)
+		}
+	}
+	return append(slices.Clip(terms), LedgerTerm{After: after, Types: types})
+}
+
 // LedgerState is a handler's ledger without its bits.
 type LedgerState struct {
 	// Terms are what the handler owes, in order; none if the ledger has not begun.
@@ -114,7 +135,8 @@ type LedgerAdvance struct {
 // before the mark is there any more.
 type LedgerRound struct {
 	// Sent, Passed and Cleared are the numbers of the last mark that was sent, that has
-	// arrived, and for which all living instances have finished; 0 for none.
+	// arrived, and for which all living instances have finished; 0 for none. Cleared is 0
+	// also while no instance lives.
 	Sent, Passed, Cleared uint64
 	// Instances are the ids of the living instances that consume the queue, sorted.
 	Instances []string

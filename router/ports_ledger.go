@@ -16,16 +16,18 @@ type Ledger interface {
 	// those of the first instance that has begun them.
 	BeginLedger(ctx context.Context, handler string, t events.LedgerTerm) ([]events.LedgerTerm, error)
 	// Standing returns what the ledger says about an event. What Settle was called with in
-	// this process counts at once.
+	// this process counts at once. An event that is not the log's, because there is no such
+	// partition, is not owed; nor is any before BeginLedger.
 	Standing(ctx context.Context, handler string, at events.LogPosition) (events.Standing, error)
 	// Settle settles an event, and forgets its place. It returns at once: SyncLedger waits.
 	// Settling an event again, or one that the handler does not owe, changes nothing.
 	Settle(handler string, at events.LogPosition, how events.Settlement)
-	// SyncLedger returns nil once everything that Settle was called with before is stored.
-	// After an error it may be called again; what is not stored is kept, and tried again.
-	SyncLedger(ctx context.Context) error
+	// SyncLedger returns nil once everything that Settle was called with before, for the
+	// handler, is stored. Calls at the same time share a write. After an error it may be
+	// called again; what is not stored is kept, and tried again.
+	SyncLedger(ctx context.Context, handler string) error
 	// SetPlace records where an open event is. The zero Place forgets it. Of an event that is
-	// settled nothing is recorded.
+	// settled, or that the handler does not owe, nothing is recorded.
 	SetPlace(ctx context.Context, handler string, at events.LogPosition, p events.Place) error
 	// Attend tells for 30 s that an instance consumes the handler's queue, and that it has
 	// finished everything that it had received when the mark of the given number arrived,
@@ -49,8 +51,9 @@ type AuditLedger interface {
 	// LedgerPlaces returns the places of all open events that have one.
 	LedgerPlaces(ctx context.Context, handler string) (map[events.LogPosition]events.Place, error)
 	// AdvanceLedger moves the audit of a handler forward, and drops the chunks that the
-	// watermark has passed. If another instance has done so, the error has the code
-	// CURSOR_MOVED and nothing is written.
+	// watermark has passed. If another instance has done so, or the ledger has not begun, the
+	// error has the code CURSOR_MOVED and nothing is written. That may also follow an advance
+	// of one's own whose reply was lost.
 	AdvanceLedger(ctx context.Context, handler string, a events.LedgerAdvance) error
 	// SendMark returns the number of the next mark.
 	SendMark(ctx context.Context, handler string) (uint64, error)

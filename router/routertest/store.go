@@ -25,10 +25,11 @@ type outcomeKey struct {
 }
 
 // Store keeps in memory what Redis keeps in production: log, checkpoints, inbox and
-// leases; see [Projections] for the rows. The zero value is an empty store with one
+// leases; see [Projections] for the rows, and [Ledger] for the ledgers. The zero value is an empty store with one
 // partition. It is safe for concurrent use.
 type Store struct {
 	Projections
+	Ledger
 
 	mu          sync.Mutex
 	log         []events.Recorded
