@@ -28,6 +28,7 @@ func (r *Router) newAuditor() *audit.Auditor {
 	return audit.New(audit.Config{
 		Reader: c.Reader, Ledger: auditLedger{c.Ledger, c.Audit},
 		Transport: auditTransport{c.Metrics.publisher("auditor", c.Transport.QueuePublisher()), c.Marker},
+		End:       c.Reader.End,
 		Relayed:   r.relayed,
 		Encode: func(ctx context.Context, e *events.Recorded) (*message.Message, error) {
 			epoch, err := epochOf(c.Reader)(ctx)

@@ -33,7 +33,8 @@ type poisonCollector struct {
 	plan    *plan
 	sub     Subscriber
 	store   PoisonStore
-	parking Parking // nil: none
+	parking Parking  // nil: none
+	account *account // nil: none
 	key     func(*message.Message) string
 	// maxBytes is that of the handler, so that a message has the same id here.
 	maxBytes int
@@ -49,7 +50,7 @@ func (r *Router) collector(p *plan) (*poisonCollector, error) {
 	if err != nil {
 		return nil, events.Errorf(events.CodeOf(err), "the poison queue of handler %q: %w", p.name, err)
 	}
-	c := &poisonCollector{plan: p, sub: sub, store: r.config.Poison, key: keyOf(r.config.Catalogue), maxBytes: r.config.MaxBytes, logger: r.config.Logger}
+	c := &poisonCollector{plan: p, sub: sub, store: r.config.Poison, account: r.account(p), key: keyOf(r.config.Catalogue), maxBytes: r.config.MaxBytes, logger: r.config.Logger}
 	if p.blocked != nil {
 		c.parking = r.config.Parking
 	}
@@ -60,9 +61,21 @@ func (c *poisonCollector) name() string { return collectorPrefix + c.plan.name }
 
 // collect stores one message of the poison queue.
 func (c *poisonCollector) collect(msg *message.Message) error {
+	if msg.Metadata[events.MetaMark] != "" {
+		return nil // The auditor sends another one.
+	}
 	ctx, cancel := context.WithTimeout(msg.Context(), poisonTimeout)
 	defer cancel()
 	m := c.read(msg, time.Now())
+	at, owed, err := c.account.locate(ctx, msg.Metadata)
+	if err != nil {
+		return err
+	}
+	if owed { // The broker may have sent it here by itself.
+		if err := c.account.ledger.SetPlace(ctx, c.plan.name, at, events.Place{Kind: events.PlacePoison}); err != nil {
+			return err
+		}
+	}
 	if c.parking != nil && m.Source == poison.FromBroker && m.Key != "" {
 		// The pipeline has blocked the key of a message that it sent here itself.
 		if _, err := c.parking.BlockKey(ctx, c.plan.name, m.Key, m.MessageID); err != nil {

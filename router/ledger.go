@@ -162,5 +162,5 @@ func (a *account) beforeAck() func(context.Context) error {
 	if a == nil {
 		return nil
 	}
-	return a.ledger.SyncLedger
+	return func(ctx context.Context) error { return a.ledger.SyncLedger(ctx, a.handler) }
 }

@@ -152,5 +152,5 @@ func (c *consumer) block(d *delivery, key string) error {
 
 // release lets a key go on after a message.
 func (c *consumer) release(d *delivery, key, id string, handled bool) error {
-	return poison.Release(d, c.parking, c.queues, poison.Blocker{Handler: c.plan.name, Queue: c.plan.policy.Queue, Key: key, MessageID: id}, handled)
+	return poison.Release(d, c.parking, c.queues, c.account.poisonLedger(), poison.Blocker{Handler: c.plan.name, Queue: c.plan.policy.Queue, Key: key, MessageID: id}, handled)
 }

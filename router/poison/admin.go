@@ -13,6 +13,8 @@ type Config struct {
 	Queues Queues
 	// Parking may be nil if no handler keeps the order of its keys.
 	Parking Parking
+	// Ledger may be nil if there is none.
+	Ledger Ledger
 }
 
 // Admin administers poison messages. It is safe for concurrent use.
@@ -20,6 +22,7 @@ type Admin struct {
 	store   Store
 	queues  Queues
 	parking Parking
+	ledger  Ledger
 }
 
 // New returns an Admin. A port that is missing is an error with the code CONFIG.
@@ -30,7 +33,7 @@ func New(c Config) (*Admin, error) {
 	case c.Queues == nil:
 		return nil, events.Errorf(events.CodeConfig, "the administration of poison messages needs queues").WithField("Queues")
 	}
-	return &Admin{c.Store, c.Queues, c.Parking}, nil
+	return &Admin{c.Store, c.Queues, c.Parking, c.Ledger}, nil
 }
 
 // Messages returns the messages that a filter selects, without stack, metadata and body.

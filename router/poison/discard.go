@@ -2,6 +2,8 @@ package poison
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/pitwheel/pitwheel/events"
 )
@@ -20,13 +22,24 @@ func (a *Admin) Discard(ctx context.Context, p Plan, o Options) (Tally, error) {
 		if err := r.release(ctx, messages); err != nil {
 			return err
 		}
+		whole, err := a.whole(ctx, messages)
+		if err != nil {
+			return err
+		}
+		kept := map[string]bool{}
 		removals, err := a.store.RemovePoison(ctx, change, messages...)
 		for i, is := range removals {
 			if is == Changed {
+				kept[messages[i].ID] = true
 				t.fail(events.Errorf(events.CodeConflict, "the message has failed again or was edited meanwhile, so it is kept"), messages[i])
 			} else {
 				t.Done++
 			}
+		}
+		if len(removals) > 0 {
+			// After the removal: a message that is not removed after all must stay open.
+			gone := slices.DeleteFunc(whole, func(m Message) bool { return kept[m.ID] })
+			err = errors.Join(err, a.discarded(ctx, gone))
 		}
 		return err
 	})

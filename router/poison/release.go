@@ -21,8 +21,9 @@ type Blocker struct {
 // Release lets a key continue after its blocker, which was handled or will not be handled
 // any more: the first parked message, if there is one, is published to the handler's queue
 // and becomes the blocker. It may be called again, as after a crash; the message may then
-// arrive twice. The publisher publishes into queues, as [Queues].QueuePublisher.
-func Release(ctx context.Context, p Parking, queues message.Publisher, b Blocker, handled bool) error {
+// arrive twice. The publisher publishes into queues, as [Queues].QueuePublisher. The ledger may
+// be nil.
+func Release(ctx context.Context, p Parking, queues message.Publisher, l Ledger, b Blocker, handled bool) error {
 	next, msg, err := p.ReleaseKey(ctx, b.Handler, b.Key, b.MessageID, handled)
 	if err != nil || msg == nil {
 		return err
@@ -31,6 +32,9 @@ func Release(ctx context.Context, p Parking, queues message.Publisher, b Blocker
 	defer cancel()
 	msg.SetContext(publishing)
 	msg.Metadata[events.MetaParked] = "true"
+	if err := requeued(ctx, l, b.Handler, msg); err != nil {
+		return err
+	}
 	if err := queues.Publish(b.Queue, msg); err != nil {
 		return err
 	}
@@ -64,7 +68,7 @@ func (r *releaser) release(ctx context.Context, messages []Message) error {
 		if len(now) == 0 || now[0].Revision != m.Revision {
 			continue
 		}
-		if err := Release(ctx, r.parking, r.queues.QueuePublisher(), Blocker{m.Handler, m.Queue, m.Key, m.MessageID}, false); err != nil {
+		if err := Release(ctx, r.parking, r.queues.QueuePublisher(), r.ledger, Blocker{m.Handler, m.Queue, m.Key, m.MessageID}, false); err != nil {
 			return err
 		}
 	}

@@ -84,6 +84,9 @@ func (r *retrier) publish(ctx context.Context, queue string, messages []Message,
 	msgs := make([]*message.Message, len(messages))
 	for i, m := range messages {
 		msgs[i] = Replay(m)
+		if err := requeued(ctx, r.ledger, m.Handler, msgs[i]); err != nil {
+			return nil, err
+		}
 		msgs[i].SetContext(ctx)
 	}
 	err := r.queues.QueuePublisher().Publish(queue, msgs...)

@@ -53,6 +53,8 @@ type Config struct {
 	Reader    catchup.Reader
 	Ledger    Ledger
 	Transport Transport
+	// End returns the end of the log.
+	End func(context.Context) (events.Cursor, error)
 	// Relayed returns how far the relay has published the log.
 	Relayed func(context.Context) (events.Cursor, error)
 	// Encode returns the message of an event as the relay publishes it.

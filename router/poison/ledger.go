@@ -1,0 +1,54 @@
+package poison
+
+import (
+	"context"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/pitwheel/pitwheel/events"
+)
+
+// Ledger keeps the books of handlers right while their messages are retried, released or
+// discarded; router.NewPoisonLedger makes one. Messages that do not come from the log of the
+// store change nothing.
+type Ledger interface {
+	// Requeued records that a message is about to be published to the queue of its handler.
+	// settled reports whether the handler has settled it, so that it would be taken for a
+	// duplicate.
+	Requeued(ctx context.Context, handler string, meta message.Metadata) (settled bool, err error)
+	// Discarded records that the handler need not handle messages any more.
+	Discarded(ctx context.Context, handler string, metas []message.Metadata) error
+}
+
+// requeued is [Ledger].Requeued; a message that was settled, as one that was discarded and
+// imported again, is to be handled all the same. A nil ledger records nothing.
+func requeued(ctx context.Context, l Ledger, handler string, msg *message.Message) error {
+	if l == nil {
+		return nil
+	}
+	settled, err := l.Requeued(ctx, handler, msg.Metadata)
+	if settled {
+		msg.Metadata[events.MetaAgain] = events.NewID()
+	}
+	return err
+}
+
+// discarded records that messages of a batch were discarded. Their metadata is loaded before
+// they are removed.
+func (a *Admin) discarded(ctx context.Context, whole []Message) error {
+	if a.ledger == nil {
+		return nil
+	}
+	byHandler := map[string][]message.Metadata{}
+	for _, m := range whole {
+		if m.Kind != kindProjection {
+			byHandler[m.Handler] = append(byHandler[m.Handler], m.Metadata)
+		}
+	}
+	for handler, metas := range byHandler {
+		if err := a.ledger.Discarded(ctx, handler, metas); err != nil {
+			return err
+		}
+	}
+	return nil
+}
