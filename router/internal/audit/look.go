@@ -69,7 +69,7 @@ func (a *Auditor) Look(ctx context.Context, h Handler, list int, onlyMissing boo
 	idle := len(answered.Instances) == 0
 	if idle {
 		s.missing = lost.n - min(lost.n, uint64(max(depth, 0))) //nolint:gosec // It is not negative.
-		for at, p := range s.places { // They are among the lost ones.
+		for at, p := range s.places {                           // They are among the lost ones.
 			if p.Kind == events.PlaceMissing && lost.has(at) {
 				delete(s.places, at)
 			}
