@@ -16,6 +16,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/parking"
 	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/infra/redis/projections"
+	"github.com/pitwheel/pitwheel/infra/redis/replays"
 	"github.com/pitwheel/pitwheel/infra/redis/streams"
 	"github.com/pitwheel/pitwheel/infra/redis/transports"
 	"github.com/pitwheel/pitwheel/router"
@@ -66,6 +67,7 @@ type Store struct {
 	*poisonstore.PoisonStore
 	*lease.Elector
 	*transports.Transports
+	*replays.Replays
 
 	conn *conn.Conn
 }
@@ -111,6 +113,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		PoisonStore: poisonstore.New(c),
 		Elector:     lease.New(c),
 		Transports:  transports.New(c),
+		Replays:     replays.New(c),
 		conn:        c,
 	}
 	s.Transport = streams.New(c, s.Inbox, s.Elector)
