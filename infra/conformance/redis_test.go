@@ -18,6 +18,7 @@ type store interface {
 	router.Checkpoints
 	router.ProjectionStore
 	router.Inbox
+	porttest.LedgerStore
 	router.Parking
 	porttest.PoisonStore
 	router.Elector
@@ -32,6 +33,7 @@ func runStores(t *testing.T, open func(t *testing.T) store) {
 		"Checkpoints":     func(t *testing.T) { porttest.TestCheckpoints(t, as[router.Checkpoints](open)) },
 		"ProjectionStore": func(t *testing.T) { porttest.TestProjectionStore(t, as[router.ProjectionStore](open)) },
 		"Inbox":           func(t *testing.T) { porttest.TestInbox(t, as[router.Inbox](open)) },
+		"Ledger":          func(t *testing.T) { porttest.TestLedger(t, as[porttest.LedgerStore](open)) },
 		"Parking":         func(t *testing.T) { porttest.TestParking(t, as[router.Parking](open)) },
 		"PoisonStore":     func(t *testing.T) { porttest.TestPoisonStore(t, as[porttest.PoisonStore](open)) },
 		"Elector":         func(t *testing.T) { porttest.TestElector(t, as[router.Elector](open)) },

@@ -5,6 +5,7 @@
 //	streams      messages on Redis Streams: the transport that needs no other broker
 //	projections  the rows and cursors of projections
 //	inbox        which handler has handled which message
+//	ledger       which events of the log each reaction has settled
 //	parking      messages that wait behind a failed one of their key
 //	poisonstore  messages that a handler failed to process
 //	lease        which instance holds a role
@@ -34,6 +35,8 @@
 //	{poison}:audit                  stream: what was done to poison messages, by whom and why
 //	checkpoint:ROLE                 hash: how far a role has read each partition
 //	inbox:{HANDLER}:N               set: ids of messages that the handler has handled in a stretch of time
+//	ledger:{HANDLER}, …             what the handler has settled of the log; see package ledger
+//	ledger:reports                  hash: the last report about each handler's ledger
 //	{parking:HANDLER}:blockers      hash: key → the message that it waits for
 //	{parking:HANDLER}:order:KEY     list: the messages that wait behind it
 //	{parking:HANDLER}:parked:KEY    hash: these messages, whole

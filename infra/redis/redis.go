@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -13,6 +14,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/eventlog"
 	"github.com/pitwheel/pitwheel/infra/redis/inbox"
 	"github.com/pitwheel/pitwheel/infra/redis/lease"
+	"github.com/pitwheel/pitwheel/infra/redis/ledger"
 	"github.com/pitwheel/pitwheel/infra/redis/parking"
 	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/infra/redis/projections"
@@ -44,6 +46,10 @@ type Config struct {
 	// InboxTTL is how long it is remembered at least that a message was handled; at least a
 	// second. 0: [inbox.DefaultTTL].
 	InboxTTL time.Duration
+	// OwnsEpoch reports whether an epoch ([events.MetaLogEpoch]) is one of the store's log.
+	// What it refuses is not looked up ahead in the ledger, but in the inbox. Nil: every
+	// epoch is.
+	OwnsEpoch func(epoch string) bool
 	// Durability is what the server must provide: [conn.DurabilityFast],
 	// [conn.DurabilityStrict] or "" (anything; the log says what the server does).
 	Durability string
@@ -63,6 +69,7 @@ type Store struct {
 	*streams.Transport
 	*projections.Projections
 	*inbox.Inbox
+	*ledger.Ledger
 	*parking.Parking
 	*poisonstore.PoisonStore
 	*lease.Elector
@@ -78,6 +85,8 @@ var (
 	_ router.Checkpoints     = (*Store)(nil)
 	_ router.ProjectionStore = (*Store)(nil)
 	_ router.Inbox           = (*Store)(nil)
+	_ router.Ledger          = (*Store)(nil)
+	_ router.AuditLedger     = (*Store)(nil)
 	_ router.Parking         = (*Store)(nil)
 	_ router.PoisonStore     = (*Store)(nil)
 	_ poison.Store           = (*Store)(nil)
@@ -109,6 +118,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		Log:         eventlog.New(c, partitions, cmp.Or(cfg.OutcomeTTL, eventlog.DefaultOutcomeTTL)),
 		Projections: projections.New(c, len(partitions)),
 		Inbox:       inbox.New(c, cmp.Or(cfg.InboxTTL, inbox.DefaultTTL)),
+		Ledger:      ledger.New(c, len(partitions), cfg.OwnsEpoch),
 		Parking:     parking.New(c),
 		PoisonStore: poisonstore.New(c),
 		Elector:     lease.New(c),
@@ -116,14 +126,21 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		Replays:     replays.New(c),
 		conn:        c,
 	}
-	s.Transport = streams.New(c, s.Inbox, s.Elector)
+	s.Transport = streams.New(c, s, s.Elector)
 	return s, nil
 }
 
-// Close writes what the inbox has buffered, for a second at most, and ends the
-// connections. Calls under way end with an error.
+// Prefetch looks up messages that a handler is about to receive: those of the log's events in
+// the ledger, the others in the inbox.
+func (s *Store) Prefetch(ctx context.Context, handler string, msgs []*message.Message) {
+	s.Inbox.Prefetch(ctx, handler, s.Ledger.Prefetch(ctx, handler, msgs))
+}
+
+// Close writes what the inbox and the ledger have buffered, for a second at most each, and
+// ends the connections. Calls under way end with an error.
 func (s *Store) Close() error {
 	s.Inbox.Close()
+	s.Ledger.Close()
 	s.Transport.Close()
 	return s.conn.Close()
 }

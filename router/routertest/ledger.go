@@ -51,7 +51,7 @@ func (l *Ledger) of(handler string) *book {
 
 func (b *book) standing(at events.LogPosition) events.Standing {
 	switch {
-	case len(b.state.Terms) == 0 || at.Position <= b.state.Terms[0].After.At(at.Partition):
+	case at.Partition < 0 || len(b.state.Terms) == 0 || at.Position <= b.state.Terms[0].After.At(at.Partition):
 		return events.NotOwed
 	case at.Position <= b.state.Watermark.At(at.Partition) || b.settled[at]:
 		return events.Settled

@@ -1,0 +1,120 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/redis/conn"
+)
+
+// BeginLedger begins a handler's ledger with a term, or adds the term if its types differ from
+// those of the last one.
+func (l *Ledger) BeginLedger(ctx context.Context, handler string, t events.LedgerTerm) ([]events.LedgerTerm, error) {
+	key := l.key(handler)
+	for {
+		stored, err := l.text(ctx, key, "terms")
+		if err != nil {
+			return nil, err
+		}
+		before, err := readTerms(key, stored)
+		if err != nil {
+			return nil, err
+		}
+		terms := events.AddLedgerTerm(before, t)
+		if len(terms) == len(before) {
+			return terms, nil
+		}
+		after, err := json.Marshal(terms)
+		if err != nil {
+			return nil, err
+		}
+		begin := terms[0].After.Clone(l.partitions)
+		first := slices.Clone(begin)
+		for p := range first {
+			first[p] /= events.ChunkPositions
+		}
+		reply, err := l.conn.Run(ctx, l.scripts.begin, []string{key}, stored, after, l.cursorText(begin), l.cursorText(first))
+		if err != nil {
+			return nil, err
+		}
+		if written, _ := reply.(int64); written == 1 {
+			return terms, nil
+		}
+		// Another instance has written others meanwhile.
+	}
+}
+
+func readTerms(key, text string) ([]events.LedgerTerm, error) {
+	var terms []events.LedgerTerm
+	if text == "" {
+		return nil, nil
+	}
+	if err := json.Unmarshal([]byte(text), &terms); err != nil {
+		return nil, events.Errorf(events.CodeUndecodable, "the terms in the ledger %s cannot be read: %w", key, err)
+	}
+	return terms, nil
+}
+
+// text returns a field of a hash, "" if there is none.
+func (l *Ledger) text(ctx context.Context, key, field string) (string, error) {
+	reply, err := l.conn.Do(ctx, "hget", key, field)
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", err
+	}
+	return conn.Text(reply), nil
+}
+
+// SetPlace records where an open event is.
+func (l *Ledger) SetPlace(ctx context.Context, handler string, at events.LogPosition, p events.Place) error {
+	if !l.has(at) {
+		return nil
+	}
+	if p == (events.Place{}) {
+		_, err := l.conn.Do(ctx, "hdel", l.placesKey(handler), placeField(at))
+		return err
+	}
+	place := string(p.Kind)
+	if !p.Until.IsZero() {
+		place += ":" + strconv.FormatInt(p.Until.UnixMilli(), 10)
+	}
+	c, bit := events.ChunkOf(at)
+	_, err := l.conn.Run(ctx, l.scripts.place, []string{l.key(handler), l.placesKey(handler), l.chunkKey(handler, c)},
+		at.Partition, at.Position, bit, place)
+	return err
+}
+
+func placeField(at events.LogPosition) string {
+	return strconv.Itoa(at.Partition) + ":" + strconv.FormatUint(at.Position, 10)
+}
+
+// attendance is how long an instance counts as living after [Ledger.Attend].
+const attendance = 30 * time.Second
+
+// Attend tells for 30 s, by the clock of Redis, that an instance consumes the handler's queue.
+func (l *Ledger) Attend(ctx context.Context, handler, instance string, cleared uint64) (passed uint64, err error) {
+	reply, err := l.conn.Run(ctx, l.scripts.attend, []string{l.instancesKey(handler), l.key(handler)}, instance, cleared, attendance.Milliseconds())
+	if err != nil {
+		return 0, err
+	}
+	n, _ := reply.(int64)
+	return uint64(n), nil //nolint:gosec // Marks are counted from 1 on.
+}
+
+// Leave ends what Attend has told.
+func (l *Ledger) Leave(ctx context.Context, handler, instance string) error {
+	_, err := l.conn.Do(ctx, "hdel", l.instancesKey(handler), instance)
+	return err
+}
+
+// MarkPassed records that a mark has arrived.
+func (l *Ledger) MarkPassed(ctx context.Context, handler string, mark uint64) error {
+	_, err := l.conn.Run(ctx, l.scripts.pass, []string{l.key(handler)}, mark)
+	return err
+}
