@@ -93,7 +93,9 @@ type Recorded struct {
 }
 
 // At returns where the event is in the log.
-func (r Recorded) At() LogPosition { return LogPosition{r.Partition, r.Position} }
+func (r Recorded) At() LogPosition {
+	return LogPosition{Partition: r.Partition, Position: r.Position}
+}
 
 // Cursor is how far a role has read the log: for each partition the position of the last
 // event, 0 if it has read none. A nil cursor is at the beginning of every partition.

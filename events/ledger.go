@@ -8,6 +8,8 @@ import (
 // LogPosition names an event by its place in the log. A position is used once: also after a
 // part of the log was lost, no other event gets it.
 type LogPosition struct {
+	// Log is the id of the log; "" is the log that the store has now.
+	Log string
 	// Partition is the number of the log's partition, from 0 on.
 	Partition int
 	// Position is that in the partition: 1, 2, 3, …

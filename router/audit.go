@@ -34,6 +34,7 @@ func (r *Router) newAuditor() *audit.Auditor {
 			epoch, err := epochOf(c.Reader)(ctx)
 			return codec.EncodeRecorded(e, epoch), err
 		},
+		Begin:   r.beginAgain,
 		Declare: r.declareAgain,
 		Healed:  func(handler string, n int) { c.Metrics.healed.WithLabelValues(handler).Add(float64(n)) },
 		Logger:  c.Logger, Interval: c.AuditInterval, Grace: c.AuditGrace,
@@ -58,6 +59,17 @@ func (t auditTransport) QueuePublisher() message.Publisher { return t.queues }
 func (r *Router) relayed(ctx context.Context) (events.Cursor, error) {
 	at, err := r.config.Checkpoints.Checkpoint(ctx, relay.Role)
 	return at.Clone(r.config.Reader.Partitions()), err
+}
+
+// beginAgain begins the ledger of a reaction that the store has lost.
+func (r *Router) beginAgain(ctx context.Context, handler string) error {
+	for _, p := range r.reactions {
+		if p.name == handler {
+			_, err := r.beginLedger(ctx, p)
+			return err
+		}
+	}
+	return nil
 }
 
 // declareAgain declares the queue of a reaction, which was deleted.

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -18,66 +17,31 @@ import (
 type account struct {
 	handler string
 	ledger  Ledger
-	log     *logIdentity
 	// begun is closed once the ledger has begun: what is handled before could not be settled.
 	begun <-chan struct{}
 }
 
-// logIdentity knows which events come from the log of this store: log_epoch begins with the
-// log's id. Events of another store have positions that mean nothing here.
-type logIdentity struct {
-	epoch func(context.Context) (string, error)
-
-	mu    sync.Mutex
-	id    string
-	asked time.Time
-}
-
-// identityTTL bounds how often the store is asked for the id of its log, which changes only
-// when the store is made again.
-const identityTTL = time.Second
-
-// logID returns the id in an epoch.
-func logID(epoch string) string {
-	id, _, _ := strings.Cut(epoch, ".")
-	return id
-}
-
-// owns reports whether an epoch is one of the store's log.
-func (l *logIdentity) owns(ctx context.Context, epoch string) (bool, error) {
-	if epoch == "" {
-		return false, nil
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.id != logID(epoch) && time.Since(l.asked) > identityTTL {
-		is, err := l.epoch(ctx)
-		if err != nil {
-			return false, err
-		}
-		l.id, l.asked = logID(is), time.Now()
-	}
-	return l.id == logID(epoch), nil
-}
-
-// positionOf returns the position that a message claims to have in a log.
+// positionOf returns where the event of a message is in a log, if its producer is one.
 func positionOf(meta message.Metadata) (at events.LogPosition, ok bool) {
+	text := meta[events.MetaLogPosition]
+	if text == "" {
+		return at, false
+	}
 	p, err := strconv.ParseUint(meta[events.MetaLogPartition], 10, 16)
-	n, err2 := strconv.ParseUint(meta[events.MetaLogPosition], 10, 64)
-	return events.LogPosition{Partition: int(p), Position: n}, err == nil && err2 == nil && n > 0
+	n, err2 := strconv.ParseUint(text, 10, 64)
+	id, _, _ := strings.Cut(meta[events.MetaLogEpoch], ".")
+	return events.LogPosition{Log: id, Partition: int(p), Position: n}, err == nil && err2 == nil && n > 0 && id != ""
 }
 
-// locate returns where a message's event is in the log of this store; ok is false for a
-// message that does not come from there. It waits until the ledger has begun.
+// locate returns where the event of a message is in a log; ok is false for a message that
+// claims no place in one. It waits until the ledger has begun. Of events of another store's
+// log the ledger says that they are not owed.
 func (a *account) locate(ctx context.Context, meta message.Metadata) (at events.LogPosition, ok bool, err error) {
 	if a == nil {
 		return at, false, nil
 	}
 	if at, ok = positionOf(meta); !ok {
 		return at, false, nil
-	}
-	if ok, err = a.log.owns(ctx, meta[events.MetaLogEpoch]); !ok || err != nil {
-		return at, false, err
 	}
 	select {
 	case <-a.begun:
@@ -116,10 +80,7 @@ func (c *consumer) place(d *delivery, kind events.PlaceKind, until time.Time) er
 func (r *Router) beginLedgers(ctx context.Context) bool {
 	for _, p := range r.reactions {
 		if !r.retry(ctx, func(ctx context.Context) error {
-			terms, err := r.beginLedger(ctx, p)
-			if err == nil {
-				r.auditor.Begin(p.name, terms)
-			}
+			_, err := r.beginLedger(ctx, p)
 			return err
 		}) {
 			return false
@@ -153,7 +114,7 @@ func (r *Router) account(p *plan) *account {
 	if r.config.Ledger == nil || p.Kind() != KindReaction {
 		return nil
 	}
-	return &account{handler: p.name, ledger: r.config.Ledger, log: r.log, begun: r.ledgersBegun}
+	return &account{handler: p.name, ledger: r.config.Ledger, begun: r.ledgersBegun}
 }
 
 // beforeAck returns what a subscriber waits for before it acknowledges messages: a message

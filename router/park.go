@@ -116,11 +116,12 @@ func (c *consumer) help(d *delivery, key, blocker string) error {
 
 // isDuplicate reports whether the handler has handled a message before.
 func (c *consumer) isDuplicate(d *delivery) (bool, error) {
-	if !d.owed {
-		return c.handled(d, d.envelope.ID)
+	if d.owed {
+		if is, err := c.account.ledger.Standing(d, d.handler, d.at); err != nil || is != events.NotOwed {
+			return is == events.Settled, err
+		}
 	}
-	is, err := c.account.ledger.Standing(d, d.handler, d.at)
-	return is == events.Settled, err
+	return c.handled(d, d.envelope.ID)
 }
 
 // rememberBlocker records in the inbox that a blocker was handled, for [consumer.help], which

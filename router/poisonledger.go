@@ -11,38 +11,23 @@ import (
 )
 
 // poisonLedger keeps the ledger right for those who retry, release and discard messages.
-type poisonLedger struct {
-	ledger Ledger
-	log    *logIdentity
-}
+type poisonLedger struct{ ledger Ledger }
 
-// NewPoisonLedger returns what a [poison.Admin] keeps the ledger right with. Epoch returns
-// the epoch of the store's log.
-func NewPoisonLedger(l Ledger, epoch func(context.Context) (string, error)) poison.Ledger {
-	return poisonLedger{l, &logIdentity{epoch: epoch}}
-}
+// NewPoisonLedger returns what a [poison.Admin] keeps the ledger right with.
+func NewPoisonLedger(l Ledger) poison.Ledger { return poisonLedger{l} }
 
 // poisonLedger returns nil for a nil account.
 func (a *account) poisonLedger() poison.Ledger {
 	if a == nil {
 		return nil
 	}
-	return poisonLedger{a.ledger, a.log}
-}
-
-// locate returns where a message's event is in the log, if it comes from there.
-func (l poisonLedger) locate(ctx context.Context, meta message.Metadata) (at events.LogPosition, ok bool, err error) {
-	if at, ok = positionOf(meta); !ok {
-		return at, false, nil
-	}
-	ok, err = l.log.owns(ctx, meta[events.MetaLogEpoch])
-	return at, ok, err
+	return poisonLedger{a.ledger}
 }
 
 func (l poisonLedger) Requeued(ctx context.Context, handler string, meta message.Metadata) (settled bool, err error) {
-	at, ok, err := l.locate(ctx, meta)
-	if !ok || err != nil {
-		return false, err
+	at, ok := positionOf(meta)
+	if !ok {
+		return false, nil
 	}
 	standing, err := l.ledger.Standing(ctx, handler, at)
 	if err != nil || standing != events.Open {
@@ -53,11 +38,7 @@ func (l poisonLedger) Requeued(ctx context.Context, handler string, meta message
 
 func (l poisonLedger) Discarded(ctx context.Context, handler string, metas []message.Metadata) error {
 	for _, meta := range metas {
-		at, ok, err := l.locate(ctx, meta)
-		if err != nil {
-			return err
-		}
-		if ok {
+		if at, ok := positionOf(meta); ok {
 			l.ledger.Settle(handler, at, events.Discarded)
 		}
 	}

@@ -128,7 +128,6 @@ type Router struct {
 	auditor   *audit.Auditor
 	// ledgersBegun is closed once the ledgers of all reactions have begun.
 	ledgersBegun chan struct{}
-	log          *logIdentity
 	queues       map[string]Subscriber // of all handlers but projections, by name
 	// commands sends what is not decided here.
 	commands *Commands
@@ -158,7 +157,7 @@ func New(c Config) (*Router, error) {
 		return nil, err
 	}
 	r := &Router{config: c, running: make(chan struct{}), queuesDeclared: make(chan struct{}), stopping: make(chan struct{}), deciders: map[string]*consumer{},
-		ledgersBegun: make(chan struct{}), log: &logIdentity{epoch: epochOf(c.Reader)}, queues: map[string]Subscriber{}}
+		ledgersBegun: make(chan struct{}), queues: map[string]Subscriber{}}
 	r.commands, err = NewCommands(CommandsConfig{Catalogue: c.Catalogue, Publisher: c.Transport.Publisher(), Log: c.Log, MaxBytes: c.MaxBytes, Metrics: c.Metrics})
 	if err != nil {
 		return nil, err

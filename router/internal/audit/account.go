@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
-	"sync"
 
 	"github.com/pitwheel/pitwheel/events"
 )
@@ -21,7 +20,6 @@ type chunk = [events.ChunkPositions / 8]byte
 // account is what the auditor knows about one handler.
 type account struct {
 	Handler
-	terms []events.LedgerTerm
 	state events.LedgerState
 	// owed has a bit for each event beyond the watermark that the handler owes.
 	owed map[events.LedgerChunk]*chunk
@@ -30,17 +28,17 @@ type account struct {
 	round   round
 }
 
-func newAccount(h Handler, terms []events.LedgerTerm, state events.LedgerState, partitions int) *account {
+func newAccount(h Handler, state events.LedgerState, partitions int) *account {
 	state.Watermark, state.Audited = state.Watermark.Clone(partitions), state.Audited.Clone(partitions)
-	for p, at := range terms[0].After.Clone(partitions) { // What is before the first term is not owed.
+	for p, at := range state.Terms[0].After.Clone(partitions) { // What is before the first term is not owed.
 		state.Watermark[p], state.Audited[p] = max(state.Watermark[p], at), max(state.Audited[p], at)
 	}
-	return &account{Handler: h, terms: terms, state: state, owed: map[events.LedgerChunk]*chunk{}}
+	return &account{Handler: h, state: state, owed: map[events.LedgerChunk]*chunk{}}
 }
 
 // owes reports whether the handler owes an event an answer.
 func (a *account) owes(e *events.Recorded) bool {
-	for _, t := range slices.Backward(a.terms) {
+	for _, t := range slices.Backward(a.state.Terms) {
 		if e.Position > t.After.At(e.Partition) {
 			return slices.Contains(t.Types, e.Type)
 		}
@@ -160,20 +158,4 @@ func compare(a, b uint64) int {
 		return 1
 	}
 	return 0
-}
-
-// registry holds the terms of the handlers whose ledgers have begun. It is safe for
-// concurrent use.
-type registry struct {
-	mu    sync.Mutex
-	terms map[string][]events.LedgerTerm
-}
-
-func (r *registry) set(handler string, terms []events.LedgerTerm) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.terms == nil {
-		r.terms = map[string][]events.LedgerTerm{}
-	}
-	r.terms[handler] = terms
 }

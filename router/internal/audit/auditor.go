@@ -59,6 +59,8 @@ type Config struct {
 	Relayed func(context.Context) (events.Cursor, error)
 	// Encode returns the message of an event as the relay publishes it.
 	Encode func(context.Context, *events.Recorded) (*message.Message, error)
+	// Begin begins the ledger of a handler, which the store does not have, or not any more.
+	Begin func(ctx context.Context, handler string) error
 	// Declare declares a handler's queue and its bindings.
 	Declare func(ctx context.Context, handler string) error
 	// InPoisonStore reports which of a handler's events are in the poison store.
@@ -73,16 +75,15 @@ type Config struct {
 	Skew time.Duration
 }
 
-// Auditor balances the books of all handlers while it has the role. Begin may be called
-// concurrently with everything; Run is called by one goroutine at a time.
+// Auditor balances the books of all handlers while it has the role. Run is called by one
+// goroutine at a time.
 type Auditor struct {
 	Config
 	handlers []Handler
-	begun    registry
 	health   health.Health
 }
 
-// New returns an auditor of handlers, each of which is audited once Begin was called for it.
+// New returns an auditor of handlers.
 func New(c Config, handlers []Handler) *Auditor {
 	for _, d := range []struct {
 		is  *time.Duration
@@ -94,9 +95,6 @@ func New(c Config, handlers []Handler) *Auditor {
 	}
 	return &Auditor{Config: c, handlers: handlers}
 }
-
-// Begin makes the terms of a handler known.
-func (a *Auditor) Begin(handler string, terms []events.LedgerTerm) { a.begun.set(handler, terms) }
 
 // Health returns the health of the role.
 func (a *Auditor) Health() *health.Health { return &a.health }
@@ -134,6 +132,15 @@ func (a *Auditor) audit(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	end, err := a.End(ctx)
+	if err != nil {
+		return err
+	}
+	for p, at := range from {
+		if last := end.At(p); at > last {
+			return events.Errorf(events.CodeInternal, "the ledgers say that everything up to position %d of partition %d is settled, and the log ends at %d: part of the log is gone", at, p, last)
+		}
+	}
 	b.cursor = from
 	next := time.Now()
 	return catchup.Subscribe(ctx, a.Reader, from, readLimit, func(batch []events.Recorded) error {
@@ -157,24 +164,23 @@ func (a *Auditor) audit(ctx context.Context) error {
 
 // account reads the ledger of a handler.
 func (a *Auditor) account(ctx context.Context, h Handler) (*account, error) {
-	a.begun.mu.Lock()
-	terms := a.begun.terms[h.Name]
-	a.begun.mu.Unlock()
-	if len(terms) == 0 {
-		return nil, events.Errorf(events.CodeUnavailable, "the ledger of %s has not begun yet", h.Name).MayRetry()
-	}
 	state, err := a.Ledger.LedgerState(ctx, h.Name)
-	if err != nil {
-		return nil, err
+	if err == nil && len(state.Terms) == 0 {
+		if err = a.Begin(ctx, h.Name); err == nil {
+			state, err = a.Ledger.LedgerState(ctx, h.Name)
+		}
 	}
-	if len(state.Terms) > 0 {
-		terms = state.Terms
+	switch {
+	case err != nil:
+		return nil, err
+	case len(state.Terms) == 0:
+		return nil, events.Errorf(events.CodeUnavailable, "the ledger of %s has not begun", h.Name).MayRetry()
 	}
 	reports, err := a.Ledger.LedgerReports(ctx)
 	if err != nil {
 		return nil, err
 	}
-	acct := newAccount(h, terms, state, a.Reader.Partitions())
+	acct := newAccount(h, state, a.Reader.Partitions())
 	acct.round.healed = reports[h.Name].Healed
 	return acct, nil
 }

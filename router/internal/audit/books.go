@@ -28,6 +28,13 @@ func (b *books) balance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	end, err := b.End(ctx)
+	if err != nil {
+		return err
+	}
+	if end.Behind(b.cursor) > 0 {
+		return events.Errorf(events.CodeCursorMoved, "the log ends before what was audited") // It was lost, or is another one.
+	}
 	b.relayed = append(b.relayed, relayedAt{now, relayed.Clone(len(b.cursor))})
 	for len(b.relayed) > 1 && now.Sub(b.relayed[1].at) >= b.Grace {
 		b.relayed = b.relayed[1:]
@@ -103,6 +110,9 @@ func (b *books) report(ctx context.Context, a *account, s *sorted, now time.Time
 	state, err := b.Ledger.LedgerState(ctx, a.Name)
 	if err != nil {
 		return err
+	}
+	if len(state.Terms) == 0 {
+		return events.Errorf(events.CodeCursorMoved, "the ledger of %s is gone", a.Name)
 	}
 	a.state.Handled, a.state.Discarded = state.Handled, state.Discarded
 	r := s.report(a)

@@ -36,7 +36,6 @@ func (a *Auditor) Look(ctx context.Context, h Handler, list int, onlyMissing boo
 	if len(state.Terms) == 0 {
 		return Look{}, events.Errorf(events.CodeNotFound, "the ledger of %s has not begun: no service has run this handler on this store", h.Name)
 	}
-	a.Begin(h.Name, state.Terms)
 	acct, err := a.account(ctx, h)
 	if err != nil {
 		return Look{}, err

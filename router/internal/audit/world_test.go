@@ -64,6 +64,10 @@ func newWorld(fail func(string, ...any), instances int) *world {
 		Encode: func(_ context.Context, e *events.Recorded) (*message.Message, error) {
 			return codec.EncodeRecorded(e, "log"), nil
 		},
+		Begin: func(ctx context.Context, handler string) error {
+			_, err := w.store.BeginLedger(ctx, handler, events.LedgerTerm{After: events.Cursor{0}, Types: []string{"A"}})
+			return err
+		},
 		Declare: func(context.Context, string) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -79,11 +83,6 @@ func newWorld(fail func(string, ...any), instances int) *world {
 // run runs the auditor while f is under way.
 func (w *world) run(f func(ctx context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
-	terms, err := w.store.BeginLedger(ctx, handler, events.LedgerTerm{After: events.Cursor{0}, Types: []string{"A"}})
-	if err != nil {
-		w.fail("%v", err)
-	}
-	w.auditor.Begin(handler, terms)
 	var running sync.WaitGroup
 	running.Go(func() { _ = w.auditor.Run(ctx) })
 	f(ctx)
