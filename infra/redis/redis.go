@@ -16,6 +16,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/parking"
 	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/infra/redis/projections"
+	"github.com/pitwheel/pitwheel/infra/redis/record"
 	"github.com/pitwheel/pitwheel/infra/redis/streams"
 	"github.com/pitwheel/pitwheel/infra/redis/transports"
 	"github.com/pitwheel/pitwheel/router"
@@ -55,8 +56,9 @@ type Config struct {
 	OnBlocked func(blocked bool)
 }
 
-// Store is everything that Pitwheel keeps in Redis: each part but the record of transports
-// implements a port of the router, and so one value implements all of them. It is safe for concurrent use.
+// Store is everything that Pitwheel keeps in Redis: each part but the record of
+// the store and that of transports implements a port of the router, and so one value implements all of them. It is safe
+// for concurrent use.
 type Store struct {
 	*eventlog.Log
 	*streams.Transport
@@ -66,6 +68,7 @@ type Store struct {
 	*poisonstore.PoisonStore
 	*lease.Elector
 	*transports.Transports
+	*record.StoreRecord
 
 	conn *conn.Conn
 }
@@ -92,12 +95,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	var made *record.StoreRecord
 	var partitions []string
 	c, err := conn.Open(ctx, conn.Config{
 		URL: cfg.URL, Namespace: cfg.Namespace, Durability: cfg.Durability,
 		Logger: cfg.Logger, OnState: cfg.OnState, OnBlocked: cfg.OnBlocked,
 	}, func(ctx context.Context, c *conn.Conn) (err error) {
-		partitions, err = eventlog.OpenPartitions(ctx, c, cfg.Partitions, cfg.ReadOnly)
+		var n int
+		made, n, err = record.Open(ctx, c, cfg.Partitions, cfg.ReadOnly)
+		partitions = eventlog.OpenPartitions(c, n)
 		return err
 	})
 	if err != nil {
@@ -111,6 +117,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		PoisonStore: poisonstore.New(c),
 		Elector:     lease.New(c),
 		Transports:  transports.New(c),
+		StoreRecord: made,
 		conn:        c,
 	}
 	s.Transport = streams.New(c, s.Inbox, s.Elector)

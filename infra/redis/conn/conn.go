@@ -45,8 +45,8 @@ type Conn struct {
 // Open connects to Redis and runs prepare, which may be nil. Both are repeated until they
 // succeed, fail for another reason than that Redis does not answer, or ctx ends; the
 // error then has the code UNAVAILABLE. A wrong setting is an error with the code CONFIG,
-// at once. In prepare, only [Conn.Client], [Conn.Key], [Conn.Explain] and
-// [Conn.ProbeWrites] may be used.
+// at once. In prepare, only [Conn.Client], [Conn.Key], [Conn.Explain],
+// [Conn.Execute] and [Conn.ProbeWrites] may be used.
 //
 // go-redis has one logger for the whole process. Open silences it.
 func Open(ctx context.Context, cfg Config, prepare func(context.Context, *Conn) error) (*Conn, error) {
