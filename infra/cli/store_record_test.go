@@ -158,4 +158,3 @@ func TestStore_Missing(t *testing.T) {
 		}
 	}
 }
-

@@ -36,7 +36,8 @@ type Config struct {
 	// store's, and [eventlog.DefaultPartitions] for a new one.
 	Partitions int
 	// ReadOnly is for read-only clients: where there is no store none is made, and it
-	// counts as an empty one with [eventlog.DefaultPartitions].
+	// counts as an empty one with [eventlog.DefaultPartitions]. Otherwise, a Redis that may
+	// evict keys is refused.
 	ReadOnly bool
 	// OutcomeTTL is how long the outcome of a command is kept after it ended; at least a
 	// millisecond. 0: [eventlog.DefaultOutcomeTTL].
@@ -98,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	var made *record.StoreRecord
 	var partitions []string
 	c, err := conn.Open(ctx, conn.Config{
-		URL: cfg.URL, Namespace: cfg.Namespace, Durability: cfg.Durability,
+		URL: cfg.URL, Namespace: cfg.Namespace, Durability: cfg.Durability, ReadOnly: cfg.ReadOnly,
 		Logger: cfg.Logger, OnState: cfg.OnState, OnBlocked: cfg.OnBlocked,
 	}, func(ctx context.Context, c *conn.Conn) (err error) {
 		var n int
@@ -133,7 +134,7 @@ func (s *Store) Close() error {
 }
 
 // Ready returns nil while Redis answers and accepts writes, else an error with the code
-// UNAVAILABLE.
+// UNAVAILABLE; and an error with the code CONFIG while Redis may evict keys.
 func (s *Store) Ready() error { return s.conn.Ready() }
 
 // Client returns the client that the store works with, for what the store itself does not
