@@ -156,6 +156,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 func (a *App) runHandlers(ctx context.Context) (err error) {
 	drivers, err := a.def.Connect(ctx, a.values, Connection{
 		Server: true, Transport: true, Logger: a.logger, Registry: a.registry, OnConnecting: a.proxy.setBroker,
+		Adopt: a.embedded(), // Nobody else uses it, and no command can reach it before it runs.
 	})
 	if err != nil && ctx.Err() != nil {
 		return nil // The wait was ended by a stop, which is not a failure.
@@ -199,7 +200,12 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var announcing sync.WaitGroup
-	announcing.Go(func() { a.recordTransport(ctx, drivers) })
+	var refused error
+	announcing.Go(func() {
+		if refused = a.keepRecord(ctx, drivers); refused != nil {
+			stop()
+		}
+	})
 	announce := func(reached <-chan struct{}, f func()) {
 		announcing.Go(func() {
 			select {
@@ -217,7 +223,7 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	err = r.Run(ctx)
 	stop() // Run may have ended by itself.
 	announcing.Wait()
-	return err
+	return errors.Join(refused, err)
 }
 
 // drainTimeout returns the setting; of 0 s, the router would make its default.

@@ -88,6 +88,13 @@ func (a *App) Dev() Dev {
 	return d
 }
 
+// embedded reports whether the Redis is the in-process one of dev.
+func (a *App) embedded() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.dev.Redis != ""
+}
+
 // devInstances is what of dev is running.
 type devInstances struct {
 	Dev

@@ -11,6 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
 	"github.com/pitwheel/pitwheel/infra/redis"
+	"github.com/pitwheel/pitwheel/infra/redis/record"
 	"github.com/pitwheel/pitwheel/infra/redis/transports"
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/infra/telemetry"
@@ -26,7 +27,11 @@ type Drivers struct {
 	// Transport is Broker, or else Store.
 	Transport router.Transport
 
-	used transports.Transport // what Transport is
+	// Use is what Transport is, for the record of the store. The broker of a connection
+	// without RabbitMQ is empty.
+	Use record.Use
+
+	used transports.Transport // what Transport is, with its address
 }
 
 // Connection configures [Definition.Connect]. The zero value is for a client that only
@@ -37,6 +42,11 @@ type Connection struct {
 	Server bool
 	// Transport connects to RabbitMQ, too, if there is one.
 	Transport bool
+	// Unchecked leaves out the comparison with what the store was made for.
+	Unchecked bool
+	// Adopt has the store belong to these settings from now on, whatever it was made for: it
+	// is for a store that nobody else uses.
+	Adopt bool
 	// Logger logs connections made and lost. Nil: nothing is logged.
 	Logger *slog.Logger
 	// Registry gets metrics of the connections. Nil: there are none.
@@ -48,7 +58,8 @@ type Connection struct {
 
 // Connect connects to the brokers that the settings name. One that does not answer is
 // waited for until ctx ends; the error then has the code UNAVAILABLE. A wrong setting
-// is an error with the code CONFIG, at once. A client that asks for another transport than
+// is an error with the code CONFIG, at once; so are, for a server, settings that differ from
+// what the store was made for. A client that asks for another transport than
 // running services use gets an error with the code UNHANDLED: nobody would receive what it
 // sends. The field of each is the setting at fault.
 func (d *Definition) Connect(ctx context.Context, v settings.Values, c Connection) (_ *Drivers, err error) {
@@ -81,12 +92,18 @@ func (d *Definition) Connect(ctx context.Context, v settings.Values, c Connectio
 	drivers.Transport = drivers.Store
 	drivers.used = transportOf(broker)
 	c.OnConnecting("redis", drivers.Store.Ready)
-	if c.Transport && !c.Server {
-		if err := d.checkTransport(ctx, drivers); err != nil {
+	drivers.Use = record.Use{Transport: drivers.used.Kind, Namespace: broker.Namespace}
+	if !c.Transport {
+		return drivers, nil
+	}
+	// Before RabbitMQ is waited for, which may be the wrong one.
+	if err := d.checkStore(ctx, drivers, c); err != nil {
+		return nil, err
+	}
+	if broker.URL == "" {
+		if err := d.claimStore(ctx, drivers, c); err != nil {
 			return nil, err
 		}
-	}
-	if broker.URL == "" || !c.Transport {
 		return drivers, nil
 	}
 
@@ -98,8 +115,17 @@ func (d *Definition) Connect(ctx context.Context, v settings.Values, c Connectio
 		c.OnConnecting("rabbitmq", drivers.Broker.Ready)
 		err = awaitBroker(ctx, drivers.Broker)
 	}
+	if err == nil {
+		drivers.Use.Broker, err = drivers.Broker.Identity(ctx)
+	}
 	if err != nil {
 		return nil, d.explain(err, "RabbitMQ", "amqp_url", map[string]string{"URL": "amqp_url", "Namespace": "namespace", "QueueType": "queue_type"})
+	}
+	if err := d.checkStore(ctx, drivers, c); err != nil {
+		return nil, err
+	}
+	if err := d.claimStore(ctx, drivers, c); err != nil {
+		return nil, err
 	}
 	return drivers, nil
 }

@@ -3,12 +3,11 @@ package app
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/rabbitmq"
+	"github.com/pitwheel/pitwheel/infra/redis/record"
 	"github.com/pitwheel/pitwheel/infra/redis/transports"
 )
 
@@ -18,6 +17,17 @@ func transportOf(broker rabbitmq.Config) transports.Transport {
 		return transports.Transport{Kind: transports.RedisStreams}
 	}
 	return transports.Transport{Kind: transports.RabbitMQ, Address: broker.Address()}
+}
+
+// rabbitAddress returns where running services reach RabbitMQ, or what such an address looks
+// like.
+func rabbitAddress(used []transports.Transport) string {
+	for _, u := range used {
+		if u.Kind == transports.RabbitMQ {
+			return u.Address
+		}
+	}
+	return "host:5672/vhost"
 }
 
 // nameOf returns a transport in words.
@@ -34,22 +44,43 @@ func sameKind(t transports.Transport, used []transports.Transport) bool {
 	return slices.ContainsFunc(used, func(u transports.Transport) bool { return u.Kind == t.Kind })
 }
 
-// checkTransport returns an error if running services use transports of another kind than
-// a client does. Where none has run lately, nothing can be said.
-func (d *Definition) checkTransport(ctx context.Context, drivers *Drivers) error {
-	used, err := drivers.Store.UsedTransports(ctx)
-	if err != nil || len(used) == 0 || sameKind(drivers.used, used) {
-		return err
+// checkTransport returns an error if a client's transport is another one than that of the
+// store, or, in a store without a record, of running services. Where there is neither,
+// nothing can be said.
+//
+// The record takes precedence: services that differ from it are refused, so that what they
+// have left within the last minute is from before it was changed.
+func (d *Definition) checkTransport(ctx context.Context, drivers *Drivers, info record.Info) error {
+	if info.Transport != "" && info.Check(drivers.Use) == nil {
+		return nil
 	}
-	return d.mismatch(used[0], drivers.used)
+	used, err := drivers.Store.UsedTransports(ctx)
+	switch same := sameKind(drivers.used, used); {
+	case err != nil:
+		return err
+	case info.Transport == drivers.Use.Transport: // Another RabbitMQ, whatever the address.
+		return d.mismatch(info.Use.String(), drivers.Use.String(), rabbitAddress(used))
+	case info.Transport == transports.RabbitMQ:
+		service := info.Use.String()
+		if at := slices.IndexFunc(used, func(u transports.Transport) bool { return u.Kind == transports.RabbitMQ }); at >= 0 {
+			service = nameOf(used[at])
+		}
+		return d.mismatch(service, nameOf(drivers.used), rabbitAddress(used))
+	case info.Transport == transports.RedisStreams:
+		return d.mismatch(info.Use.String(), nameOf(drivers.used), "")
+	case len(used) == 0 || same:
+		return nil
+	}
+	return d.mismatch(nameOf(used[0]), nameOf(drivers.used), used[0].Address)
 }
 
 // mismatch returns the error for a client whose transport differs from that of the service.
-func (d *Definition) mismatch(service, client transports.Transport) *events.Error {
+// The address is that of the service's RabbitMQ; empty if it has none.
+func (d *Definition) mismatch(service, client, address string) *events.Error {
 	setting := d.Settings.Env("amqp_url")
-	err := events.Errorf(events.CodeUnhandled, "the service on this Redis uses %s, and this command %s: nobody would receive what it sends", nameOf(service), nameOf(client)).WithField("amqp_url")
-	if service.Kind == transports.RabbitMQ {
-		return err.WithHint("set %s to that RabbitMQ, such as amqp://user:password@%s", setting, service.Address)
+	err := events.Errorf(events.CodeUnhandled, "the service on this Redis uses %s, and this command %s: nobody would receive what it sends", service, client).WithField("amqp_url")
+	if address != "" {
+		return err.WithHint("set %s to that RabbitMQ, such as amqp://user:password@%s", setting, address)
 	}
 	return err.WithHint("leave %s out", setting)
 }
@@ -77,24 +108,4 @@ func (d *Definition) ExplainUnhandled(ctx context.Context, drivers *Drivers, err
 		}
 	}
 	return told.WithHint("the running service has declared no queue for it: `%s handler list` shows its handlers; the build that runs may be an older one, or may have just been started", d.Name)
-}
-
-// recordTransport lets clients know the transport of this service until ctx ends.
-func (a *App) recordTransport(ctx context.Context, drivers *Drivers) {
-	if used, err := drivers.Store.UsedTransports(ctx); err == nil && len(used) > 0 && !sameKind(drivers.used, used) {
-		a.logger.WarnContext(ctx, "within the last minute an instance has used another transport: messages that wait there are not handled here, and instances of one namespace must use the same",
-			slog.String("there", nameOf(used[0])), slog.String("here", nameOf(drivers.used)))
-	}
-	ticker := time.NewTicker(transports.Interval)
-	defer ticker.Stop()
-	for {
-		if err := drivers.Store.RecordTransport(ctx, drivers.used); err != nil && ctx.Err() == nil {
-			a.logger.DebugContext(ctx, "transport not recorded, clients cannot compare theirs", slog.Any("error", err))
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-	}
 }

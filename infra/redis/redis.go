@@ -19,6 +19,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/infra/redis/projections"
 	"github.com/pitwheel/pitwheel/infra/redis/replays"
+	"github.com/pitwheel/pitwheel/infra/redis/record"
 	"github.com/pitwheel/pitwheel/infra/redis/streams"
 	"github.com/pitwheel/pitwheel/infra/redis/transports"
 	"github.com/pitwheel/pitwheel/router"
@@ -38,7 +39,8 @@ type Config struct {
 	// store's, and [eventlog.DefaultPartitions] for a new one.
 	Partitions int
 	// ReadOnly is for read-only clients: where there is no store none is made, and it
-	// counts as an empty one with [eventlog.DefaultPartitions].
+	// counts as an empty one with [eventlog.DefaultPartitions]. Otherwise, a Redis that may
+	// evict keys is refused.
 	ReadOnly bool
 	// OutcomeTTL is how long the outcome of a command is kept after it ended; at least a
 	// millisecond. 0: [eventlog.DefaultOutcomeTTL].
@@ -62,8 +64,9 @@ type Config struct {
 	OnBlocked func(blocked bool)
 }
 
-// Store is everything that Pitwheel keeps in Redis: each part but the record of transports
-// implements a port of the router, and so one value implements all of them. It is safe for concurrent use.
+// Store is everything that Pitwheel keeps in Redis: each part but the record of
+// the store and that of transports implements a port of the router, and so one value implements all of them. It is safe
+// for concurrent use.
 type Store struct {
 	*eventlog.Log
 	*streams.Transport
@@ -75,6 +78,7 @@ type Store struct {
 	*lease.Elector
 	*transports.Transports
 	*replays.Replays
+	*record.StoreRecord
 
 	conn *conn.Conn
 }
@@ -103,12 +107,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	var made *record.StoreRecord
 	var partitions []string
 	c, err := conn.Open(ctx, conn.Config{
-		URL: cfg.URL, Namespace: cfg.Namespace, Durability: cfg.Durability,
+		URL: cfg.URL, Namespace: cfg.Namespace, Durability: cfg.Durability, ReadOnly: cfg.ReadOnly,
 		Logger: cfg.Logger, OnState: cfg.OnState, OnBlocked: cfg.OnBlocked,
 	}, func(ctx context.Context, c *conn.Conn) (err error) {
-		partitions, err = eventlog.OpenPartitions(ctx, c, cfg.Partitions, cfg.ReadOnly)
+		var n int
+		made, n, err = record.Open(ctx, c, cfg.Partitions, cfg.ReadOnly)
+		partitions = eventlog.OpenPartitions(c, n)
 		return err
 	})
 	if err != nil {
@@ -124,6 +131,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		Elector:     lease.New(c),
 		Transports:  transports.New(c),
 		Replays:     replays.New(c),
+		StoreRecord: made,
 		conn:        c,
 	}
 	s.Transport = streams.New(c, s, s.Elector)
@@ -146,7 +154,7 @@ func (s *Store) Close() error {
 }
 
 // Ready returns nil while Redis answers and accepts writes, else an error with the code
-// UNAVAILABLE.
+// UNAVAILABLE; and an error with the code CONFIG while Redis may evict keys.
 func (s *Store) Ready() error { return s.conn.Ready() }
 
 // Client returns the client that the store works with, for what the store itself does not

@@ -22,6 +22,9 @@ type Config struct {
 	// Durability is what the server must provide: [DurabilityFast], [DurabilityStrict]
 	// or "" (anything; the log says what the server does).
 	Durability string
+	// ReadOnly is for clients that may look at a Redis which evicts keys; otherwise it is
+	// refused.
+	ReadOnly bool
 	// Logger is told when the connection is lost or restored. Nil: nothing is logged.
 	Logger *slog.Logger
 	// OnState is called each time the connection is lost or restored. It must not block.
@@ -45,8 +48,8 @@ type Conn struct {
 // Open connects to Redis and runs prepare, which may be nil. Both are repeated until they
 // succeed, fail for another reason than that Redis does not answer, or ctx ends; the
 // error then has the code UNAVAILABLE. A wrong setting is an error with the code CONFIG,
-// at once. In prepare, only [Conn.Client], [Conn.Key], [Conn.Explain] and
-// [Conn.ProbeWrites] may be used.
+// at once. In prepare, only [Conn.Client], [Conn.Key], [Conn.Explain],
+// [Conn.Execute] and [Conn.ProbeWrites] may be used.
 //
 // go-redis has one logger for the whole process. Open silences it.
 func Open(ctx context.Context, cfg Config, prepare func(context.Context, *Conn) error) (*Conn, error) {
@@ -75,8 +78,16 @@ func Open(ctx context.Context, cfg Config, prepare func(context.Context, *Conn) 
 		if err := c.client.Ping(ctx).Err(); err != nil {
 			return c.Explain(err)
 		}
-		if err := c.probeDurability(ctx, cfg.Durability); err != nil || prepare == nil {
+		if err := c.probeDurability(ctx, cfg.Durability); err != nil {
 			return err
+		}
+		if !cfg.ReadOnly {
+			if err := c.probeEviction(ctx); err != nil {
+				return err
+			}
+		}
+		if prepare == nil {
+			return nil
 		}
 		return prepare(ctx, c)
 	})
@@ -84,7 +95,11 @@ func Open(ctx context.Context, cfg Config, prepare func(context.Context, *Conn) 
 		_ = c.client.Close()
 		return nil, err
 	}
-	c.health.watch(c.probeWrites)
+	probes := probes{writes: c.probeWrites, eviction: c.probeEviction}
+	if cfg.ReadOnly {
+		probes.eviction = func(context.Context) error { return nil }
+	}
+	c.health.watch(probes)
 	c.calls = c.NewBatcher(maxCalls)
 	return c, nil
 }
@@ -100,7 +115,7 @@ func (c *Conn) Close() error {
 }
 
 // Ready returns nil while Redis answers and accepts writes, else an error with the code
-// UNAVAILABLE.
+// UNAVAILABLE; and an error with the code CONFIG while Redis may evict keys.
 func (c *Conn) Ready() error { return c.health.ready() }
 
 // Explain turns an error of the client into one of the package events. Errors of contexts

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/pitwheel/pitwheel/events"
 )
@@ -27,7 +26,7 @@ func validDurability(want string) error {
 // than what is required.
 func (c *Conn) probeDurability(ctx context.Context, want string) error {
 	has := map[string]string{}
-	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy"} {
+	for _, name := range []string{"appendonly", "appendfsync"} {
 		got, err := c.client.ConfigGet(ctx, name).Result()
 		if _, replied := replyError(err); err != nil && !replied {
 			return c.Explain(err)
@@ -36,18 +35,17 @@ func (c *Conn) probeDurability(ctx context.Context, want string) error {
 	}
 	if want == "" {
 		c.log.InfoContext(ctx, "no durability is required of Redis", "addr", c.health.addrs,
-			"appendonly", has["appendonly"], "appendfsync", has["appendfsync"], "maxmemory_policy", has["maxmemory-policy"])
+			"appendonly", has["appendonly"], "appendfsync", has["appendfsync"])
 		return nil
 	}
-	if why, hint := shortfall(want, has); why != "" {
+	if why, hint := shortfall(want, has["appendonly"], has["appendfsync"]); why != "" {
 		return events.Errorf(events.CodeConfig, "the durability %q is required, but Redis at %s %s", want, c.health.addrs, why).WithField("Durability").WithHint("%s", hint)
 	}
 	return nil
 }
 
 // shortfall returns what a server with the given settings lacks, and how to configure it.
-func shortfall(want string, has map[string]string) (why, hint string) {
-	aof, fsync, policy := has["appendonly"], has["appendfsync"], has["maxmemory-policy"]
+func shortfall(want, aof, fsync string) (why, hint string) {
 	switch {
 	case aof == "unknown":
 		return "does not say what it persists (CONFIG GET appendonly)",
@@ -56,8 +54,6 @@ func shortfall(want string, has map[string]string) (why, hint string) {
 		return fmt.Sprintf("has appendonly %s and loses its data when it ends", aof), "set appendonly yes on the server"
 	case fsync != "always" && (want == DurabilityStrict || fsync != "everysec"):
 		return fmt.Sprintf("has appendfsync %s", fsync), "set appendfsync always on the server for strict, everysec for fast"
-	case strings.HasPrefix(policy, "allkeys"):
-		return fmt.Sprintf("has maxmemory-policy %s and may evict events", policy), "set maxmemory-policy noeviction on the server"
 	}
 	return "", ""
 }

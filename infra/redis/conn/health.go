@@ -27,12 +27,14 @@ type health struct {
 	mu      sync.Mutex
 	broken  error // why Redis does not answer; nil while it does
 	blocked error // why it refuses writes although it may answer; nil while it does not
+	evicts  error // that it may evict keys; nil while it may not
 	stop    context.CancelFunc
 	done    chan struct{}
 }
 
 const (
 	pingEvery   = time.Second
+	lookEvery   = 3 // pings between two looks at the eviction policy
 	minConnect  = 50 * time.Millisecond // between two attempts to connect at start
 	maxConnect  = 2 * time.Second
 	logEvery    = 10 * time.Second // between two log lines while waiting
@@ -89,10 +91,18 @@ func (h *health) await(ctx context.Context, try func() error) error {
 	}
 }
 
+// probes are what health asks Redis regularly.
+type probes struct {
+	// writes writes to every node.
+	writes func(context.Context) error
+	// eviction returns an error with the code CONFIG if Redis may evict keys.
+	eviction func(context.Context) error
+}
+
 // watch starts to observe every command and to ping; close ends it. Writes count as
-// refused until probe, which writes to every node, succeeds: that Redis answers a reader
-// says nothing about writing.
-func (h *health) watch(probe func(context.Context) error) {
+// refused until a probe of them succeeds: that Redis answers a reader says nothing about
+// writing.
+func (h *health) watch(probe probes) {
 	ctx, stop := context.WithCancel(context.Background())
 	h.stop, h.done = stop, make(chan struct{})
 	h.up.Store(true)
@@ -100,12 +110,17 @@ func (h *health) watch(probe func(context.Context) error) {
 	h.client.AddHook(healthHook{h})
 	go func() {
 		defer close(h.done)
-		for backoff.Wait(ctx, pingEvery) {
+		for n := 1; backoff.Wait(ctx, pingEvery); n++ {
 			ping, cancel := context.WithTimeout(ctx, 2*pingEvery)
 			if h.writesRefused() == nil {
 				_ = h.client.Ping(ping).Err() // The hook has observed it.
-			} else if err := probe(ping); err == nil {
+			} else if err := probe.writes(ping); err == nil {
 				h.setBlocked(nil)
+			}
+			if n%lookEvery == 0 {
+				if err := probe.eviction(ping); err == nil || events.CodeOf(err) == events.CodeConfig {
+					h.setEvicts(err)
+				}
 			}
 			cancel()
 		}
@@ -128,6 +143,11 @@ func (h *health) setBroken(err error) {
 // setBlocked keeps why Redis refuses writes, or with nil that it accepts them again.
 func (h *health) setBlocked(err error) {
 	h.set(&h.blocked, err, "Redis accepts no writes at present", "Redis accepts writes again", h.onBlocked)
+}
+
+// setEvicts keeps that Redis may evict keys, or with nil that it may not.
+func (h *health) setEvicts(err error) {
+	h.set(&h.evicts, err, "Redis may evict keys, and so lose events without a trace", "Redis evicts nothing again", func(bool) {})
 }
 
 // set keeps an error in a field, and if the trouble begins or ends by that, logs it and
@@ -161,7 +181,10 @@ func (h *health) ready() error {
 	if h.broken != nil {
 		return h.explain(h.broken)
 	}
-	return h.explain(h.blocked)
+	if h.blocked != nil {
+		return h.explain(h.blocked)
+	}
+	return h.evicts
 }
 
 // ProbeWrites sets the keys that are written once a second while Redis refuses writes, to

@@ -91,7 +91,6 @@ func TestOpen_Durability(t *testing.T) {
 		"everysec": {[]string{"--appendfsync", "everysec"}, true, false},
 		"no fsync": {[]string{"--appendfsync", "no"}, false, false},
 		"no AOF":   {[]string{"--appendonly", "no"}, false, false},
-		"evicting": {[]string{"--maxmemory-policy", "allkeys-lru"}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

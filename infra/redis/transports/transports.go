@@ -1,5 +1,6 @@
-// Package transports records what carries the messages of running services. A client that
-// uses another transport would send its commands where nobody receives them.
+// Package transports records what carries the messages of running services, and for how
+// long after they have ended. Package record has what the store was made for, which takes
+// precedence; this says whether a service runs, and where its RabbitMQ is.
 package transports
 
 import (
@@ -20,9 +21,9 @@ const (
 
 const (
 	// Interval is how often a running service is to record its transport.
-	Interval = 20 * time.Second
+	Interval = 3 * time.Second
 	// TTL is how long a transport counts as used after it was recorded.
-	TTL = 3 * Interval
+	TTL = time.Minute
 )
 
 // Transport is what carries messages.
