@@ -43,6 +43,7 @@ type Type struct {
 	decode func(*Type, *Envelope) (any, error)
 	// upcasters has, by version, what turns its data into data of the next version.
 	upcasters map[int]func(json.RawMessage) (json.RawMessage, error)
+	required  *requirements
 }
 
 // Entry declares a type or the state of an aggregate. Make it with [EventOf],
@@ -149,6 +150,7 @@ func (c *Catalogue) add(t *Type) error {
 	case ok:
 		return Errorf(CodeConfig, "the wire name %q is given to both %s and %s", t.Name, other.Go, t.Go)
 	}
+	t.required = requirementsOf(t.Go, map[reflect.Type]*requirements{})
 	c.types[t.Name] = t
 	return nil
 }

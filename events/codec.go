@@ -48,8 +48,9 @@ func appendString(out []byte, s string) []byte {
 // has read from properties and headers fills in what the body leaves out; body fields
 // take precedence.
 //
-// A body without an id gets one derived from its content, so that a redelivery has the
-// same one; an id that is not a UUID is hashed into one. Errors have the code UNDECODABLE.
+// The envelope of a message that has no id anywhere has none: only who receives it can tell
+// it from an equal one. An id is as [MessageID] returns it. The envelope {pattern, data} of
+// NestJS is unwrapped. Errors have the code UNDECODABLE.
 func Decode(body []byte, header Header) (Envelope, error) {
 	e := Envelope{Header: header}
 	if err := DecodeInto(&e, body); err != nil {
@@ -92,9 +93,17 @@ func decodeAny(body []byte, header Header) (Envelope, error) {
 		Type      json.RawMessage `json:"type"`
 		Timestamp json.RawMessage `json:"timestamp"`
 		Data      json.RawMessage `json:"data"`
+		Pattern   json.RawMessage `json:"pattern"`
 	}
 	if err := json.Unmarshal(body, &wire); err != nil {
 		return Envelope{}, Errorf(CodeUndecodable, "the body is not a JSON object of the form {id,type,timestamp,data}: %w", explainMisread(body, reflect.TypeOf(wire), err))
+	}
+	if name := patternName(wire.Pattern); name != "" && wire.Type == nil {
+		header.Type = name
+		if inner, ok := wrapped(wire.Data); ok {
+			return decodeAny(inner, header)
+		}
+		wire.ID = requestID(wire.ID)
 	}
 	e := Envelope{Header: header, Data: wire.Data}
 	if err := text(wire.Type, "type", &e.Type); err != nil {
@@ -109,11 +118,8 @@ func decodeAny(body []byte, header Header) (Envelope, error) {
 	if err := text(wire.ID, "id", &e.ID); err != nil {
 		return Envelope{}, err
 	}
-	switch {
-	case e.ID == "":
-		e.ID = DeriveID("content", e.Type, string(body))
-	case !IsID(e.ID):
-		e.ID = NormalizeID(e.ID)
+	if e.ID != "" {
+		e.ID = MessageID(e.ID)
 	}
 	if err := timestamp(wire.Timestamp, &e.Timestamp); err != nil {
 		return Envelope{}, err

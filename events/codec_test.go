@@ -40,10 +40,48 @@ func TestDecode_ForeignBodies(t *testing.T) {
 		{"an upper-case id", `{"id":"` + strings.ToUpper(someID) + `","type":"T","timestamp":"2026-11-24T09:08:07.006Z","data":{"a":1}}`, Header{}, full},
 		{"the time in milliseconds", `{"id":"` + someID + `","type":"T","timestamp":1795511287006,"data":{"a":1}}`, Header{}, full},
 		{"all in the headers", `{"data":{"a":1}}`, full.Header, full},
-		{"an id that is not a UUID", `{"id":"order-7","type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{ID: NormalizeID("order-7"), Type: "T", SchemaVersion: 1}, Data: full.Data}},
-		{"an id that is a number", `{"id":7,"type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{ID: NormalizeID("7"), Type: "T", SchemaVersion: 1}, Data: full.Data}},
-		{"no id at all", `{"type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{ID: DeriveID("content", "T", `{"type":"T","data":{"a":1}}`), Type: "T", SchemaVersion: 1}, Data: full.Data}},
+		{"an id that is not a UUID", `{"id":"order-7","type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{ID: "order-7", Type: "T", SchemaVersion: 1}, Data: full.Data}},
+		{"an id that is a number", `{"id":7,"type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{ID: "7", Type: "T", SchemaVersion: 1}, Data: full.Data}},
+		{"no id at all", `{"type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{Type: "T", SchemaVersion: 1}, Data: full.Data}},
+		{"an id too long to show", `{"id":"` + strings.Repeat("x", 256) + `","type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{ID: NormalizeID(strings.Repeat("x", 256)), Type: "T", SchemaVersion: 1}, Data: full.Data}},
+		{"an id with a line break", `{"id":"a\nb","type":"T","data":{"a":1}}`, Header{}, Envelope{Header: Header{ID: NormalizeID("a\nb"), Type: "T", SchemaVersion: 1}, Data: full.Data}},
 		{"data that is not an object", `{"id":"` + someID + `","type":"T","data":"text"}`, Header{}, Envelope{Header: Header{ID: someID, Type: "T", SchemaVersion: 1}, Data: json.RawMessage(`"text"`)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := Decode([]byte(tt.body), tt.beside)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("read as something else (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What @nestjs/microservices sends, as emit and as send.
+func TestDecode_NestEnvelope(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 24, 9, 8, 7, 0, time.UTC)
+	data := json.RawMessage(`{"a":1}`)
+	queued := Header{ID: "m-1", Type: "send-welcome"} // Published straight into a queue, the routing key is its name.
+	for _, tt := range []struct {
+		name, body string
+		beside     Header
+		want       Envelope
+	}{
+		{"an event", `{"pattern":"T","data":{"a":1}}`, queued, Envelope{Header{ID: "m-1", Type: "T", SchemaVersion: 1}, data}},
+		{"no headers", `{"pattern":"T","data":{"a":1}}`, Header{}, Envelope{Header{Type: "T", SchemaVersion: 1}, data}},
+		{"a request", `{"pattern":{"cmd":"T","role":"r"},"data":{"a":1},"id":"5f3bcf1e2a9c01c1d8a4e"}`, queued, Envelope{Header{ID: "m-1", Type: "T", SchemaVersion: 1}, data}},
+		{"a request whose id is a UUID", `{"pattern":{"cmd":"T"},"data":{"a":1},"id":"` + someID + `"}`, queued, Envelope{Header{ID: someID, Type: "T", SchemaVersion: 1}, data}},
+		{"a pattern with another member", `{"data":{"a":1},"pattern":{"event":"T"}}`, queued, Envelope{Header{ID: "m-1", Type: "T", SchemaVersion: 1}, data}},
+		{"a pattern that names no type", `{"pattern":{"a":1},"data":{"a":1}}`, queued, Envelope{Header{ID: "m-1", Type: "send-welcome", SchemaVersion: 1}, data}},
+		{"our form within", `{"pattern":"P","data":{"id":"` + someID + `","type":"T","timestamp":"2026-11-24T09:08:07.000Z","data":{"a":1}}}`, queued,
+			Envelope{Header{ID: someID, Type: "T", Timestamp: at, SchemaVersion: 1}, data}},
+		{"data that only resemble our form", `{"pattern":"T","data":{"type":"x","data":1,"more":2}}`, queued,
+			Envelope{Header{ID: "m-1", Type: "T", SchemaVersion: 1}, json.RawMessage(`{"type":"x","data":1,"more":2}`)}},
+		{"a pattern in our form", `{"id":"i","type":"T","pattern":"P","data":{"a":1}}`, queued, Envelope{Header{ID: "i", Type: "T", SchemaVersion: 1}, data}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

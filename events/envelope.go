@@ -53,7 +53,8 @@ type State[S any] interface {
 
 // Header is everything about an event or a command besides its data.
 type Header struct {
-	// ID is a UUID in canonical form. An event's id is the key to dedupe on.
+	// ID is the key to dedupe an event on: a UUID in canonical form, unless a foreign producer
+	// has given its message another id; see [MessageID].
 	ID string
 	// Type is the wire name.
 	Type string

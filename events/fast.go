@@ -1,6 +1,9 @@
 package events
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // split takes apart a body as [Encode] writes it, without parsing JSON in general, which
 // costs several times as much. ok is true only if the body has exactly that form, and its
@@ -68,4 +71,104 @@ func objectEnd(b []byte) int {
 		}
 	}
 	return -1
+}
+
+// The following walk over JSON without decoding it. Each returns what follows, or nil where
+// that is not JSON.
+
+func skipSpace(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t' || b[0] == '\n' || b[0] == '\r') {
+		b = b[1:]
+	}
+	return b
+}
+
+// skipValue skips the value that b begins with.
+func skipValue(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	switch b[0] {
+	case '{', '[':
+		return skipNested(b)
+	case '"':
+		return skipString(b)
+	}
+	for i, c := range b {
+		if c == ',' || c == '}' || c == ']' || c <= ' ' {
+			return b[i:]
+		}
+	}
+	return b[len(b):]
+}
+
+// skipNested skips an object or an array.
+func skipNested(b []byte) []byte {
+	depth := 0
+	for len(b) > 0 {
+		switch b[0] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return b[1:]
+			}
+		case '"':
+			if b = skipString(b); b == nil {
+				return nil
+			}
+			continue
+		}
+		b = b[1:]
+	}
+	return nil
+}
+
+func skipString(b []byte) []byte {
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return b[i+1:]
+		}
+	}
+	return nil
+}
+
+// memberName reads the name of a member and its colon.
+func memberName(b []byte) (name, rest []byte) {
+	if len(b) == 0 || b[0] != '"' {
+		return nil, nil
+	}
+	if rest = skipString(b); rest == nil {
+		return nil, nil
+	}
+	quoted := b[:len(b)-len(rest)]
+	name = quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		var plain string
+		if json.Unmarshal(quoted, &plain) != nil {
+			return nil, nil
+		}
+		name = []byte(plain)
+	}
+	if rest = skipSpace(rest); len(rest) == 0 || rest[0] != ':' {
+		return nil, nil
+	}
+	return name, rest[1:]
+}
+
+// separated reads what follows a value in an object or an array: a comma, and more is true, or
+// the given bracket.
+func separated(b []byte, end byte) (rest []byte, more bool) {
+	b = skipSpace(b)
+	switch {
+	case len(b) == 0:
+	case b[0] == ',':
+		return b[1:], true
+	case b[0] == end:
+		return b[1:], false
+	}
+	return nil, false
 }

@@ -135,6 +135,9 @@ func (c *Catalogue) ParseCommand(name string, data json.RawMessage) (Command, er
 	if err := t.misfit(given); err != nil {
 		return nil, err
 	}
+	if path := t.MissingField(data); path != "" { // within a field
+		return nil, Invalid(path, "is missing; %s has the fields %s", name, t.fieldNames())
+	}
 	v, err := t.decode(t, &Envelope{Header: Header{Type: name}, Data: data})
 	if err != nil {
 		return nil, Reject(CodeInvalid, "the data of %s does not fit: %s", name, errors.Unwrap(err))

@@ -1,8 +1,15 @@
 package events
 
 import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
 	"github.com/google/uuid"
 )
+
+// maxID bounds an id that is not a UUID, in bytes: AMQP carries no longer one.
+const maxID = 255
 
 // NewID returns a new id: a UUID of version 7, whose order is that of time (RFC 9562,
 // section 5.7). It panics only if the machine has no entropy.
@@ -35,6 +42,21 @@ func NormalizeID(id string) string {
 	}
 	return DeriveID("id", id)
 }
+
+// MessageID returns the id of a message as its handlers see it: a UUID in canonical form, and
+// any other id as its producer has written it. One that has more than 255 bytes, or characters
+// that cannot be printed, is hashed into a UUID as [NormalizeID] does.
+func MessageID(id string) string {
+	if IsID(id) {
+		return id
+	}
+	if uuid.Validate(id) != nil && len(id) <= maxID && utf8.ValidString(id) && !strings.ContainsFunc(id, unprintable) {
+		return id
+	}
+	return NormalizeID(id)
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // IsID reports whether id is a UUID in canonical form: 36 characters, lower case.
 func IsID(id string) bool {

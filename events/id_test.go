@@ -48,3 +48,23 @@ func TestNormalizeID(t *testing.T) {
 		seen[got] = other
 	}
 }
+
+func TestMessageID(t *testing.T) {
+	t.Parallel()
+	const id = "0190f3c2-0000-7000-8000-00000000ada0"
+	for text, want := range map[string]string{
+		id:                       id,
+		strings.ToUpper(id):      id,
+		"{" + id + "}":           id,
+		"order 7/ä":              "order 7/ä",
+		strings.Repeat("x", 255): strings.Repeat("x", 255),
+		strings.Repeat("x", 256): NormalizeID(strings.Repeat("x", 256)),
+		"a\x00b":                 NormalizeID("a\x00b"),
+		"a\u202eb":               NormalizeID("a\u202eb"),
+		"a\xff":                  NormalizeID("a\xff"),
+	} {
+		if got := MessageID(text); got != want {
+			t.Errorf("MessageID(%q) is %q, want %q", text, got, want)
+		}
+	}
+}

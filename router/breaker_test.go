@@ -101,7 +101,7 @@ func TestPolicy_Rate_DoesNotDelayAStop(t *testing.T) {
 		}
 		stop := start()
 		for _, id := range []string{ada, bob} {
-			msg := message.NewMessage(id, []byte(`{"data":{"userId":"`+id+`"}}`))
+			msg := message.NewMessage(id, []byte(`{"data":{"userId":"`+id+`","email":"a@example.com","name":"Ada"}}`))
 			msg.Metadata[events.MetaType] = "USER_CREATED"
 			if err := transport.Publisher().Publish("user.events", msg); err != nil {
 				t.Fatal(err)

@@ -30,14 +30,13 @@ const (
 // poisonCollector moves the messages of one handler's poison queue into the poison
 // store. A message is acknowledged once the store has it.
 type poisonCollector struct {
-	plan    *plan
-	sub     Subscriber
-	store   PoisonStore
-	parking Parking  // nil: none
-	account *account // nil: none
-	key     func(*message.Message) string
-	// maxBytes is that of the handler, so that a message has the same id here.
-	maxBytes int
+	plan     *plan
+	sub      Subscriber
+	store    PoisonStore
+	parking  Parking // nil: none
+	account  *account // nil: none
+	key      func(*message.Message) string
+	receiver codec.Receiver // that of the handler
 	logger   *slog.Logger
 }
 
@@ -50,7 +49,7 @@ func (r *Router) collector(p *plan) (*poisonCollector, error) {
 	if err != nil {
 		return nil, events.Errorf(events.CodeOf(err), "the poison queue of handler %q: %w", p.name, err)
 	}
-	c := &poisonCollector{plan: p, sub: sub, store: r.config.Poison, account: r.account(p), key: keyOf(r.config.Catalogue), maxBytes: r.config.MaxBytes, logger: r.config.Logger}
+	c := &poisonCollector{plan: p, sub: sub, store: r.config.Poison, account: r.account(p), key: keyOf(r.config.Catalogue), receiver: receiverOf(p, r.config.MaxBytes), logger: r.config.Logger}
 	if p.blocked != nil {
 		c.parking = r.config.Parking
 	}
@@ -105,7 +104,8 @@ func (c *poisonCollector) read(msg *message.Message, now time.Time) poison.Messa
 	original := message.NewMessage(msg.UUID, msg.Payload)
 	original.Metadata = meta
 	var e events.Envelope
-	_ = codec.Receive(original, c.maxBytes, &e) // A message that cannot be decoded has an identity, too.
+	_ = c.receiver.Receive(original, &e) // A message that cannot be decoded has an identity, too.
+	msg.UUID = original.UUID             // If it had none, and is not stored now, it has the same one next time.
 	m := poison.Message{
 		ID: poison.ID(c.plan.name, e.ID), Handler: c.plan.name, Kind: string(c.plan.Kind()), Queue: c.plan.policy.Queue, Topic: c.plan.topic,
 		Type: text.Cut(e.Type, maxName), Key: parkingKey(c.key(original)), MessageID: e.ID, CorrelationID: text.Cut(e.CorrelationID, maxName),

@@ -52,14 +52,56 @@ type consumer struct {
 	// decide is the pipeline of a command that is decided for a caller in this process;
 	// nil for a reaction.
 	decide stage
-	// maxBytes bounds the body of a message.
-	maxBytes int
+	// receiver reads messages.
+	receiver codec.Receiver
 	// applicationMiddleware is that of the application, from the outside in.
 	applicationMiddleware []message.HandlerMiddleware
 	// stopping is closed when the drain begins.
 	stopping <-chan struct{}
 	metrics  *handlerMetrics
 	logger   *slog.Logger
+}
+
+// receiverOf returns what reads the messages of a handler: in its queue, and in its poison
+// queue.
+func receiverOf(p *plan, maxBytes int) codec.Receiver {
+	return codec.Receiver{MaxBytes: maxBytes, ContentID: p.policy.ContentID, HashID: p.Kind() == KindCommand}
+}
+
+// receive reads the message of a delivery. An error is why it can never be handled.
+func (c *consumer) receive(d *delivery) error {
+	if err := c.receiver.Receive(d.msg, &d.envelope); err != nil {
+		return err
+	}
+	if d.foreign = !fromLog(d.msg); !d.foreign || c.plan.Kind() == KindCommand {
+		return nil // A command is refused by its decider, with an outcome.
+	}
+	err := panics.Guard("an upcaster", func() error { return complete(c.plan.types[d.envelope.Type], &d.envelope) })
+	if events.CodeOf(err) == events.CodePanic {
+		return nil // The handler meets the same panic where it counts as a failed attempt.
+	}
+	return err
+}
+
+// fromLog reports whether a message is an event of the log, whose data this program, or an
+// older one, has written.
+func fromLog(msg *message.Message) bool { return msg.Metadata[events.MetaLogPosition] != "" }
+
+// complete returns an error with the code INVALID that names a required field which foreign
+// data lack; they would be handled with a zero value in its place. Of data that cannot be
+// read nothing is said, as decoding them has the better error.
+func complete(t *events.Type, e *events.Envelope) error {
+	if t == nil {
+		return nil
+	}
+	data, err := t.Current(e.SchemaVersion, e.Data)
+	if err != nil {
+		return err
+	}
+	if field := t.MissingField(data); field != "" {
+		return events.Invalid(field, "is missing in the data of %s, and is required", e.Type)
+	}
+	return nil
 }
 
 // keyOf returns the key that messages are ordered by: the aggregate's id, from the

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,11 +51,15 @@ func (d *decider) handle(ctx context.Context, e *events.Envelope) result {
 		return fail(events.Errorf(events.CodeUnknownType, "the handler %s decides %s, not %s", d.handler, d.typ.Name, e.Type))
 	}
 	e.Aggregate = d.typ.Aggregate
+	var lacking error
+	if given := deliveryOf(ctx); given != nil && given.foreign {
+		lacking = complete(d.typ, e)
+	}
 	if cmd, err = identify(cmd, d.typ, e.ID); err != nil {
-		return fail(err) // Without an aggregate there is no place for an outcome.
+		return fail(cmp.Or(lacking, err)) // Without an aggregate there is no place for an outcome.
 	}
 	e.AggregateID = cmd.AggregateID()
-	outcome, err := d.execute(ctx, e, cmd)
+	outcome, err := d.execute(ctx, e, cmd, lacking)
 	var stored storeError
 	switch {
 	case errors.As(err, &stored):
@@ -77,8 +82,11 @@ func (d *decider) handle(ctx context.Context, e *events.Envelope) result {
 	return r
 }
 
-// execute decides a command until its outcome is stored.
-func (d *decider) execute(ctx context.Context, e *events.Envelope, cmd events.Command) (events.Outcome, error) {
+// execute decides a command until its outcome is stored. One that lacks data is refused.
+func (d *decider) execute(ctx context.Context, e *events.Envelope, cmd events.Command, lacking error) (events.Outcome, error) {
+	if lacking != nil {
+		return d.reject(ctx, e, lacking)
+	}
 	if v, ok := cmd.(events.Validator); ok {
 		if err := v.Validate(); err != nil {
 			return d.reject(ctx, e, err)

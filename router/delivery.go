@@ -24,8 +24,10 @@ type delivery struct {
 	// at is where the event is in the log, if the handler owes it an answer.
 	at   events.LogPosition
 	owed bool
-	// undecodable is why the message could not be decoded; nil if it could.
+	// undecodable is why the message could not be decoded, or lacks data; nil if it is whole.
 	undecodable error
+	// foreign is set for a message that is not an event of the log: its data may be incomplete.
+	foreign bool
 	// executed is set for a command that is decided for a caller who waits.
 	executed bool
 	// until is when an attempt has to end even if the policy allows more; zero: no bound.

@@ -166,7 +166,7 @@ func TestPolicy_Ordered_DeadLetteredMessageBlocksItsKey(t *testing.T) {
 	w := &scripted{}
 	kit := routertest.StartWith(t, allDelayed, catalogue(t), w.ordered())
 	kit.Record(named(ada, "a1"))
-	dead := message.NewMessage("0190f3c2-0000-7000-8000-00000000dead", []byte(`{"type":"USER_CREATED","data":{"userId":"`+ada+`","name":"dead"}}`))
+	dead := message.NewMessage("0190f3c2-0000-7000-8000-00000000dead", []byte(`{"type":"USER_CREATED","data":{"userId":"`+ada+`","email":"a@example.com","name":"dead"}}`))
 	dead.Metadata["x-death"] = `[{"queue":"h","reason":"delivery_limit","routing-keys":["USER_CREATED"],"time":"2026-11-24T10:00:00.000Z"}]`
 	if err := kit.Transport().QueuePublisher().Publish("h.poison", dead); err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestPolicy_Ordered_DuplicatesDoNotWait(t *testing.T) {
 	}
 	var again []*message.Message
 	for _, id := range handled[1:] {
-		m := message.NewMessage(id, []byte(`{"type":"USER_CREATED","data":{"userId":"`+ada+`","name":"again"}}`))
+		m := message.NewMessage(id, []byte(`{"type":"USER_CREATED","data":{"userId":"`+ada+`","email":"a@example.com","name":"again"}}`))
 		m.Metadata[events.MetaParked] = "true" // It asks for the blocker, however long ago somebody has.
 		again = append(again, m)
 	}

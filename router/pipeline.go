@@ -7,7 +7,6 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/router/internal/codec"
 )
 
 // stage is one step of the pipeline: it may act before and after the next one, answer
@@ -67,7 +66,7 @@ func (c *consumer) process() message.NoPublishHandlerFunc {
 		d := &delivery{Context: msg.Context(), msg: msg, handler: c.plan.name}
 		// A message that cannot be decoded goes through the pipeline, too: it fails in
 		// there, and ends where every other failure ends.
-		d.undecodable = codec.Receive(msg, c.maxBytes, &d.envelope)
+		d.undecodable = c.receive(d)
 		switch r := run(d, d); r.action {
 		case actionAck:
 			return nil

@@ -35,7 +35,7 @@ func BenchmarkPipeline(b *testing.B) {
 	m, _ := NewMetrics(nil)
 	p := plans[0]
 	k := &consumer{plan: p, handler: &reactor{reaction: p.declared.(*reaction), handler: p.name, typ: p.typ()},
-		metrics: m.handler(p.name), maxBytes: DefaultMaxBytes, logger: slog.New(slog.DiscardHandler), workers: workerpool.New(16)}
+		metrics: m.handler(p.name), receiver: receiverOf(p, DefaultMaxBytes), logger: slog.New(slog.DiscardHandler), workers: workerpool.New(16)}
 	defer k.workers.Stop()
 	process := k.process()
 	h := k.workers.Middleware(func(msg *message.Message) ([]*message.Message, error) { return nil, process(msg) })

@@ -35,12 +35,13 @@ func TestConsumer_EndedDeliveryIsNotPoison(t *testing.T) {
 	m, _ := NewMetrics(nil)
 	p, queue := plans[0], &published{}
 	k := &consumer{plan: p, handler: &reactor{reaction: p.declared.(*reaction), handler: p.name, typ: p.typ()}, poisonQueue: newPoisonQueue(p, queue),
-		metrics: m.handler(p.name), maxBytes: DefaultMaxBytes, logger: slog.New(slog.DiscardHandler)}
+		metrics: m.handler(p.name), receiver: receiverOf(p, DefaultMaxBytes), logger: slog.New(slog.DiscardHandler)}
 	process := k.process()
 	for name, body := range map[string]string{
-		"that fails permanently":   `{"type":"BENCHED","data":{}}`,
+		"that fails permanently":   `{"type":"BENCHED","data":{"userId":"1","email":"e","name":"n"}}`,
 		"that cannot be decoded":   `{"broken`,
-		"whose data do not decode": `{"type":"BENCHED","data":{"userId":1}}`,
+		"that lacks a field":       `{"type":"BENCHED","data":{}}`,
+		"whose data do not decode": `{"type":"BENCHED","data":{"userId":1,"email":"e","name":"n"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())

@@ -51,6 +51,10 @@ type Policy struct {
 	// next attempt, or is a poison message, later ones of its key are parked behind it
 	// ([Parking]).
 	Ordered bool
+	// ContentID derives the id of a message that has none from its type and content, so that
+	// of equal ones only the first is handled. Otherwise each counts as its own, and one that
+	// the broker delivers again after a crash as another one.
+	ContentID bool
 	// Paused keeps the handler from consuming. Its messages wait in its queue.
 	Paused bool
 	// From is where a reaction begins when it is deployed for the first time. Default:
@@ -139,6 +143,7 @@ func effective(handler string, declared Policy, overrides Overrides) (Policy, []
 		resolve("break_pause", &p.BreakPause, overrides.BreakPause, defaultBreakPause),
 		resolve("rate", &p.Rate, overrides.Rate, 0),
 		resolve("ordered", &p.Ordered, nil, false),
+		resolve("content_id", &p.ContentID, nil, false),
 		resolve("paused", &p.Paused, overrides.Paused, false),
 		resolve("from", &p.From, nil, Deployment),
 	)

@@ -250,7 +250,7 @@ func (r *Router) addConsumer(p *plan, chosen bool, poisonQueues, parkedQueues me
 		workers:               workerpool.New(p.policy.Concurrency),
 		breaker:               newBreaker(p, c.Metrics, c.Logger),
 		limiter:               newLimiter(p.policy),
-		maxBytes:              c.MaxBytes,
+		receiver:              receiverOf(p, c.MaxBytes),
 		applicationMiddleware: c.Middleware,
 		stopping:              r.stopping,
 		metrics:               c.Metrics.handler(p.name),

@@ -154,7 +154,7 @@ func useShop(t *testing.T, shop program, service *process) (orderID string) {
 // the poison message.
 func usePoison(t *testing.T, shop program) {
 	t.Helper()
-	shop.publish(t, "order.events", "ORDER_PLACED", `{"type":"ORDER_PLACED","data":{"orderId":"o-1","item":"tea","quantity":"many"}}`)
+	shop.publish(t, "order.events", "ORDER_PLACED", `{"type":"ORDER_PLACED","data":{"orderId":"o-1","customer":"c-1","item":"tea","quantity":"many","total":900}}`)
 	type message struct {
 		ID, Handler, Code, Reason string
 		Failures                  int

@@ -151,7 +151,7 @@ func (d *deliveries) deliver(m *message.Message, hit injection) {
 	for again := hit.twice; ; again = false {
 		c := m.CopyWithContext()
 		if !d.put(d.s.stopping, c) || !d.handled(m.Context(), c) {
-			m.Metadata = c.Metadata
+			m.UUID, m.Metadata = c.UUID, c.Metadata // A message may have been given an id.
 			m.Nack()
 			return
 		}
@@ -183,7 +183,7 @@ func (d *deliveries) release() {
 		if err != nil {
 			pause = time.Millisecond
 		}
-		m.Metadata = c.Metadata
+		m.UUID, m.Metadata = c.UUID, c.Metadata
 		delete(m.Metadata, events.MetaPause)
 		if !backoff.Wait(d.s.ended, pause) {
 			return

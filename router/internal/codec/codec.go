@@ -82,8 +82,8 @@ func Encode(e *events.Envelope) *message.Message {
 	return msg
 }
 
-// Decode reads a message into e. The body takes precedence over the metadata. An error
-// has the code UNDECODABLE.
+// Decode reads a message into e. The body takes precedence over the metadata. A message
+// that has no id leaves e without one. An error has the code UNDECODABLE.
 func Decode(msg *message.Message, e *events.Envelope) error {
 	Header(msg, &e.Header)
 	if err := events.DecodeInto(e, msg.Payload); err != nil {
@@ -128,35 +128,46 @@ func version(s string) (uint32, bool) {
 	return uint32(n), err == nil && n > 0 //nolint:gosec // It has 31 bits.
 }
 
-// Identify reads the identity of a message without its body, for one that cannot be
-// decoded. The id is derived from the content if the message has none, so that a
-// redelivery has the same one.
-func Identify(msg *message.Message, e *events.Envelope) {
-	Header(msg, &e.Header)
+// Receiver reads messages as their handler sees them. All that read the messages of one
+// handler must do so with the same Receiver, so that they find the same ids.
+type Receiver struct {
+	// MaxBytes is how long a body may be.
+	MaxBytes int
+	// ContentID derives the id of a message that has none from its content, so that equal ones
+	// have the same one. Otherwise each gets a new one.
+	ContentID bool
+	// HashID hashes an id that is not a UUID into one, as the sender of a command does.
+	HashID bool
+}
+
+// Receive reads a message into e. One without an id gets one, which is written into the
+// message, so that it keeps it wherever it goes from here; one without a correlation id
+// starts a correlation of its own. After an error, which has the code TOO_LARGE or
+// UNDECODABLE, e has at least the identity.
+func (r Receiver) Receive(msg *message.Message, e *events.Envelope) error {
+	var err error
+	if n := len(msg.Payload); n > r.MaxBytes {
+		err = events.Errorf(events.CodeTooLarge, "the message has %d bytes, and %d are allowed", n, r.MaxBytes)
+	} else {
+		err = Decode(msg, e)
+	}
+	if err != nil {
+		Header(msg, &e.Header)
+	}
 	switch {
-	case e.ID == "":
+	case e.ID == "" && r.ContentID:
 		e.ID = events.DeriveID("content", e.Type, string(msg.Payload))
-	case !events.IsID(e.ID):
+		msg.UUID = e.ID
+	case e.ID == "":
+		e.ID = events.NewID()
+		msg.UUID = e.ID
+	case r.HashID:
 		e.ID = events.NormalizeID(e.ID)
+	case err != nil:
+		e.ID = events.MessageID(e.ID)
 	}
 	if e.CorrelationID == "" {
 		e.CorrelationID = e.ID
 	}
-}
-
-// Receive reads a message of at most maxBytes as its handler sees it: one without a
-// correlation id starts a correlation of its own. After an error e has the identity
-// that [Identify] finds. The error has the code TOO_LARGE or UNDECODABLE.
-func Receive(msg *message.Message, maxBytes int, e *events.Envelope) error {
-	var err error
-	if n := len(msg.Payload); n > maxBytes {
-		err = events.Errorf(events.CodeTooLarge, "the message has %d bytes, and %d are allowed", n, maxBytes)
-	} else if err = Decode(msg, e); err == nil {
-		if e.CorrelationID == "" {
-			e.CorrelationID = e.ID
-		}
-		return nil
-	}
-	Identify(msg, e)
 	return err
 }
