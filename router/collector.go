@@ -33,7 +33,7 @@ type poisonCollector struct {
 	plan     *plan
 	sub      Subscriber
 	store    PoisonStore
-	parking  Parking // nil: none
+	parking  Parking  // nil: none
 	account  *account // nil: none
 	key      func(*message.Message) string
 	receiver codec.Receiver // that of the handler

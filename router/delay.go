@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/pitwheel/pitwheel/events"
 )
 
@@ -65,14 +67,46 @@ func (c *consumer) publishDelayed(d *delivery, pause time.Duration) error {
 // due lets a message wait on that was delivered before it is due: the broker has a
 // longest delay, and a message that the broker could not delay waits in memory for
 // less than its pause.
+//
+// While the router drains, a message whose attempts are counted waits at the broker, for
+// the memory does not survive the stop; no further attempt is made.
 func (c *consumer) due(next stage) stage {
 	return func(ctx context.Context, d *delivery) result {
-		if at := d.msg.Metadata[events.MetaDue]; at != "" {
-			due, err := time.Parse(time.RFC3339Nano, at)
-			if wait := time.Until(due); err == nil && wait > 0 {
-				return c.waitFor(wait, uncounted)
-			}
+		pause := untilDue(d.msg)
+		switch {
+		case c.handsOver(d):
+			return result{action: actionDelay, after: pause}
+		case pause > 0:
+			return c.waitFor(pause, uncounted)
 		}
-		return next(ctx, d)
+		r := next(ctx, d)
+		if (r.action == actionWait || r.action == actionAbort) && c.handsOver(d) {
+			r.action = actionDelay
+		}
+		return r
+	}
+}
+
+// untilDue returns how long a message has to wait until its next attempt is due, 0 if it is.
+func untilDue(msg *message.Message) time.Duration {
+	at := msg.Metadata[events.MetaDue]
+	if at == "" {
+		return 0 // As with nearly all messages.
+	}
+	due, err := time.Parse(time.RFC3339Nano, at)
+	if err != nil {
+		return 0
+	}
+	return max(time.Until(due), 0)
+}
+
+// handsOver reports whether a message may wait at the broker only: the router drains, and
+// the attempts counted so far would be lost with the memory.
+func (c *consumer) handsOver(d *delivery) bool {
+	select {
+	case <-c.stopping:
+		return d.msg.Metadata[events.MetaAttempts] != ""
+	default:
+		return false
 	}
 }

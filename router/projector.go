@@ -201,7 +201,7 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 
 // poison sends an event to the projection's poison queue, whole.
 func (p *projector) poison(ctx context.Context, e events.Recorded, cause error) error {
-	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), poisonTimeout)
+	sending, cancel := context.WithTimeout(ctx, poisonTimeout) // A step has a grace period of its own.
 	defer cancel()
 	if err := p.poisonQueue.send(sending, codec.Encode(&e.Envelope), failure{err: cause, attempts: 1}); err != nil {
 		return err

@@ -14,13 +14,17 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/backoff"
 	"github.com/pitwheel/pitwheel/router/internal/audit"
+	"github.com/pitwheel/pitwheel/router/internal/catchup"
 	"github.com/pitwheel/pitwheel/router/internal/relay"
 )
 
 const (
 	// closeTimeout bounds the closing of Watermill's router after the drain, when only
 	// handlers that ignore their context are left.
-	closeTimeout = time.Second
+	closeTimeout = 250 * time.Millisecond
+	// finishTimeout is how long after [Config].DrainTimeout relay and projections may
+	// complete their batches.
+	finishTimeout = 250 * time.Millisecond
 	// declareTimeout bounds one attempt to declare a queue, so that readiness can show
 	// the error.
 	declareTimeout = 10 * time.Second
@@ -47,8 +51,11 @@ func (r *Router) Run(ctx context.Context) error {
 	}
 
 	instance := events.NewID()
-	// Background roles outlive ctx: they are stopped after the drain.
-	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	// Background roles outlive ctx: they are stopped after the drain, and complete their
+	// batches until the limit.
+	limit, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	background, stopBackground := context.WithCancel(catchup.WithLimit(context.WithoutCancel(ctx), limit))
 	defer stopBackground()
 	var roles, routers sync.WaitGroup
 	routerErr := make(chan error, 1)
@@ -94,6 +101,7 @@ func (r *Router) Run(ctx context.Context) error {
 		}
 	}
 	close(r.stopping)
+	defer time.AfterFunc(r.config.DrainTimeout+finishTimeout, giveUp).Stop()
 	err = r.drain(ctx)
 	stopBackground()
 	roles.Wait()
@@ -181,16 +189,20 @@ func (r *Router) logDraining(ctx context.Context) {
 }
 
 func (r *Router) closeAll() error {
-	var errs []error
+	all := slices.Clone(r.declared)
 	for _, c := range r.consumers {
-		errs = append(errs, c.sub.Close())
-	}
-	for _, sub := range r.declared {
-		errs = append(errs, sub.Close())
+		all = append(all, c.sub)
 	}
 	for _, k := range r.collectors {
-		errs = append(errs, k.sub.Close())
+		all = append(all, k.sub)
 	}
+	// Together, as each may wait for a broker that does not answer.
+	var closing sync.WaitGroup
+	errs := make([]error, len(all))
+	for i, sub := range all {
+		closing.Go(func() { errs[i] = sub.Close() })
+	}
+	closing.Wait()
 	return errors.Join(errs...)
 }
 

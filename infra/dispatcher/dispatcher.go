@@ -68,8 +68,7 @@ type Dispatcher[D any] struct {
 }
 
 // New returns a Dispatcher that delivers to the given channel. The channel remains the
-// caller's: it must be read until Drain is called, and may be closed once Drain has
-// returned. Drain must be called in the end.
+// caller's: it must be read until Drain has returned, and may be closed then. Drain must be called in the end.
 func New[D any](cfg Config[D], out chan<- *message.Message) *Dispatcher[D] {
 	if cfg.Concurrency <= 0 {
 		cfg.Concurrency = 16
@@ -191,6 +190,10 @@ func (d *Dispatcher[D]) InFlight() int {
 // ctx's error. When Drain returns, [Config].Done has been called for everything, every
 // goroutine has ended, and nothing is sent to the channel any more. Drain may be called
 // again.
+//
+// A message that was nacked with a count of its attempts ([events.MetaAttempts]) is
+// delivered once more, at once: from the broker it would come without the count, and the
+// router can publish it with the count instead.
 func (d *Dispatcher[D]) Drain(ctx context.Context) error {
 	d.stop.Do(d.abandonQueued)
 	done := make(chan struct{})
@@ -233,7 +236,9 @@ func (d *Dispatcher[D]) endIntake() []*item[D] {
 		left = append(left, it)
 	}
 	for it := range d.retrying {
-		left = append(left, it)
+		if !d.deliverLast(it) {
+			left = append(left, it)
+		}
 	}
 	clear(d.retrying)
 	for _, busy := range d.queues {

@@ -13,6 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"go.uber.org/goleak"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/dispatcher"
 )
 
@@ -296,5 +297,39 @@ func TestDispatcher_SlowKeyDelaysNoOther(t *testing.T) {
 	}
 	if err := d.Drain(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A message that waits between two attempts is delivered once more in a drain if its attempts
+// are counted, and only then.
+func TestDispatcher_DrainDeliversCountedAttempts(t *testing.T) {
+	t.Parallel()
+	var s record
+	out := make(chan *message.Message)
+	d := dispatcher.New(dispatcher.Config[string]{Done: s.done, MinBackoff: time.Hour, MaxBackoff: time.Hour}, out)
+	for _, id := range []string{"counted", "again", "plain"} {
+		push(t, d, id, id)
+		push(t, d, id, id+" follower")
+		msg := receive(t, out)
+		if id != "plain" {
+			msg.Metadata.Set(events.MetaAttempts, "1")
+		}
+		msg.Nack()
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- d.Drain(t.Context()) }()
+	for range 2 {
+		if msg := receive(t, out); msg.UUID == "counted" {
+			msg.Ack()
+		} else {
+			msg.Nack()
+		}
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	s.want(t, "counted", true)
+	for _, id := range []string{"again", "plain", "counted follower", "again follower", "plain follower"} {
+		s.want(t, id, false)
 	}
 }

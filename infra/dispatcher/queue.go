@@ -9,6 +9,7 @@ type item[D any] struct {
 	delivery D
 	queue    *keyQueue[D] // nil if the message has no key
 	nacks    int          // how often it was nacked without asking for a pause
+	last     bool         // it is delivered although the window is being drained
 	next     *item[D]     // the next in its queue, or in the free list
 }
 

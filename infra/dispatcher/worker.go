@@ -39,9 +39,13 @@ func (d *Dispatcher[D]) deliver(it *item[D]) result {
 	ctx := lazyctx.New(d.ctx, time.Time{})
 	defer ctx.End()
 	it.msg.SetContext(ctx)
+	stopping := (<-chan struct{})(d.stopping)
+	if it.last {
+		stopping = d.ctx.Done()
+	}
 	select {
 	case d.out <- it.msg:
-	case <-d.stopping:
+	case <-stopping:
 		return abandoned
 	}
 	select {
@@ -81,11 +85,11 @@ func (d *Dispatcher[D]) next(done *item[D]) *item[D] {
 		d.dropItem(done)
 	}
 	for {
-		if d.draining {
-			return nil
-		}
 		if it := d.ready.pop(); it != nil {
 			return it
+		}
+		if d.draining {
+			return nil
 		}
 		d.idle++
 		d.wake.Wait()
@@ -94,7 +98,8 @@ func (d *Dispatcher[D]) next(done *item[D]) *item[D] {
 
 // retryLater makes a nacked item, and with it the queue of its key, wait in memory for its
 // next attempt: for the pause in its metadata ([events.MetaPause]), else for one that doubles.
-// No worker waits with it. It returns false if the window is being drained.
+// No worker waits with it. It returns false if the window is being drained, and the item is
+// not to be delivered once more.
 func (d *Dispatcher[D]) retryLater(it *item[D]) bool {
 	pause, err := time.ParseDuration(it.msg.Metadata[events.MetaPause])
 	if err != nil {
@@ -113,7 +118,7 @@ func (d *Dispatcher[D]) retryLater(it *item[D]) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.draining {
-		return false
+		return d.deliverLast(it)
 	}
 	d.retrying[it] = struct{}{}
 	time.AfterFunc(pause, func() {
@@ -125,5 +130,16 @@ func (d *Dispatcher[D]) retryLater(it *item[D]) bool {
 			d.makeReady(it)
 		}
 	})
+	return true
+}
+
+// deliverLast has an item delivered once more while the window is drained, if the router
+// counts its attempts and has yet to learn of the drain. It is called with mu held.
+func (d *Dispatcher[D]) deliverLast(it *item[D]) bool {
+	if it.last || it.msg.Metadata[events.MetaAttempts] == "" {
+		return false
+	}
+	it.last = true
+	d.ready.push(it)
 	return true
 }

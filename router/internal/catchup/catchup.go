@@ -100,13 +100,26 @@ func Advanced(from events.Cursor, batch []events.Recorded) events.Cursor {
 	return to
 }
 
+type limitKey struct{}
+
+// WithLimit returns a context for which every [Grace] ends with limit at the latest, so that
+// a stop which has a deadline does not wait for work in progress beyond it.
+func WithLimit(ctx, limit context.Context) context.Context {
+	return context.WithValue(ctx, limitKey{}, limit)
+}
+
 // Grace returns a context in which work in progress can be completed after ctx has
-// ended: it ends 10 s after ctx. The caller must call cancel.
+// ended: it ends 10 s after ctx, or at the limit of [WithLimit]. The caller must call cancel.
 func Grace(ctx context.Context) (grace context.Context, cancel context.CancelFunc) {
 	grace, end := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(graceTimeout, end) })
+	unlimit := func() bool { return true }
+	if limit, ok := ctx.Value(limitKey{}).(context.Context); ok {
+		unlimit = context.AfterFunc(limit, end)
+	}
 	return grace, func() {
 		stop()
+		unlimit()
 		end()
 	}
 }
