@@ -65,6 +65,8 @@ type Dispatcher[D any] struct {
 	room      chan struct{} // contains a token when there may be room for one of them
 	freeItem  *item[D]
 	freeQueue *keyQueue[D]
+
+	oldest, present *generation // of what is in flight, for Flush
 }
 
 // New returns a Dispatcher that delivers to the given channel. The channel remains the
@@ -99,6 +101,8 @@ func New[D any](cfg Config[D], out chan<- *message.Message) *Dispatcher[D] {
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.wake = sync.NewCond(&d.mu)
+	d.present = newGeneration()
+	d.oldest = d.present
 	return d
 }
 
@@ -218,6 +222,7 @@ func (d *Dispatcher[D]) abandonQueued() {
 		d.cfg.Done(it.delivery, false)
 		d.mu.Lock()
 		d.inFlight--
+		d.leave(it.of)
 		d.mu.Unlock()
 	}
 }

@@ -8,6 +8,7 @@ type item[D any] struct {
 	msg      *message.Message
 	delivery D
 	queue    *keyQueue[D] // nil if the message has no key
+	of       *generation  // in which it was accepted
 	nacks    int          // how often it was nacked without asking for a pause
 	last     bool         // it is delivered although the window is being drained
 	next     *item[D]     // the next in its queue, or in the free list
@@ -52,7 +53,8 @@ func (d *Dispatcher[D]) newItem(msg *message.Message, delivery D) *item[D] {
 		d.freeItem = it.next
 		it.next = nil
 	}
-	it.msg, it.delivery = msg, delivery
+	it.msg, it.delivery, it.of = msg, delivery, d.present
+	it.of.left++
 	return it
 }
 

@@ -71,6 +71,7 @@ func (d *Dispatcher[D]) next(done *item[D]) *item[D] {
 	defer d.mu.Unlock()
 	if done != nil {
 		d.inFlight--
+		d.leave(done.of)
 		if d.blocked > 0 {
 			d.offerRoom()
 		}

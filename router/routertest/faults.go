@@ -44,6 +44,7 @@ type Faults struct {
 func points() map[string]string {
 	return map[string]string{
 		"Publish": "topic or queue", "Delay": "queue", "HasQueue": "queue", "Declare": "queue", "Deliver": "queue",
+		"Mark": "queue", "QueueDepth": "queue", "Flush": "queue",
 		"Load": "aggregate", "Append": "aggregate", "Outcomes": "aggregate", "SaveSnapshot": "aggregate",
 		"Read": "", "End": "", "Checkpoint": "role", "SaveCheckpoint": "role", "Lead": "role",
 		"ProjectionCursor": "projection", "Rows": "projection", "Commit": "projection", "List": "projection",

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -36,6 +37,7 @@ type faultySubscriber struct {
 	key   func(*message.Message) string
 
 	running sync.WaitGroup
+	holding atomic.Bool // whether a message is held back
 	// stopping ends when nothing more may be delivered, and ended when nothing is
 	// waited for any more.
 	stopping, ended context.Context //nolint:containedctx // They are this subscriber's own.
@@ -59,6 +61,26 @@ func (s *faultySubscriber) Subscribe(ctx context.Context, topic string) (<-chan 
 	context.AfterFunc(ctx, s.stop)
 	s.running.Go(func() { d.run(in) })
 	return d.out, nil
+}
+
+// Flush flushes the inner one, and waits for what is held back here, which is acked there. It
+// needs a subscriber that is a [router.Flusher].
+func (s *faultySubscriber) Flush(ctx context.Context) error {
+	return act(ctx, s.f, "Flush", s.queue, func() error {
+		inner, err := as[router.Flusher](s.Subscriber)
+		if err != nil {
+			return err
+		}
+		if err := inner.Flush(ctx); err != nil {
+			return err
+		}
+		for s.holding.Load() && s.ended.Err() == nil {
+			if !backoff.Wait(ctx, time.Millisecond) {
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
 }
 
 // Drain drains the inner one, and waits for what is held back here.
@@ -130,6 +152,7 @@ func (d *deliveries) take(m *message.Message) {
 		d.release()
 	case hit.swap && d.held == nil:
 		d.s.f.hold(1)
+		d.s.holding.Store(true)
 		d.held, d.due = m.Copy(), time.After(swapWait)
 		d.held.SetContext(context.WithoutCancel(m.Context()))
 		m.Ack()
@@ -172,6 +195,7 @@ func (d *deliveries) release() {
 		return
 	}
 	defer d.s.f.hold(-1)
+	defer d.s.holding.Store(false)
 	m := d.held
 	d.held, d.due = nil, nil
 	for {

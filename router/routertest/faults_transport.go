@@ -7,6 +7,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
 )
 
@@ -52,6 +53,37 @@ func (t faultyTransport) Delay(ctx context.Context, queue string, d time.Duratio
 
 func (t faultyTransport) HasQueue(ctx context.Context, queue string) (bool, error) {
 	return call(ctx, t.f, "HasQueue", queue, func() (bool, error) { return t.Transport.HasQueue(ctx, queue) })
+}
+
+// Mark and QueueDepth need a transport that is a [router.Marker].
+func (t faultyTransport) Mark(ctx context.Context, topic, queue string, msg *message.Message) error {
+	return act(ctx, t.f, "Mark", queue, func() error {
+		m, err := as[router.Marker](t.Transport)
+		if err != nil {
+			return err
+		}
+		return m.Mark(ctx, topic, queue, msg.Copy())
+	})
+}
+
+func (t faultyTransport) QueueDepth(ctx context.Context, topic, queue string) (n int, exists bool, err error) {
+	n, err = call(ctx, t.f, "QueueDepth", queue, func() (n int, err error) {
+		m, err := as[router.Marker](t.Transport)
+		if err == nil {
+			n, exists, err = m.QueueDepth(ctx, topic, queue)
+		}
+		return n, err
+	})
+	return n, exists, err
+}
+
+// as returns what a test has put faults around as a port that it may implement.
+func as[P any](inner any) (P, error) {
+	p, ok := inner.(P)
+	if !ok {
+		return p, events.Errorf(events.CodeConfig, "routertest: a %T is not a %T", inner, &p)
+	}
+	return p, nil
 }
 
 func (t faultyTransport) Subscriber(s router.Subscription) (router.Subscriber, error) {

@@ -63,6 +63,42 @@ func (q *queue) size() int {
 	return len(q.entries)
 }
 
+// waiting returns how many messages no consumer has received.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for _, e := range q.entries {
+		if e.holder == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// heldBy returns what a subscription has received and not acknowledged.
+func (q *queue) heldBy(s *consumer) map[*entry]bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	held := map[*entry]bool{}
+	for _, e := range q.entries {
+		if e.holder != nil && e.holder.by == s {
+			held[e] = true
+		}
+	}
+	return held
+}
+
+// left reports whether any of some messages is neither acknowledged nor taken over by
+// another subscription, with a channel that is closed at the next change.
+func (q *queue) left(s *consumer, of map[*entry]bool) (bool, <-chan struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.ContainsFunc(q.entries, func(e *entry) bool {
+		return of[e] && (e.holder == nil || e.holder.by == s)
+	}), q.changed
+}
+
 func (q *queue) consumed() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -120,11 +156,18 @@ func (q *queue) claim(s *consumer, cfg router.Subscription) (*delivery, <-chan s
 	return nil, q.changed
 }
 
-// ack removes a message.
-func (q *queue) ack(d *delivery) {
+// handled makes room for another message. The key of this one waits until ack.
+func (q *queue) handled(d *delivery) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	d.by.running--
+	q.notify()
+}
+
+// ack removes a message that was handled.
+func (q *queue) ack(d *delivery) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if d.entry.holder == d {
 		q.entries = slices.DeleteFunc(q.entries, func(e *entry) bool { return e == d.entry })
 	}

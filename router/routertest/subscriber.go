@@ -9,6 +9,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
+	"github.com/pitwheel/pitwheel/router/backoff"
 	"github.com/pitwheel/pitwheel/router/subscription"
 )
 
@@ -18,6 +19,9 @@ const closeGrace = time.Second
 
 // nackPause is the pause after a nack that asks for none: short, and not a hot loop.
 const nackPause = time.Millisecond
+
+// beforeAckPause is the pause after BeforeAck has failed.
+const beforeAckPause = time.Millisecond
 
 // subscriber consumes one queue.
 type subscriber struct {
@@ -105,7 +109,10 @@ func (s *consumer) run() {
 func (s *consumer) await(d *delivery, m *message.Message) {
 	select {
 	case <-m.Acked():
-		s.queue.ack(d)
+		s.queue.handled(d)
+		if s.mayAck() {
+			s.queue.ack(d)
+		}
 	case <-m.Nacked():
 		pause, err := time.ParseDuration(m.Metadata[events.MetaPause])
 		if err != nil {
@@ -115,6 +122,35 @@ func (s *consumer) await(d *delivery, m *message.Message) {
 		delete(again.Metadata, events.MetaPause)
 		s.queue.nack(d, again, pause)
 	case <-s.life.Done():
+	}
+}
+
+// mayAck calls BeforeAck until it allows an acknowledgement. It returns false if the
+// subscription ends first.
+func (s *consumer) mayAck() bool {
+	for s.cfg.BeforeAck != nil && s.cfg.BeforeAck(s.life) != nil {
+		if !backoff.Wait(s.life, beforeAckPause) {
+			return false
+		}
+	}
+	return s.life.Err() == nil
+}
+
+// Flush returns nil once everything is acknowledged that is received by now.
+func (s *consumer) Flush(ctx context.Context) error {
+	received := s.queue.heldBy(s)
+	for {
+		left, changed := s.queue.left(s, received)
+		if !left {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-s.ended: // What is left is given back.
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
 )
 
-// Running is a subscription that consumes. Both methods are safe for concurrent use.
+// Running is a subscription that consumes. Its methods are safe for concurrent use. It is
+// also a [router.Flusher].
 type Running interface {
 	// Ready returns nil while it consumes, else why it does not.
 	Ready() error
@@ -20,7 +22,7 @@ type Running interface {
 }
 
 // Set holds the running subscriptions of one subscriber, of which it is the methods Ready,
-// Drain and Close. It is safe for concurrent use.
+// Flush, Drain and Close. It is safe for concurrent use.
 type Set struct {
 	queue string
 	grace time.Duration
@@ -67,9 +69,7 @@ func (s *Set) closed() error {
 // Ready returns nil while all subscriptions consume, else why one does not, or that there
 // is none.
 func (s *Set) Ready() error {
-	s.mu.Lock()
-	running := slices.Collect(maps.Keys(s.running))
-	s.mu.Unlock()
+	running := s.all()
 	switch {
 	case s.life.Err() != nil:
 		return s.closed()
@@ -84,6 +84,36 @@ func (s *Set) Ready() error {
 	return nil
 }
 
+// Flush returns nil once every message that was received before the call, by any of the
+// subscriptions, is acked and its acknowledgement sent, or was given back to the broker.
+// Without a subscription that is so at once.
+func (s *Set) Flush(ctx context.Context) error {
+	return s.each(s.all(), func(r Running) error {
+		f, ok := r.(router.Flusher)
+		if !ok {
+			return events.Errorf(events.CodeInternal, "the subscription of queue %s, a %T, cannot be flushed", s.queue, r)
+		}
+		return f.Flush(ctx)
+	})
+}
+
+func (s *Set) all() []Running {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.running))
+}
+
+// each calls f for all subscriptions at the same time, and returns their errors.
+func (*Set) each(running []Running, f func(Running) error) error {
+	var all sync.WaitGroup
+	errs := make([]error, len(running))
+	for i, r := range running {
+		all.Go(func() { errs[i] = f(r) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
 // Drain stops receiving at once, waits until every message delivered is acked or nacked and
 // its acknowledgement is sent, and ends the subscriptions. When ctx ends first, it returns
 // ctx's error; the broker delivers again what is left. It may be called again.
@@ -95,13 +125,7 @@ func (s *Set) Drain(ctx context.Context) error {
 		stop()
 	}
 	s.mu.Unlock()
-	var draining sync.WaitGroup
-	errs := make([]error, len(running))
-	for i, r := range running {
-		draining.Go(func() { errs[i] = r.Drain(ctx) })
-	}
-	draining.Wait()
-	return errors.Join(errs...)
+	return s.each(running, func(r Running) error { return r.Drain(ctx) })
 }
 
 // Close is Drain with the grace period as deadline. Messages whose handlers have not

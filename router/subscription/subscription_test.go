@@ -54,6 +54,48 @@ func (r *running) Drain(ctx context.Context) error {
 	}
 }
 
+// flushing is a subscription that can be flushed.
+type flushing struct {
+	running
+	flushed chan struct{} // closed when it has nothing left
+}
+
+func (f *flushing) Flush(ctx context.Context) error {
+	select {
+	case <-f.flushed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func TestSet_Flush(t *testing.T) {
+	t.Parallel()
+	s := subscription.NewSet("q", time.Second)
+	if err := s.Flush(t.Context()); err != nil {
+		t.Errorf("without a subscription: %v", err)
+	}
+	var all [2]*flushing
+	for i := range all {
+		all[i] = &flushing{running{done: make(chan struct{})}, make(chan struct{})}
+		if err := s.Add(t.Context(), func() subscription.Running { return all[i] }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(all[0].flushed)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Flush(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("while one of two has something left: %v", err)
+	}
+	close(all[1].flushed)
+	if err := s.Flush(t.Context()); err != nil {
+		t.Errorf("when both have nothing left: %v", err)
+	}
+	add(t.Context(), t, s, &running{done: make(chan struct{})})
+	wantCode(t, s.Flush(t.Context()), events.CodeInternal)
+}
+
 func add(ctx context.Context, t *testing.T, s *subscription.Set, r *running) {
 	t.Helper()
 	if err := s.Add(ctx, func() subscription.Running { return r }); err != nil {

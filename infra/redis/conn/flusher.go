@@ -13,6 +13,8 @@ type Flusher struct {
 	delay, retry time.Duration
 	some, full   chan struct{} // contain a token when there is something to write, or much
 	stop, done   chan struct{}
+	ctx          context.Context //nolint:containedctx // Ends when Close gives a running flush up.
+	giveUp       context.CancelFunc
 }
 
 // NewFlusher starts a flusher; Close ends it. It calls flush, one call at a time, up to
@@ -22,6 +24,7 @@ func NewFlusher(delay, retry time.Duration, flush func(context.Context) error) *
 		flush: flush, delay: delay, retry: retry, some: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	f.ctx, f.giveUp = context.WithCancel(context.Background())
 	go f.run()
 	return f
 }
@@ -58,7 +61,7 @@ func (f *Flusher) run() {
 				return
 			}
 		}
-		if f.flush(context.Background()) == nil {
+		if f.flush(f.ctx) == nil {
 			continue
 		}
 		select {
@@ -71,10 +74,13 @@ func (f *Flusher) run() {
 }
 
 // Close flushes what is left, again after errors until ctx ends. If ctx has ended already,
-// there is one attempt of a second.
+// there is one attempt of a second; a flush under way is given up when ctx ends.
 func (f *Flusher) Close(ctx context.Context) error {
 	close(f.stop)
+	stop := context.AfterFunc(ctx, f.giveUp)
 	<-f.done
+	stop()
+	f.giveUp()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	err := f.flush(last)

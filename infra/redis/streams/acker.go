@@ -6,12 +6,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redis/conn"
 )
 
 const (
 	maxAcks  = 256
 	ackDelay = 2 * time.Millisecond // the longest that a single acknowledgement waits for others
+	// maxUnsent is how many acknowledgements may wait, as while BeforeAck fails, before
+	// nothing more is read.
+	maxUnsent = 4096
 )
 
 // acker gathers acknowledgements and sends them in batches.
@@ -22,8 +26,10 @@ type acker struct {
 	mu      sync.Mutex
 	waiting map[string][]any // ids by stream
 	n       int
+	lastErr error // why the last batch was not sent
 
-	acked atomic.Int64 // how many were acknowledged, to decide when streams are trimmed
+	sending sync.Mutex   // held while a batch is sent: a batch is called sent when none is on its way
+	acked   atomic.Int64 // how many were acknowledged, to decide when streams are trimmed
 }
 
 func newAcker(sub *consumer) *acker {
@@ -46,32 +52,64 @@ func (a *acker) add(d delivery) {
 	}
 }
 
-// flush sends what waits. What Redis does not confirm waits for the next attempt.
-func (a *acker) flush(ctx context.Context) error {
+// stuck returns why acknowledgements are not sent, once so many wait that no more messages
+// may be received: their number is what bounds the memory that they take.
+func (a *acker) stuck() error {
 	a.mu.Lock()
-	waiting := a.waiting
-	a.waiting, a.n = make(map[string][]any, len(waiting)), 0
-	a.mu.Unlock()
-	var failed error
-	for stream, ids := range waiting {
-		for len(ids) > 0 {
-			batch := ids[:min(len(ids), 4*maxAcks)]
-			_, err := a.sub.conn.Do(ctx, append([]any{"xack", stream, a.sub.cfg.Queue}, batch...)...)
-			if err != nil {
-				failed = err
-				break
-			}
-			a.acked.Add(int64(len(batch)))
-			ids = ids[len(batch):]
-		}
-		if len(ids) > 0 {
-			a.mu.Lock()
-			a.waiting[stream] = append(ids, a.waiting[stream]...)
-			a.n += len(ids)
-			a.mu.Unlock()
+	defer a.mu.Unlock()
+	if a.n < maxUnsent || a.lastErr == nil {
+		return nil
+	}
+	return events.Errorf(events.CodeUnavailable, "%d messages of queue %s are handled and cannot be acknowledged: %w", a.n, a.sub.cfg.Queue, a.lastErr).MayRetry()
+}
+
+// flush sends everything that was added before the call, once BeforeAck allows it. What is
+// not allowed, or what Redis does not confirm, waits for the next attempt.
+func (a *acker) flush(ctx context.Context) error {
+	a.sending.Lock()
+	defer a.sending.Unlock()
+	batch := a.take()
+	if len(batch) == 0 {
+		return nil
+	}
+	err := a.send(ctx, batch)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lastErr = err
+	for stream, ids := range batch {
+		a.waiting[stream] = append(ids, a.waiting[stream]...)
+		a.n += len(ids)
+	}
+	return err
+}
+
+func (a *acker) take() map[string][]any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	batch := a.waiting
+	a.waiting, a.n = make(map[string][]any, len(batch)), 0
+	return batch
+}
+
+// send leaves in the batch what is not sent.
+func (a *acker) send(ctx context.Context, batch map[string][]any) error {
+	if before := a.sub.cfg.BeforeAck; before != nil {
+		if err := before(ctx); err != nil {
+			return err
 		}
 	}
-	return failed
+	for stream, ids := range batch {
+		for ; len(ids) > 0; batch[stream] = ids {
+			part := ids[:min(len(ids), 4*maxAcks)]
+			if _, err := a.sub.conn.Do(ctx, append([]any{"xack", stream, a.sub.cfg.Queue}, part...)...); err != nil {
+				return err
+			}
+			a.acked.Add(int64(len(part)))
+			ids = ids[len(part):]
+		}
+		delete(batch, stream)
+	}
+	return nil
 }
 
 // close sends what is left, as long as ctx allows, and with an expired context in one

@@ -71,7 +71,8 @@ type consumer struct {
 	ended   chan struct{}
 
 	mu      sync.Mutex
-	lastErr error // why nothing is consumed; nil while it is
+	intakes []*intake // those of the present term
+	lastErr error     // why nothing is consumed; nil while it is
 }
 
 // newConsumer starts a subscription. If its queue could not be declared, undeclared
@@ -143,13 +144,26 @@ func (sub *consumer) serve(ctx context.Context) {
 		}
 	})()
 	sub.heart.begin(ctx, t)
-	var all sync.WaitGroup
+	var intakes []*intake
 	for _, group := range sub.groups() {
-		in := &intake{sub: sub, term: t, streams: group, ahead: make(chan batch, 1)}
+		intakes = append(intakes, &intake{sub: sub, term: t, streams: group, ahead: make(chan batch, 1), ended: make(chan struct{})})
+	}
+	sub.setIntakes(intakes)
+	var all sync.WaitGroup
+	for _, in := range intakes {
 		all.Go(func() { in.read(ctx) })
-		all.Go(func() { in.dispatch(ctx) })
+		all.Go(func() {
+			defer close(in.ended)
+			in.dispatch(ctx)
+		})
 	}
 	all.Wait()
+}
+
+func (sub *consumer) setIntakes(of []*intake) {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	sub.intakes = of
 }
 
 // groups are the streams that one command may read together: all of them, but on a

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -27,12 +28,17 @@ type intake struct {
 	term    *term
 	streams []string
 	ahead   chan batch
+	ended   chan struct{} // closed when nothing is dispatched any more
+
+	mu      sync.Mutex
+	flushes []chan struct{} // of callers of flush that wait for the next round of reading
 }
 
-// batch is some entries of one stream.
+// batch is some entries of one stream, or a mark in between batches.
 type batch struct {
 	stream  string
 	entries []any
+	passed  chan struct{} // of a mark: closed when everything before it is dispatched
 }
 
 // read reads entries until ctx ends: first what dead consumers left, then new ones.
@@ -40,14 +46,18 @@ func (in *intake) read(ctx context.Context) {
 	failed := false
 	for ctx.Err() == nil {
 		in.sub.retry(ctx, func() error {
+			flushes := in.takeFlushes()
 			err := in.readOnce(ctx, failed)
 			failed = err != nil
-			return err
+			return in.endRound(ctx, flushes, err)
 		})
 	}
 }
 
 func (in *intake) readOnce(ctx context.Context, failed bool) error {
+	if err := in.sub.acks.stuck(); err != nil {
+		return err
+	}
 	if err := in.reclaim(ctx); err != nil {
 		return err
 	}
@@ -87,7 +97,7 @@ func (in *intake) readGroup(ctx context.Context, block time.Duration, streams, a
 		if entries, _ := pair[1].([]any); len(entries) > 0 {
 			n += len(entries)
 			in.term.setLast(conn.Text(pair[0]), conn.EntryID(entries[len(entries)-1]))
-			if err := in.pass(ctx, conn.Text(pair[0]), entries); err != nil {
+			if err := in.pass(ctx, batch{stream: conn.Text(pair[0]), entries: entries}); err != nil {
 				return n, err
 			}
 		}
@@ -112,10 +122,10 @@ func (in *intake) readLost(ctx context.Context) error {
 	return nil
 }
 
-// pass sends entries to dispatch.
-func (in *intake) pass(ctx context.Context, stream string, entries []any) error {
+// pass sends a batch to dispatch.
+func (in *intake) pass(ctx context.Context, b batch) error {
 	select {
-	case in.ahead <- batch{stream, entries}:
+	case in.ahead <- b:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -133,6 +143,10 @@ func (in *intake) dispatch(ctx context.Context) {
 		case b = <-in.ahead:
 		case <-ctx.Done():
 			return
+		}
+		if b.passed != nil {
+			close(b.passed)
+			continue
 		}
 		msgs, of = in.decode(b, msgs[:0], of[:0])
 		in.sub.transport.inbox.Prefetch(ctx, in.sub.cfg.Handler, msgs)

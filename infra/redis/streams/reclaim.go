@@ -23,7 +23,7 @@ func (in *intake) reclaim(ctx context.Context) error {
 		}
 		slices.SortFunc(entries, func(a, b any) int { return compareIDs(conn.EntryID(a), conn.EntryID(b)) })
 		in.sub.of.log.InfoContext(ctx, "messages of a dead consumer are reclaimed", "stream", stream, "messages", len(entries))
-		if err := in.pass(ctx, stream, entries); err != nil {
+		if err := in.pass(ctx, batch{stream: stream, entries: entries}); err != nil {
 			return err
 		}
 	}
