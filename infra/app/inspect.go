@@ -12,6 +12,12 @@ func (d *Definition) Inspect(drivers *Drivers, v settings.Values) (*router.Route
 	return router.New(router.Config{
 		Catalogue: d.Catalogue, Handlers: d.Handlers, Overrides: v.Handlers,
 		Transport: drivers.Transport, Log: store, Reader: store, Checkpoints: store, Projections: store, Elector: store,
-		Ledger: store, Audit: store, Marker: drivers.Marker(),
+		Ledger: store, Audit: store, Marker: drivers.marker(),
 	})
+}
+
+// marker returns what the auditor needs of the transport.
+func (d *Drivers) marker() router.Marker {
+	m, _ := d.Transport.(router.Marker)
+	return m
 }

@@ -44,7 +44,7 @@ func (c *cli) handler() *cobra.Command {
 			"and each effective setting with its source: default, declaration (the code) or file.",
 		RunE: func(_ *cobra.Command, args []string) error { return c.showHandler(args[0]) },
 	}
-	return input.Group("handler", "The declared handlers", c.watchable(list), show)
+	return input.Group("handler", "The declared handlers", c.watchable(list), show, c.replayHandler())
 }
 
 func (c *cli) listHandlers() error {
