@@ -13,6 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/internal/audit"
 	"github.com/pitwheel/pitwheel/router/internal/codec"
 	"github.com/pitwheel/pitwheel/router/internal/relay"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // attendEvery is how often an instance tells the auditor that it consumes a queue.
@@ -34,11 +35,27 @@ func (r *Router) newAuditor() *audit.Auditor {
 			epoch, err := epochOf(c.Reader)(ctx)
 			return codec.EncodeRecorded(e, epoch), err
 		},
-		Begin:   r.beginAgain,
-		Declare: r.declareAgain,
-		Healed:  func(handler string, n int) { c.Metrics.healed.WithLabelValues(handler).Add(float64(n)) },
-		Logger:  c.Logger, Interval: c.AuditInterval, Grace: c.AuditGrace,
+		Begin:         r.beginAgain,
+		Declare:       r.declareAgain,
+		InPoisonStore: r.inPoisonStore(),
+		Healed:        func(handler string, n int) { c.Metrics.healed.WithLabelValues(handler).Add(float64(n)) },
+		Logger:        c.Logger, Interval: c.AuditInterval, Grace: c.AuditGrace,
 	}, handlers)
+}
+
+// inPoisonStore returns what reports which of a handler's messages are in the poison store; nil
+// without one.
+func (r *Router) inPoisonStore() func(ctx context.Context, handler string, ids []string) ([]bool, error) {
+	if r.config.Poison == nil {
+		return nil
+	}
+	return func(ctx context.Context, handler string, ids []string) ([]bool, error) {
+		of := make([]string, len(ids))
+		for i, id := range ids {
+			of[i] = poison.ID(handler, id)
+		}
+		return r.config.Poison.HasPoison(ctx, of...)
+	}
 }
 
 // auditLedger is both sides of the ledger.

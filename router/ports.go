@@ -78,6 +78,9 @@ type PoisonStore interface {
 	// StorePoison stores a poison message, or one more failure of a message that is
 	// stored already. The same failure again changes nothing.
 	StorePoison(ctx context.Context, m poison.Message) error
+	// HasPoison reports, in the order of the ids of poison messages, which of them are
+	// stored.
+	HasPoison(ctx context.Context, ids ...string) ([]bool, error)
 	// CountPoison returns how many poison messages there are, by handler. A handler that
 	// has none may be missing.
 	CountPoison(ctx context.Context) (map[string]int, error)

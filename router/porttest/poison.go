@@ -30,6 +30,13 @@ func TestPoisonStore(t *testing.T, open func(t *testing.T) PoisonStore) {
 		storePoison(t, store, poisoned("h", "1", 0), poisoned("h", "2", 0), poisoned("i", "1", 0))
 		wantPoison(t, store, map[string]int{"h": 2, "i": 1})
 	})
+	s.run("it is known which messages are stored", func(t *testing.T, store PoisonStore) {
+		storePoison(t, store, poisoned("h", "1", 0))
+		has, err := store.HasPoison(t.Context(), poison.ID("h", "1"), poison.ID("h", "2"))
+		if err != nil || !slices.Equal(has, []bool{true, false}) {
+			t.Errorf("%v, %v; want only the first one", has, err)
+		}
+	})
 	s.run("whatever a message contains, it is stored", func(t *testing.T, store PoisonStore) {
 		m := poison.Message{ID: poison.ID("h", "1"), Handler: "h", Body: []byte{0, 255}, Metadata: map[string]string{"\xff": "\x00"}, Reason: "\xff"}
 		storePoison(t, store, m)

@@ -153,6 +153,10 @@ func (l faultyPoisonStore) StorePoison(ctx context.Context, m poison.Message) er
 	return act(ctx, l.f, "StorePoison", m.Handler, func() error { return l.PoisonStore.StorePoison(ctx, m) })
 }
 
+func (l faultyPoisonStore) HasPoison(ctx context.Context, ids ...string) ([]bool, error) {
+	return call(ctx, l.f, "HasPoison", "", func() ([]bool, error) { return l.PoisonStore.HasPoison(ctx, ids...) })
+}
+
 func (l faultyPoisonStore) CountPoison(ctx context.Context) (map[string]int, error) {
 	return call(ctx, l.f, "CountPoison", "", func() (map[string]int, error) { return l.PoisonStore.CountPoison(ctx) })
 }

@@ -93,6 +93,17 @@ func (s *PoisonStore) PoisonMessages(ctx context.Context, f poison.Filter, order
 	}
 }
 
+// HasPoison reports which poison messages are stored.
+func (s *PoisonStore) HasPoison(_ context.Context, ids ...string) ([]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	has := make([]bool, len(ids))
+	for i, id := range ids {
+		has[i] = s.kept[id] != nil
+	}
+	return has, nil
+}
+
 // LoadPoison returns whole messages; those that are gone are left out.
 func (s *PoisonStore) LoadPoison(_ context.Context, ids ...string) ([]poison.Message, error) {
 	s.mu.Lock()

@@ -26,6 +26,8 @@ type account struct {
 	// counted is how many of them the stored state does not count yet.
 	counted uint64
 	round   round
+
+	verification verification
 }
 
 func newAccount(h Handler, state events.LedgerState, partitions int) *account {

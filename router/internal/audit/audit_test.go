@@ -19,7 +19,7 @@ func TestAuditor_Property(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var ops []string
 		for range rapid.IntRange(1, 40).Draw(rt, "n") {
-			ops = append(ops, rapid.SampledFrom([]string{"append", "append", "other", "relay", "relay", "relay lost", "work", "work", "delay", "poison", "hold", "purge", "delete", "crash", "wait"}).Draw(rt, "op"))
+			ops = append(ops, rapid.SampledFrom([]string{"append", "append", "other", "relay", "relay", "relay lost", "work", "work", "delay", "poison", "hold", "purge", "purge poison", "delete", "crash", "wait"}).Draw(rt, "op"))
 		}
 		instances := rapid.IntRange(1, 3).Draw(rt, "instances")
 		failed := ""
@@ -59,6 +59,10 @@ func (w *world) play(ops []string) {
 			w.mu.Lock()
 			w.queue, w.exists = nil, op == "purge"
 			w.mu.Unlock()
+		case "purge poison":
+			w.mu.Lock()
+			clear(w.poison)
+			w.mu.Unlock()
 		case "crash":
 			w.crash(i)
 		case "wait":
@@ -75,7 +79,7 @@ func (w *world) play(ops []string) {
 	for range ops {
 		w.relay(false)
 	}
-	for range 120 {
+	for range 300 { // Poison messages are verified once a minute.
 		w.step(always("handle"))
 	}
 }

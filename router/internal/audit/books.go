@@ -73,6 +73,9 @@ func (b *books) balanceAccount(ctx context.Context, a *account, now time.Time) e
 		}
 	}
 	s := sorted{open: open, places: places}
+	if err := b.verify(ctx, a, &s, now); err != nil {
+		return err
+	}
 	if err := b.search(ctx, a, &s, answered, now); err != nil {
 		return err
 	}

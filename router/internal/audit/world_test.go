@@ -68,6 +68,18 @@ func newWorld(fail func(string, ...any), instances int) *world {
 			_, err := w.store.BeginLedger(ctx, handler, events.LedgerTerm{After: events.Cursor{0}, Types: []string{"A"}})
 			return err
 		},
+		InPoisonStore: func(_ context.Context, _ string, ids []string) ([]bool, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			has := make([]bool, len(ids))
+			for at := range w.poison {
+				e, _ := w.store.Read(context.Background(), events.Cursor{at - 1}, 1, 0)
+				if i := slices.Index(ids, e[0].ID); i >= 0 {
+					has[i] = true
+				}
+			}
+			return has, nil
+		},
 		Declare: func(context.Context, string) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -232,9 +244,12 @@ func (w *world) Mark(_ context.Context, _, _ string, msg *message.Message) error
 	return nil
 }
 
-func (w *world) QueueDepth(context.Context, string, string) (int, bool, error) {
+func (w *world) QueueDepth(_ context.Context, _, name string) (int, bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if name != "q" {
+		return 0, true, nil // What is poison is stored at once.
+	}
 	return len(w.queue), w.exists, nil
 }
 
