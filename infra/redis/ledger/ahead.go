@@ -83,6 +83,9 @@ func (a *ahead) end(positions []events.LogPosition, answers []events.Standing) {
 			a.current[c] = l
 		}
 		l.known.set(bit)
+		if older := a.previous[c]; older != nil {
+			older.known.unset(bit)
+		}
 		if standing == events.Settled {
 			l.settled.set(bit)
 		} else {

@@ -1,0 +1,126 @@
+package ledger_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/redis"
+	"github.com/pitwheel/pitwheel/infra/redis/internal/redistest"
+)
+
+// After one lookup ahead nothing of the batch is looked up again.
+func TestLedger_Prefetch_SparesLookups(t *testing.T) {
+	t.Parallel()
+	redistest.OnEach(t, func(t *testing.T, url string) {
+		ns := redistest.Namespace(t, url)
+		s, other, ctx := redistest.OpenIn(t, url, ns), redistest.OpenIn(t, url, ns), t.Context()
+		begin(t, s, "h")
+		var msgs []*message.Message
+		for i := 4000; i < 4200; i++ {
+			msgs = append(msgs, messageOf(at(i), ""))
+			if i%3 == 0 {
+				other.Settle("h", at(i), events.Handled)
+			}
+		}
+		noError(t, other.SyncLedger(ctx, "h"))
+		standing(t, s, "h", at(1)) // The handler uses the ledger.
+		// A busy machine may let what was looked up grow old; then it is tried again.
+		redistest.Eventually(t, "no event is looked up by itself", func() bool {
+			var lookups atomic.Int32
+			counting := &atomic.Bool{}
+			counting.Store(true)
+			defer counting.Store(false)
+			s.Client().AddHook(redistest.Hook{Before: func(cmd goredis.Cmder) {
+				if counting.Load() && isLookup(cmd) {
+					lookups.Add(1)
+				}
+			}})
+			if others := s.Ledger.Prefetch(ctx, "h", msgs); len(others) > 0 {
+				t.Fatalf("%d messages are not looked up", len(others))
+			}
+			ahead := lookups.Load()
+			for i := 4000; i < 4200; i++ {
+				want := map[bool]events.Standing{true: events.Settled, false: events.Open}[i%3 == 0]
+				if got := standing(t, s, "h", at(i)); got != want {
+					t.Fatalf("the standing of position %d is %d; want %d", i, got, want)
+				}
+			}
+			return lookups.Load() == ahead
+		})
+	})
+}
+
+// Only events of the log are looked up in the ledger, and only for handlers that use it.
+func TestLedger_Prefetch_ReturnsOtherMessages(t *testing.T) {
+	t.Parallel()
+	redistest.OnEach(t, func(t *testing.T, url string) {
+		ns := redistest.Namespace(t, url)
+		s := redistest.OpenWith(t, redis.Config{URL: url, Namespace: ns, OwnsEpoch: func(epoch string) bool { return epoch == "ours" }})
+		begin(t, s, "h")
+		ours := messageOf(at(1), "ours")
+		if others := s.Ledger.Prefetch(t.Context(), "h", []*message.Message{ours}); len(others) != 1 {
+			t.Error("it is looked up for a handler that has never asked")
+		}
+		standing(t, s, "h", at(1))
+		foreign := []*message.Message{
+			message.NewMessage(events.NewID(), nil), messageOf(at(1), "theirs"), messageOf(at(0), "ours"),
+			messageOf(events.LogPosition{Partition: 16, Position: 1}, "ours"), messageOf(events.LogPosition{Partition: -1, Position: 1}, "ours"),
+			messageOf(at(1), "ours"), messageOf(at(1), "ours"),
+		}
+		foreign[5].Metadata[events.MetaLogPartition] = "x"
+		foreign[6].Metadata[events.MetaLogPosition] = "99999999999999999999"
+		others := s.Ledger.Prefetch(t.Context(), "h", append([]*message.Message{ours}, foreign...))
+		if len(others) != len(foreign) {
+			t.Fatalf("%d messages are returned; want %d", len(others), len(foreign))
+		}
+		for i := range others {
+			if others[i] != foreign[i] {
+				t.Errorf("message %d is another", i)
+			}
+		}
+	})
+}
+
+// What is looked up ahead before an event is settled, and arrives afterwards, does not say
+// that the event is open.
+func TestLedger_Prefetch_OlderThanSettle(t *testing.T) {
+	t.Parallel()
+	redistest.OnEach(t, func(t *testing.T, url string) {
+		s, ctx := redistest.Open(t, url), t.Context()
+		begin(t, s, "h")
+		if standing(t, s, "h", at(7)) != events.Open {
+			t.Fatal("it is not open")
+		}
+		lookedUp, hold := make(chan struct{}, 1), make(chan struct{})
+		release := sync.OnceFunc(func() { close(hold) })
+		defer release()
+		var held atomic.Bool
+		s.Client().AddHook(redistest.Hook{After: func(cmd goredis.Cmder) {
+			if isLookup(cmd) && cmd.Err() == nil && held.CompareAndSwap(false, true) {
+				lookedUp <- struct{}{}
+				<-hold
+			}
+		}})
+		prefetched := make(chan struct{})
+		go func() {
+			s.Prefetch(ctx, "h", []*message.Message{messageOf(at(7), ""), messageOf(at(8), "")})
+			close(prefetched)
+		}()
+		redistest.Receive(t, lookedUp)
+		s.Settle("h", at(7), events.Handled)
+		noError(t, s.SyncLedger(ctx, "h"))
+		release()
+		redistest.Receive(t, prefetched)
+		if got := standing(t, s, "h", at(7)); got != events.Settled {
+			t.Errorf("the standing of what this process has settled is %d", got)
+		}
+		if got := standing(t, s, "h", at(8)); got != events.Open {
+			t.Errorf("the standing of the other event is %d", got)
+		}
+	})
+}
