@@ -165,7 +165,9 @@ func TestOn_MissingField(t *testing.T) {
 func TestOn_MissingField_AfterUpcasters(t *testing.T) {
 	t.Parallel()
 	c := events.NewCatalogue()
-	addName := events.Upcast{From: 1, Func: func(old json.RawMessage) (json.RawMessage, error) { return append([]byte(`{"name":"Ada",`), old[1:]...), nil }}
+	addName := events.Upcast{From: 1, Func: func(old json.RawMessage) (json.RawMessage, error) {
+		return append([]byte(`{"name":"Ada",`), old[1:]...), nil
+	}}
 	if err := c.Aggregate("user", events.EventOf[sample.Created](addName)); err != nil {
 		t.Fatal(err)
 	}
