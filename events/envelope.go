@@ -158,6 +158,9 @@ const (
 	MetaDue = "pitwheel_due"
 	// MetaParked is on a message that was parked behind another one of its key.
 	MetaParked = "pitwheel_parked"
+	// MetaEntry never leaves the process: a transport that can tell a message without an id
+	// from others sets it to what is the same whenever it delivers that message.
+	MetaEntry = "pitwheel_entry"
 	// MetaPause never leaves the process: set before a nack, it is how long the message
 	// waits in memory before it is delivered again, as [time.Duration] is printed.
 	MetaPause = "pitwheel_pause"

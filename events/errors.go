@@ -13,7 +13,7 @@ const (
 	CodeUndecodable  = "UNDECODABLE"      // bytes that are not a message
 	CodeTooLarge     = "TOO_LARGE"        // more bytes than a message may have
 	CodeConflict     = "VERSION_CONFLICT" // the aggregate moved on meanwhile
-	CodeIDInUse      = "ID_IN_USE"        // the id belongs to another command
+	CodeIDInUse      = "ID_IN_USE"        // the id belongs to another command, or to other data
 	CodeUnhandled    = "UNHANDLED"        // no queue is bound for the command
 	CodeUnavailable  = "UNAVAILABLE"      // a broker or store cannot be reached
 	CodeTimeout      = "TIMEOUT"          // no answer in time; the outcome is unknown

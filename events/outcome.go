@@ -27,6 +27,9 @@ type Outcome struct {
 	Field   string     `json:"field,omitempty"`
 	// Command is the wire name of the command. It is stored, but not part of the JSON.
 	Command string `json:"-"`
+	// CommandHash is a hash of the command, by which another one under its id is found out. It
+	// is stored, but not part of the JSON. Empty if it is not known.
+	CommandHash string `json:"-"`
 	// Repeated reports that the command was decided before, and this is the stored outcome.
 	Repeated bool `json:"replayed,omitempty"`
 }
@@ -34,10 +37,14 @@ type Outcome struct {
 // SendOptions are optional: the zero value is right for most commands.
 type SendOptions struct {
 	// ID is the command's id, which belongs to one command on one aggregate: sent again,
-	// the command has the stored outcome and no new events. Text that is not a UUID is
+	// the command has the stored outcome and no new events. Another command under it, or one
+	// with other data, is refused with ID_IN_USE. Text that is not a UUID is
 	// hashed into one. Default: a new id; with a handler's context, one derived from the
 	// message that is handled, so that a retried handler sends the same command again.
 	ID string
+	// NewID says that ID was made for this command alone, so that nothing can be stored under
+	// it, and need not be looked for.
+	NewID bool
 	// CorrelationID is the same for everything that one request caused. Default: that of
 	// the message that is handled, or else a new one.
 	CorrelationID string
@@ -54,6 +61,9 @@ type Receipt struct {
 	AggregateID   string `json:"aggregate_id"`
 	// Command is the wire name of the command. It is not part of the JSON.
 	Command string `json:"-"`
+	// CommandHash is [Outcome].CommandHash; empty if the id was made for this command. It is
+	// not part of the JSON.
+	CommandHash string `json:"-"`
 }
 
 // EventRef refers to a stored event.

@@ -22,7 +22,7 @@ const (
 
 // Await waits for the outcome of a command that was sent. If ctx ends first, the error
 // has the code TIMEOUT, and the outcome is unknown. If the id belongs to another command
-// on the aggregate, the error has the code ID_IN_USE.
+// on the aggregate, or to one with other data, the error has the code ID_IN_USE.
 //
 // However many callers wait, their outcomes are looked up together.
 func (c *Commands) Await(ctx context.Context, r events.Receipt) (events.Outcome, error) {
@@ -43,16 +43,6 @@ func (c *Commands) Await(ctx context.Context, r events.Receipt) (events.Outcome,
 func unknownOutcome(commandID string, cause error) error {
 	return events.Errorf(events.CodeTimeout, "no outcome of command %s in time, it is unknown: %w", commandID, cause).
 		WithHint("send it again with the id %s to learn its outcome; it never adds an event twice", commandID).MayRetry()
-}
-
-// checkedOutcome returns the outcome that is stored under a command's id, unless it is
-// that of another command.
-func checkedOutcome(r events.Receipt, o events.Outcome) (events.Outcome, error) {
-	if o.Command != "" && r.Command != "" && o.Command != r.Command {
-		return events.Outcome{}, events.Errorf(events.CodeIDInUse, "the id %s is that of a %s on %s %s already", r.CommandID, o.Command, r.Aggregate, r.AggregateID).
-			WithHint("send the %s under an id of its own", r.Command)
-	}
-	return o, nil
 }
 
 // outcomes looks up outcomes for everyone who waits for one. Its goroutine runs while

@@ -73,7 +73,7 @@ func NewCommands(c CommandsConfig) (*Commands, error) {
 // the command will be decided, and the receipt says where its outcome will be stored.
 //
 // An invalid command is an [events.Rejection]. Other errors have the codes UNKNOWN_TYPE,
-// TOO_LARGE, UNHANDLED (no queue is bound for it), and UNAVAILABLE or TIMEOUT, after which
+// TOO_LARGE, ID_IN_USE (the id was used for another command, or for other data), UNHANDLED (no queue is bound for it), and UNAVAILABLE or TIMEOUT, after which
 // it is unknown whether the broker has the command: send it again under the same id.
 //
 // Called with a handler's context, the command continues the correlation of the message
@@ -83,11 +83,21 @@ func (c *Commands) Send(ctx context.Context, cmd events.Command, o events.SendOp
 	if err != nil {
 		return events.Receipt{}, err
 	}
+	r := receiptOf(e)
+	if mayRepeat(o) {
+		r = c.hashedReceipt(e)
+		if err := c.inUse(ctx, r); err != nil {
+			return events.Receipt{}, err
+		}
+	}
 	if err := c.bus.Send(ctx, e); err != nil {
 		return events.Receipt{}, err
 	}
-	return receiptOf(e), nil
+	return r, nil
 }
+
+// mayRepeat reports whether another command may have been sent under the id in options.
+func mayRepeat(o events.SendOptions) bool { return o.ID != "" && !o.NewID }
 
 // Execute sends a command and waits for its outcome: [Commands.Send], then
 // [Commands.Await]. If the command is given an id, the outcome that is stored under it
@@ -105,7 +115,7 @@ func (c *Commands) Execute(ctx context.Context, cmd events.Command, o events.Sen
 	if err != nil {
 		return events.Outcome{}, err
 	}
-	return c.execute(ctx, e, o.ID != "")
+	return c.execute(ctx, e, mayRepeat(o))
 }
 
 // execute sends a prepared command and waits for its outcome. If it may be a repetition,
@@ -113,6 +123,7 @@ func (c *Commands) Execute(ctx context.Context, cmd events.Command, o events.Sen
 func (c *Commands) execute(ctx context.Context, e *events.Envelope, maybeRepeated bool) (events.Outcome, error) {
 	r := receiptOf(e)
 	if maybeRepeated {
+		r = c.hashedReceipt(e)
 		// After an error the command is sent: it cannot be decided twice.
 		if stored, err := c.log.Outcomes(ctx, []events.Receipt{r}); err == nil && stored[0].Status != "" {
 			stored[0].Repeated = true

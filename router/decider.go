@@ -52,13 +52,15 @@ func (d *decider) handle(ctx context.Context, e *events.Envelope) result {
 	}
 	e.Aggregate = d.typ.Aggregate
 	var lacking error
-	if given := deliveryOf(ctx); given != nil && given.foreign {
+	if deliveryOf(ctx).foreign {
 		lacking = complete(d.typ, e)
 	}
 	if cmd, err = identify(cmd, d.typ, e.ID); err != nil {
 		return fail(cmp.Or(lacking, err)) // Without an aggregate there is no place for an outcome.
 	}
 	e.AggregateID = cmd.AggregateID()
+	given := deliveryOf(ctx)
+	given.commandHash = commandHash(cmd)
 	outcome, err := d.execute(ctx, e, cmd, lacking)
 	var stored storeError
 	switch {
@@ -72,6 +74,10 @@ func (d *decider) handle(ctx context.Context, e *events.Envelope) result {
 	}
 	r, status := ack(outcomeHandled), outcome.Status
 	if outcome.Repeated {
+		if _, err := checkedOutcome(given.receipt(), outcome); err != nil && !given.executed {
+			d.metrics.commands.WithLabelValues(e.Type, "failed").Inc()
+			return fail(events.Permanent(err)) // Nobody waits: an operator has to see it.
+		}
 		r, status = ack(outcomeDuplicate), string(outcomeDuplicate)
 	}
 	r.decided = &outcome
@@ -154,6 +160,7 @@ func (d *decider) reject(ctx context.Context, e *events.Envelope, err error) (ev
 }
 
 func (d *decider) append(ctx context.Context, a events.AppendRequest) (events.Outcome, error) {
+	a.Outcome.CommandHash = deliveryOf(ctx).commandHash
 	started := time.Now()
 	outcome, err := d.log.Append(ctx, a)
 	d.metrics.append.Observe(time.Since(started).Seconds())

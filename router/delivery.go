@@ -28,6 +28,8 @@ type delivery struct {
 	undecodable error
 	// foreign is set for a message that is not an event of the log: its data may be incomplete.
 	foreign bool
+	// commandHash is that of the command, once it is read.
+	commandHash string
 	// executed is set for a command that is decided for a caller who waits.
 	executed bool
 	// until is when an attempt has to end even if the policy allows more; zero: no bound.
@@ -72,6 +74,13 @@ func HandlerName(ctx context.Context) string {
 		return d.handler
 	}
 	return ""
+}
+
+// receipt returns the receipt of a command that was read.
+func (d *delivery) receipt() events.Receipt {
+	r := receiptOf(&d.envelope)
+	r.CommandHash = d.commandHash
+	return r
 }
 
 // attrs returns what every log line about a delivery says.

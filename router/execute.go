@@ -34,23 +34,25 @@ func (r *Router) Execute(ctx context.Context, cmd events.Command, o events.SendO
 	}
 	c := r.deciders[e.Type]
 	if c == nil {
-		return r.commands.execute(ctx, e, o.ID != "")
+		return r.commands.execute(ctx, e, mayRepeat(o))
 	}
 	run, queued, err := r.decideOrQueue(ctx, c, e)
 	switch {
 	case err != nil:
 		return events.Outcome{}, err
 	case queued:
-		return r.commands.awaitSent(ctx, receiptOf(e))
+		return r.commands.awaitSent(ctx, r.commands.hashedReceipt(e))
+	case run.decided != nil && run.decided.Repeated:
+		return checkedOutcome(r.commands.hashedReceipt(e), *run.decided)
 	case run.decided != nil:
-		return checkedOutcome(receiptOf(e), *run.decided)
+		return *run.decided, nil
 	case run.outcome == outcomePoisoned:
 		return events.Outcome{}, events.Errorf(events.CodeInternal, "the handler %s failed to decide the command %s, which is a poison message now", c.plan.name, e.ID).
 			WithHint("mend the handler and retry the poison message; the log says why it failed")
 	case run.action == actionAck:
 		return events.Outcome{}, events.Errorf(events.CodeInternal, "the command %s has no outcome: a middleware of the application has dealt with the failure of %s", e.ID, c.plan.name)
 	}
-	return r.commands.execute(ctx, e, o.ID != "") // It may not be decided here.
+	return r.commands.execute(ctx, e, mayRepeat(o)) // It may not be decided here.
 }
 
 // decideOrQueue makes an attempt at a command, unless it may not be decided here; the

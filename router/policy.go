@@ -52,8 +52,8 @@ type Policy struct {
 	// ([Parking]).
 	Ordered bool
 	// ContentID derives the id of a message that has none from its type and content, so that
-	// of equal ones only the first is handled. Otherwise each counts as its own, and one that
-	// the broker delivers again after a crash as another one.
+	// of equal ones only the first is handled. Otherwise each counts as its own; one that
+	// RabbitMQ delivers again after a crash cannot be told from another one, and is handled again.
 	ContentID bool
 	// Paused keeps the handler from consuming. Its messages wait in its queue.
 	Paused bool

@@ -19,6 +19,18 @@ func MarshalReadable(v any) ([]byte, error) {
 	return jsonv2.Marshal(v, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
 }
 
+// MarshalCanonical returns v as JSON that is the same for equal values: without struct fields
+// that have their zero value, and with the members of every object sorted.
+func MarshalCanonical(v any) ([]byte, error) {
+	out, err := jsonv2.Marshal(v, jsonv1.DefaultOptionsV1(), jsonv2.OmitZeroStructFields(true))
+	if err != nil {
+		return nil, err
+	}
+	value := jsontext.Value(out)
+	err = value.Format(jsontext.ReorderRawObjects(true))
+	return value, err
+}
+
 // Unmarshal reads JSON into v, which must be a pointer. Only the texts of its errors
 // differ from those of encoding/json, which reads everything twice for them.
 func Unmarshal(data []byte, v any) error {

@@ -138,7 +138,7 @@ func TestPoison_FromBroker(t *testing.T) {
 	}
 	pitwheel(t, b.environ, "poison", "retry", messages[0].ID).ok(t)
 	d, ok, err := ch.Get(b.named("notification-service"), true)
-	if err != nil || !ok || string(d.Body) != body || d.Type != "USER_CREATED" || d.MessageId != id || d.Headers["x-death"] != nil {
+	if err != nil || !ok || string(d.Body) != body || d.Type != "USER_CREATED" || d.MessageId != id || d.AppId != "" || d.Headers["x-death"] != nil {
 		t.Errorf("back in the queue is %v %+v, %v", ok, d, err)
 	}
 }

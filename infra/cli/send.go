@@ -88,7 +88,7 @@ func (c *cli) runSend(ctx context.Context, name string, s sending) error {
 	if err != nil {
 		return err
 	}
-	options := events.SendOptions{ID: id}
+	options := events.SendOptions{ID: id, NewID: s.id == ""}
 	if !s.wait {
 		receipt, err := client.Send(ctx, command, options)
 		if err != nil {

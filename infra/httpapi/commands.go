@@ -29,7 +29,7 @@ func (a *api) command(w http.ResponseWriter, r *http.Request) error {
 	started := time.Now()
 	// Both ids are chosen before anything can fail, so that the caller can send the very
 	// same command again whatever the response is.
-	options := events.SendOptions{ID: commandID(r), CorrelationID: a.correlationID(r), Traceparent: a.traceparent(r)}
+	options := events.SendOptions{ID: commandID(r), NewID: keyOf(r) == "", CorrelationID: a.correlationID(r), Traceparent: a.traceparent(r)}
 	w.Header().Set(headerIdempotencyKey, options.ID)
 	w.Header().Set(headerCorrelationID, options.CorrelationID)
 

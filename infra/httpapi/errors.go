@@ -19,8 +19,10 @@ func statusOf(code string) int {
 		return http.StatusRequestEntityTooLarge
 	case events.CodeUnknownType, events.CodeNotFound:
 		return http.StatusNotFound
-	case events.CodeConflict, events.CodeCursorMoved, events.CodeIDInUse:
+	case events.CodeConflict, events.CodeCursorMoved:
 		return http.StatusConflict
+	case events.CodeIDInUse: // As the IETF's draft of Idempotency-Key has it; 409 is for one that still runs.
+		return http.StatusUnprocessableEntity
 	case events.CodeUnhandled, events.CodeUnavailable, events.CodeShuttingDown:
 		return http.StatusServiceUnavailable
 	case events.CodeTimeout:

@@ -34,7 +34,8 @@ const MetaRedelivered = "x-redelivered"
 //
 // Inbound, properties and headers become metadata, headers as text: numbers in decimal,
 // tables and arrays as JSON, times in RFC 3339, void as "". A message without a type has
-// its routing key as type. Unmarshal never fails.
+// its routing key as type. One without an app_id has an empty one in its metadata, so that
+// it is not taken for one of ours when it is published again. Unmarshal never fails.
 type Marshaler struct {
 	// AppID is the app_id of messages whose metadata has none.
 	AppID string
@@ -126,7 +127,9 @@ func (m Marshaler) Unmarshal(d amqp091.Delivery) (*message.Message, error) {
 	}
 	fill(meta, events.MetaType, d.Type)
 	fill(meta, events.MetaCorrelationID, d.CorrelationId)
-	fill(meta, events.MetaAppID, d.AppId)
+	if _, ok := meta[events.MetaAppID]; !ok || d.AppId != "" {
+		meta[events.MetaAppID] = d.AppId
+	}
 	if !d.Timestamp.IsZero() {
 		meta[events.MetaTimestamp] = timeText(d.Timestamp)
 	}

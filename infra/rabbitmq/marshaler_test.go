@@ -48,12 +48,30 @@ func TestMarshaler_ForeignHeaders(t *testing.T) {
 		events.MetaType:      "USER_CREATED",
 		events.MetaTimestamp: "2026-01-02T03:04:05.000Z",
 		"x-redelivered":      "true",
+		events.MetaAppID:     "",
 	}
 	if diff := cmp.Diff(want, msg.Metadata); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
 	}
 	if msg.UUID != "" || string(msg.Payload) != "body" {
 		t.Errorf("got %q %q", msg.UUID, msg.Payload)
+	}
+}
+
+// A message that passes through us stays its producer's: in a delay tier, in the poison queue
+// and back.
+func TestMarshaler_ForeignAppID(t *testing.T) {
+	t.Parallel()
+	m := rabbitmq.Marshaler{AppID: "app"}
+	for _, appID := range []string{"", "shop"} {
+		msg, err := m.Unmarshal(amqp.Delivery{AppId: appID, RoutingKey: "USER_CREATED"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := m.Marshal(msg.Copy())
+		if _, header := p.Headers[events.MetaAppID]; err != nil || p.AppId != appID || header {
+			t.Errorf("a message of %q is published as one of %q, with the headers %v (%v)", appID, p.AppId, p.Headers, err)
+		}
 	}
 }
 

@@ -79,7 +79,7 @@ func request(id, commandID string, version uint64, n int) events.AppendRequest {
 	a := events.AppendRequest{
 		Aggregate: aggregate, AggregateID: id, ExpectedVersion: version,
 		Outcome: events.Outcome{
-			Status: events.StatusAccepted, Command: "PLACE_ORDER", CommandID: commandID, CorrelationID: events.NewID(),
+			Status: events.StatusAccepted, Command: "PLACE_ORDER", CommandHash: "hash/7", CommandID: commandID, CorrelationID: events.NewID(),
 			Aggregate: aggregate, AggregateID: id, Version: version + uint64(n), //nolint:gosec // n is small.
 		},
 	}

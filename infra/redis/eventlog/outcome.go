@@ -42,13 +42,14 @@ func (l *Log) Outcomes(ctx context.Context, of []events.Receipt) ([]events.Outco
 // storedOutcome is an outcome as it is stored.
 type storedOutcome struct {
 	events.Outcome
-	Command string `json:"command,omitempty"`
+	Command     string `json:"command,omitempty"`
+	CommandHash string `json:"hash,omitempty"`
 }
 
 // encodeOutcome returns an outcome as JSON without what its key says already.
 func encodeOutcome(o events.Outcome) ([]byte, error) {
 	o.CommandID, o.Aggregate, o.AggregateID, o.Repeated = "", "", "", false
-	out, err := datajson.Marshal(storedOutcome{o, o.Command})
+	out, err := datajson.Marshal(storedOutcome{o, o.Command, o.CommandHash})
 	if err != nil {
 		return nil, events.Errorf(events.CodeInternal, "the outcome of a command cannot be written: %w", err)
 	}
@@ -61,6 +62,6 @@ func decodeOutcome(text, aggregate, id, commandID string) (events.Outcome, error
 		return events.Outcome{}, events.Errorf(events.CodeUndecodable, "the stored outcome of command %s cannot be read: %w", commandID, err)
 	}
 	o := stored.Outcome
-	o.Command, o.CommandID, o.Aggregate, o.AggregateID = stored.Command, commandID, aggregate, id
+	o.Command, o.CommandHash, o.CommandID, o.Aggregate, o.AggregateID = stored.Command, stored.CommandHash, commandID, aggregate, id
 	return o, nil
 }

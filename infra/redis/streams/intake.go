@@ -11,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redis/conn"
 )
 
@@ -181,6 +182,9 @@ func (in *intake) decode(b batch, msgs []*message.Message, of []delivery) ([]*me
 		msg, err := decodeMessage(fields)
 		if err != nil {
 			msg = malformed(b.stream, d.id, fields, err)
+		}
+		if msg.UUID == "" {
+			msg.Metadata[events.MetaEntry] = b.stream + " " + d.id
 		}
 		msgs, of = append(msgs, msg), append(of, d)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/router"
 )
@@ -22,6 +23,9 @@ func leftBehind(t testing.TB, s *redis.Store, ns string, cfg router.Subscription
 	t.Helper()
 	if err := redistest.Subscriber(t, s, cfg).Declare(context.Background()); err != nil {
 		t.Fatal(err)
+	}
+	if len(ids) == 0 {
+		return
 	}
 	publishAll(t, s, ids...)
 	read := redistest.Must[[]goredis.XStream](t)(s.Client().XReadGroup(t.Context(), &goredis.XReadGroupArgs{Group: cfg.Queue, Consumer: consumer, Streams: []string{ns + ":user.events", ">"}, Count: 10_000, Block: -1}).Result())
@@ -157,6 +161,31 @@ func TestReclaim_KeepsTheOrderWhenItFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A message without an id can be told from an equal one, by its entry, and is the same one when
+// it is delivered again.
+func TestReclaim_MessageWithoutID(t *testing.T) {
+	t.Parallel()
+	redistest.OnEach(t, func(t *testing.T, url string) {
+		ns := redistest.Namespace(t, url)
+		s, ctx := redistest.OpenIn(t, url, ns), t.Context()
+		cfg := router.Subscription{Topic: "user.events", Queue: "q", Ordered: true}
+		leftBehind(t, s, ns, cfg, "dead")
+		for range 2 {
+			entry := redistest.Must[string](t)(s.Client().XAdd(ctx, &goredis.XAddArgs{Stream: ns + ":user.events", Values: []any{"type", "A", "body", "{}"}}).Result())
+			redistest.Must[[]goredis.XStream](t)(s.Client().XReadGroup(ctx, &goredis.XReadGroupArgs{Group: "q", Consumer: "dead", Streams: []string{ns + ":user.events", ">"}}).Result())
+			sub := redistest.Subscriber(t, s, cfg)
+			msg := redistest.Next(t, redistest.Must[<-chan *message.Message](t)(sub.Subscribe(ctx, "")))
+			if got, want := msg.Metadata[events.MetaEntry], ns+":user.events "+entry; msg.UUID != "" || got != want {
+				t.Errorf("the message %q is of the entry %q, want %q", msg.UUID, got, want)
+			}
+			msg.Ack()
+			if err := sub.Drain(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 // A reclaiming consumer is removed once its messages are acknowledged.

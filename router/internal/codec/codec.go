@@ -134,7 +134,7 @@ type Receiver struct {
 	// MaxBytes is how long a body may be.
 	MaxBytes int
 	// ContentID derives the id of a message that has none from its content, so that equal ones
-	// have the same one. Otherwise each gets a new one.
+	// have the same one. Otherwise each gets its own.
 	ContentID bool
 	// HashID hashes an id that is not a UUID into one, as the sender of a command does.
 	HashID bool
@@ -159,7 +159,7 @@ func (r Receiver) Receive(msg *message.Message, e *events.Envelope) error {
 		e.ID = events.DeriveID("content", e.Type, string(msg.Payload))
 		msg.UUID = e.ID
 	case e.ID == "":
-		e.ID = events.NewID()
+		e.ID = newID(msg)
 		msg.UUID = e.ID
 	case r.HashID:
 		e.ID = events.NormalizeID(e.ID)
@@ -169,5 +169,15 @@ func (r Receiver) Receive(msg *message.Message, e *events.Envelope) error {
 	if e.CorrelationID == "" {
 		e.CorrelationID = e.ID
 	}
+	delete(msg.Metadata, events.MetaEntry)
 	return err
+}
+
+// newID returns the id of a message that has none: the same at every delivery if the transport
+// knows the message, and else a new one.
+func newID(msg *message.Message) string {
+	if entry := msg.Metadata[events.MetaEntry]; entry != "" {
+		return events.DeriveID("entry", entry)
+	}
+	return events.NewID()
 }

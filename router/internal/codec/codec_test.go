@@ -22,3 +22,29 @@ func TestHeader_Versions(t *testing.T) {
 		}
 	}
 }
+
+// A message without an id is the same one at every delivery if the transport knows it.
+func TestReceiver_MessageWithoutID(t *testing.T) {
+	t.Parallel()
+	receive := func(r Receiver, entry string) (id string) {
+		msg := message.NewMessage("", []byte(`{"type":"T","data":{}}`))
+		if entry != "" {
+			msg.Metadata[events.MetaEntry] = entry
+		}
+		var e events.Envelope
+		if err := r.Receive(msg, &e); err != nil {
+			t.Fatal(err)
+		}
+		if msg.UUID != e.ID || e.CorrelationID != e.ID || !events.IsID(e.ID) || len(msg.Metadata) > 0 {
+			t.Errorf("the message %q with %v is read as %+v", msg.UUID, msg.Metadata, e.Header)
+		}
+		return e.ID
+	}
+	any, byContent := Receiver{MaxBytes: 100}, Receiver{MaxBytes: 100, ContentID: true}
+	if receive(any, "") == receive(any, "") || receive(any, "s 1-0") == receive(any, "s 2-0") {
+		t.Error("two messages have one id")
+	}
+	if receive(any, "s 1-0") != receive(any, "s 1-0") || receive(byContent, "s 1-0") != receive(byContent, "s 2-0") {
+		t.Error("one message has two ids")
+	}
+}
