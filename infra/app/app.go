@@ -106,15 +106,20 @@ func (d *Definition) New(v settings.Values, o Options) (*App, error) {
 
 // Run serves until ctx ends, then drains: it receives no more messages, and waits for
 // running handlers up to the setting drain_timeout. It returns nil after a
-// clean drain. HTTP is served from the beginning, so that /readyz can report what is
-// waited for. An application runs once.
+// clean drain, and a second after drain_timeout at the latest, whatever does not end; the
+// error then has the code TIMEOUT. HTTP is served from the beginning, so that /readyz can
+// report what is waited for, to the end of the drain. An application runs once.
 func (a *App) Run(ctx context.Context) (err error) {
 	if a.started.Swap(true) {
 		return events.Errorf(events.CodeInternal, "the application %s has been run already", a.def.Name)
 	}
-	defer close(a.ended)
 	stopped := stopwatch(ctx)
 	defer func() { a.logStopped(stopped, err) }()
+	return a.bounded(ctx, a.run)
+}
+
+func (a *App) run(ctx context.Context) (err error) {
+	defer close(a.ended)
 	routes := map[string]http.Handler{}
 	if a.options.Dev {
 		stop, startErr := a.startDev(routes)
@@ -140,20 +145,29 @@ func (a *App) Run(ctx context.Context) (err error) {
 	api, err := httpapi.New(httpapi.Config{
 		Application: a.def.Name, Version: telemetry.ThisBuild().Version, Example: a.def.Samples.First,
 		Catalogue: a.def.Catalogue, Commands: a.proxy, Projections: a.proxy, Names: a.def.Projections(),
-		Ready: a.proxy.Ready, Paused: a.paused(), Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
+		Ready: a.proxy.Ready, Stopping: ctx.Done(), Paused: a.paused(), Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
 		Extra: routes, MaxBody: int64(a.values.Int("max_message_bytes")), Logger: a.logger,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return httpapi.Serve(ctx, listener, api) })
-	group.Go(func() error { return a.runHandlers(ctx) })
+	web := newWebStop(ctx, a.drainTimeout())
+	defer web.endPatience()
+	group.Go(func() error {
+		defer close(web.ended)
+		return httpapi.Serve(web.serving, web.patience, listener, api)
+	})
+	group.Go(func() error {
+		defer web.stop()
+		return a.runHandlers(ctx, web.stop)
+	})
 	return group.Wait()
 }
 
-// runHandlers connects to the brokers and runs the handlers on them.
-func (a *App) runHandlers(ctx context.Context) (err error) {
+// runHandlers connects to the brokers and runs the handlers on them. It calls stopWeb when
+// these have ended, and the brokers, which requests need, are still connected.
+func (a *App) runHandlers(ctx context.Context, stopWeb func()) (err error) {
 	drivers, err := a.def.Connect(ctx, a.values, Connection{
 		Server: true, Transport: true, Logger: a.logger, Registry: a.registry, OnConnecting: a.proxy.setBroker,
 	})
@@ -163,7 +177,10 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, drivers.Close()) }()
+	defer func() {
+		stopWeb()
+		err = errors.Join(err, drivers.Close())
+	}()
 	store, transport := drivers.Store, drivers.Transport
 	commands, err := a.def.NewCommands(drivers, a.values, a.metrics)
 	if err != nil {

@@ -48,6 +48,9 @@ type Config struct {
 	// Paused are the handlers that are not to consume. They are listed, and the service is
 	// ready all the same.
 	Paused []string
+	// Stopping is closed when the service begins to stop: it is not ready then, and
+	// refuses commands with the code SHUTTING_DOWN. Nil: it never does.
+	Stopping <-chan struct{}
 	// Metrics serves /metrics. Nil: nothing does.
 	Metrics http.Handler
 	// Extra are further handlers by their http.ServeMux pattern, such as "GET /mail"; "/",

@@ -33,6 +33,9 @@ func (a *api) command(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set(headerIdempotencyKey, options.ID)
 	w.Header().Set(headerCorrelationID, options.CorrelationID)
 
+	if a.stopping() {
+		return errStopping("the command was not taken")
+	}
 	if _, given := r.Header[headerIdempotencyKey]; given && keyOf(r) == "" {
 		return events.Errorf(events.CodeInvalid, "the header %s is empty", headerIdempotencyKey).
 			WithHint("leave it out, or give the command an id, so that it can be sent again")
@@ -41,7 +44,10 @@ func (a *api) command(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
+	body, err := a.readBody(w, r)
+	if err != nil && a.stopping() {
+		return errStopping("the body has not come in time")
+	}
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		return events.Errorf(events.CodeTooLarge, "the body is larger than %d bytes", a.MaxBody)
 	}
@@ -63,6 +69,15 @@ func (a *api) command(w http.ResponseWriter, r *http.Request) error {
 	}
 	a.respond(w, r, http.StatusAccepted, receipt)
 	return nil
+}
+
+// readBody reads a body up to the end of the request's context: a stop must not wait for a
+// client that sends slowly.
+func (a *api) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	defer context.AfterFunc(r.Context(), func() {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // A test's recorder has none.
+	})()
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
 }
 
 func (a *api) parse(name string, body []byte) (events.Command, error) {

@@ -49,6 +49,10 @@ func (a *api) failed(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		e = &events.Error{Code: events.CodeInternal}
 	}
+	if a.stopping() && (e.Code == events.CodeTimeout || e.Code == events.CodeUnavailable) || e.Code == events.CodeShuttingDown {
+		e = errStopping(e.Message)
+		w.Header().Set("Connection", "close")
+	}
 	status := statusOf(e.Code)
 	if status == http.StatusInternalServerError {
 		// Internal errors go to the log; the caller gets no details.

@@ -20,12 +20,18 @@ type bus struct {
 	sent    []events.SendOptions
 	command events.Command
 	sendErr error
+	send    func(context.Context) error
 	outcome events.Outcome
 	await   func(context.Context) error
 	waited  time.Duration
 }
 
-func (b *bus) Send(_ context.Context, c events.Command, o events.SendOptions) (events.Receipt, error) {
+func (b *bus) Send(ctx context.Context, c events.Command, o events.SendOptions) (events.Receipt, error) {
+	if b.send != nil {
+		if err := b.send(ctx); err != nil {
+			return events.Receipt{}, err
+		}
+	}
 	if b.sendErr != nil {
 		return events.Receipt{}, b.sendErr
 	}

@@ -6,14 +6,21 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/pitwheel/pitwheel/events"
 )
 
 // live is GET /livez: the process responds, whatever the state of its brokers: a restart
 // would not fix them.
 func live(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }
 
-// ready is GET /readyz: one line for each handler that is not consuming, and why.
+// ready is GET /readyz: one line for each handler that is not consuming, and why; or that
+// the service drains, so that no more requests are sent to it.
 func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
+	if a.stopping() {
+		plain(w, http.StatusServiceUnavailable, "draining\n")
+		return
+	}
 	var waiting map[string]error
 	if a.Ready != nil {
 		waiting = a.Ready()
@@ -29,6 +36,23 @@ func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
 		text += name + ": paused in the settings\n"
 	}
 	plain(w, status, text)
+}
+
+// stopping reports whether the service stops.
+func (a *api) stopping() bool {
+	select {
+	case <-a.Stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// errStopping returns the error for a request that was not answered because of the stop:
+// another instance answers it, or this one after its next start.
+func errStopping(why string) *events.Error {
+	return events.Errorf(events.CodeShuttingDown, "the service is stopping: %s", why).MayRetry().
+		WithHint("send it again; a command with the same %s never adds an event twice", headerIdempotencyKey)
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -12,9 +12,9 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 )
 
-// drainTimeout bounds how long a stop waits for requests in progress; those that wait
-// for an outcome get the status "unknown" a second earlier.
-const drainTimeout = 5 * time.Second
+// answerTimeout is how long requests in progress have for their answer once their contexts
+// have ended.
+const answerTimeout = 500 * time.Millisecond
 
 // Listen listens on host:port. An error has the code CONFIG and the field Addr.
 func Listen(addr string) (net.Listener, error) {
@@ -30,12 +30,10 @@ func Listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// Serve answers requests on l until ctx ends, then accepts no more, lets those in
-// progress finish for up to 5 s, and returns nil. It closes l. Errors of net/http go to
-// the standard logger.
-func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancelRequests()
+// Serve answers requests on l until ctx ends, and then accepts no more. Those in progress
+// go on until patience ends, which ends their contexts: they have half a second for their
+// answers. Then Serve returns nil. It closes l. Errors of net/http go to the standard logger.
+func Serve(ctx, patience context.Context, l net.Listener, h http.Handler) error {
 	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -44,7 +42,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		WriteTimeout:   sendTimeout + maxWait + 15*time.Second,
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 64 << 10,
-		BaseContext:    func(net.Listener) context.Context { return requests },
+		BaseContext:    func(net.Listener) context.Context { return patience },
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
@@ -53,12 +51,11 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		return fmt.Errorf("the HTTP server has stopped: %w", err)
 	case <-ctx.Done():
 	}
-	last := time.AfterFunc(drainTimeout-time.Second, cancelRequests)
-	defer last.Stop()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	drain, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	defer context.AfterFunc(patience, func() { time.AfterFunc(answerTimeout, cancel) })()
 	err := server.Shutdown(drain)
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.Canceled) {
 		err = server.Close()
 	}
 	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {

@@ -18,16 +18,25 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// serve runs h and returns its URL, a function that stops it, and what Serve answered.
+// serve runs h and returns its URL, a function that stops it, and what Serve answered. The
+// patience with requests in progress ends a minute after the stop.
 func serve(t *testing.T, h http.Handler) (string, func(), <-chan error) {
+	t.Helper()
+	return servePatiently(t, h, time.Minute)
+}
+
+func servePatiently(t *testing.T, h http.Handler, d time.Duration) (string, func(), <-chan error) {
 	t.Helper()
 	l, err := httpapi.Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
+	patience, lose := context.WithCancel(context.Background())
+	t.Cleanup(lose)
+	context.AfterFunc(ctx, func() { time.AfterFunc(d, lose) })
 	ended := make(chan error, 1)
-	go func() { ended <- httpapi.Serve(ctx, l, h) }()
+	go func() { ended <- httpapi.Serve(ctx, patience, l, h) }()
 	return "http://" + l.Addr().String(), stop, ended
 }
 
@@ -95,7 +104,7 @@ func TestServe_StopWhileWaiting(t *testing.T) {
 		<-ctx.Done()
 		return events.Errorf(events.CodeTimeout, "no outcome: %w", ctx.Err())
 	}}
-	url, stop, ended := serve(t, handler(t, func(c *httpapi.Config) { c.Commands = b }))
+	url, stop, ended := servePatiently(t, handler(t, func(c *httpapi.Config) { c.Commands = b }), 10*time.Millisecond)
 	type answer struct {
 		status int
 		body   map[string]any
@@ -149,7 +158,7 @@ func TestServe_BrokenListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	if err := httpapi.Serve(t.Context(), l, http.NotFoundHandler()); err == nil {
+	if err := httpapi.Serve(t.Context(), t.Context(), l, http.NotFoundHandler()); err == nil {
 		t.Error("no error")
 	}
 }
