@@ -16,14 +16,13 @@ var _ router.Transport = (*Broker)(nil)
 // Broker is a client of a RabbitMQ broker, and a [router.Transport]. Its methods are safe
 // for concurrent use.
 type Broker struct {
-	cfg     Config
-	publish *link
-	consume *link
-	sender  *sender
-	stop    context.CancelFunc
-	running sync.WaitGroup
-
-	declaring sync.Mutex // held while a subscription is declared
+	cfg      Config
+	publish  *link
+	consume  *link
+	declarer *declarer
+	sender   *sender
+	stop     context.CancelFunc
+	running  sync.WaitGroup
 
 	mu          sync.Mutex
 	connected   bool
@@ -44,10 +43,12 @@ func Open(cfg Config) (*Broker, error) {
 	b := &Broker{cfg: cfg, stop: cancel, subscribers: make(map[*Subscriber]struct{})}
 	b.publish = newLink(cfg, "publish", b.changed)
 	b.consume = newLink(cfg, "consume", b.changed)
-	b.sender = newSender(cfg, b.publish)
+	b.declarer = newDeclarer(cfg)
+	b.sender = newSender(cfg, b.publish, b.consume, b.declarer)
 	b.running.Go(func() { b.publish.run(ctx) })
 	b.running.Go(func() { b.consume.run(ctx) })
 	b.running.Go(func() { b.sender.run(ctx) })
+	b.running.Go(func() { b.declarer.run(ctx, b.consume) })
 	return b, nil
 }
 
@@ -101,7 +102,8 @@ func (b *Broker) Ready() error {
 // (a policy with max-length and reject-publish), or has no leader, breaks the order. The
 // codes of its errors:
 //
-//   - UNHANDLED: no queue is bound for a command (topic *.commands) of that type
+//   - UNHANDLED: no queue is bound for a command (topic *.commands) of that type, or for
+//     an event that a subscriber of this Broker wants, though its queue was declared again
 //   - UNAVAILABLE: not published, as there is no connection or the broker blocks
 //   - TIMEOUT: sent and not confirmed in time; whether the broker has it is unknown
 //   - INVALID: AMQP cannot carry the message
@@ -114,7 +116,8 @@ func (b *Broker) Publisher() message.Publisher {
 }
 
 // QueuePublisher returns a publisher straight into queues: its topic is a queue's name
-// without the namespace. A queue that does not exist is declared. Otherwise it is like
+// without the namespace. A queue that does not exist is declared: as its subscriber does, if
+// this Broker has one, else as for one that is not Ordered. Otherwise it is like
 // [Broker.Publisher].
 func (b *Broker) QueuePublisher() message.Publisher {
 	return &publisher{sender: b.sender, route: b.queueRoute}
@@ -139,6 +142,7 @@ func (b *Broker) Subscriber(cfg router.Subscription) (router.Subscriber, error) 
 }
 
 func (b *Broker) forget(s *Subscriber) {
+	b.declarer.remove(s.cfg)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.subscribers, s)

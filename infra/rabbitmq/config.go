@@ -53,6 +53,9 @@ type Config struct {
 	// PublishTimeout bounds a Publish, Delay or HasQueue whose context has no deadline.
 	// 0: 30 s.
 	PublishTimeout time.Duration
+	// DeclareEvery is how often what the subscriptions need is declared again, in case
+	// somebody has deleted it. 0: 30 s.
+	DeclareEvery time.Duration
 	// MaxUnconfirmed is how many messages may be sent and not yet confirmed. 0: 1024.
 	MaxUnconfirmed int
 }
@@ -77,6 +80,7 @@ func (c Config) withDefaults() (Config, error) {
 	}{
 		{"DeliveryLimit", int64(c.DeliveryLimit)}, {"Heartbeat", int64(c.Heartbeat)}, {"MinBackoff", int64(c.MinBackoff)},
 		{"MaxBackoff", int64(c.MaxBackoff)}, {"PublishTimeout", int64(c.PublishTimeout)}, {"MaxUnconfirmed", int64(c.MaxUnconfirmed)},
+		{"DeclareEvery", int64(c.DeclareEvery)},
 	} {
 		if n.value < 0 {
 			return c, events.Errorf(events.CodeConfig, "the RabbitMQ setting %s is negative: %d", n.name, n.value).WithField(n.name)
@@ -102,6 +106,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxBackoff = max(c.MaxBackoff, c.MinBackoff)
 	setDefault(&c.PublishTimeout, 30*time.Second)
 	setDefault(&c.MaxUnconfirmed, 1024)
+	setDefault(&c.DeclareEvery, 30*time.Second)
 	return c, nil
 }
 

@@ -12,14 +12,13 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/dispatcher"
-	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
 // consumer is one running subscription, across reconnects.
 type consumer struct {
 	broker    *Broker
-	cfg       router.Subscription
+	cfg       *declaration
 	queue     string
 	log       *slog.Logger
 	marshaler Marshaler
@@ -42,7 +41,7 @@ type delivery struct {
 	tag   uint64
 }
 
-func newConsumer(b *Broker, cfg router.Subscription) *consumer {
+func newConsumer(b *Broker, cfg *declaration) *consumer {
 	s := &consumer{
 		broker: b, cfg: cfg, queue: b.cfg.qualify(cfg.Queue),
 		marshaler: Marshaler{AppID: b.cfg.AppID},
@@ -117,7 +116,7 @@ func (s *consumer) open(conn *amqp.Connection) (*amqp.Channel, <-chan amqp.Deliv
 }
 
 func (s *consumer) start(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
-	if err := s.broker.declare(channel, s.cfg); err != nil {
+	if err := s.broker.declarer.declare(channel, s.cfg); err != nil {
 		return nil, err
 	}
 	if err := channel.Qos(s.cfg.Prefetch, 0, false); err != nil {

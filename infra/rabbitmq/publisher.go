@@ -13,10 +13,14 @@ import (
 type destination struct {
 	exchange string // empty: the default exchange, which routes to queues by name
 	queue    string // the queue's name; empty: the routing key is the message's type
-	// mandatory messages are returned by the broker if no queue is bound for them.
+	// mandatory is whether every message must reach a queue. Otherwise only those must that a
+	// known subscription wants.
 	mandatory bool
-	// declare is whether the queue must be declared first.
+	// declare is whether the queue, or whatever is bound to the exchange, must be declared
+	// first.
 	declare bool
+	// exists is whether a queue that does not exist is an error, and is not declared.
+	exists bool
 	// delay is set for the queue of a delay tier; it is declared once for each channel.
 	delay *delay
 }

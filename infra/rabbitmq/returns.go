@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"slices"
 	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -8,7 +9,10 @@ import (
 
 // returns records which mandatory messages the broker has returned. A return has no
 // delivery tag, but it is the message itself, and returns come in the order of publishing:
-// so a return is of the oldest unconfirmed message with the same exchange, key and id.
+// so a return is of the first message with the same exchange, key and id, in the oldest call
+// that is waited for. Nothing is kept of a message unless it is returned, so that mandatory
+// costs nothing; if calls with the same message overlap, one may take the other's return,
+// and sends a message again that is in a queue.
 //
 // The broker returns a message before it confirms it, but returns and confirms arrive on
 // different channels. After a confirm the listener must catch up before one can tell
@@ -18,17 +22,14 @@ type returns struct {
 	catchUp  chan chan struct{}
 	done     chan struct{}
 
-	mu       sync.Mutex
-	expected map[returnKey][]*item
+	mu    sync.Mutex
+	calls []*call // those that are waited for, oldest first
 }
-
-type returnKey struct{ exchange, key, id string }
 
 func (r *returns) listen(ch *amqp.Channel) {
 	r.returned = ch.NotifyReturn(make(chan amqp.Return, 64))
 	r.catchUp = make(chan chan struct{})
 	r.done = make(chan struct{})
-	r.expected = make(map[returnKey][]*item)
 	go r.run()
 }
 
@@ -57,8 +58,16 @@ func (r *returns) stop() { <-r.done }
 func (r *returns) mark(back amqp.Return) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, it := range r.expected[returnKey{back.Exchange, back.RoutingKey, back.MessageId}] {
-		if it.returned == "" {
+	for _, c := range r.calls {
+		if c.to.exchange != back.Exchange {
+			continue
+		}
+		for i := c.search; i < len(c.items); i++ {
+			it := &c.items[i]
+			if it.publishing.MessageId != back.MessageId || it.key != back.RoutingKey || !it.mandatory {
+				continue
+			}
+			c.search = i + 1
 			it.returned = back.ReplyText
 			if it.returned == "" {
 				it.returned = "NO_ROUTE"
@@ -68,12 +77,11 @@ func (r *returns) mark(back amqp.Return) {
 	}
 }
 
-// expect is called before a mandatory message is sent.
-func (r *returns) expect(exchange string, it *item) {
-	k := returnKey{exchange, it.key, it.publishing.MessageId}
+// expect is called before the messages of a mandatory call are sent.
+func (r *returns) expect(c *call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.expected[k] = append(r.expected[k], it)
+	r.calls = append(r.calls, c)
 }
 
 // collect sets returned of the items of a mandatory call. The caller's goroutine calls it
@@ -85,33 +93,14 @@ func (r *returns) collect(c *call) {
 		<-caughtUp
 	case <-r.done: // Every return has been marked.
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i := range c.items {
-		r.forget(c.to.exchange, &c.items[i])
-	}
+	r.release(c)
 }
 
-// abandon removes an item that is confirmed and whose caller does not wait any more.
-func (r *returns) abandon(exchange string, it *item) {
+// release ends expect. It may be called again.
+func (r *returns) release(c *call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.forget(exchange, it)
-}
-
-// forget is called with mu held.
-func (r *returns) forget(exchange string, it *item) {
-	k := returnKey{exchange, it.key, it.publishing.MessageId}
-	waiting := r.expected[k]
-	for i, other := range waiting {
-		if other == it {
-			waiting = append(waiting[:i:i], waiting[i+1:]...)
-			break
-		}
-	}
-	if len(waiting) == 0 {
-		delete(r.expected, k)
-	} else {
-		r.expected[k] = waiting
+	if i := slices.Index(r.calls, c); i >= 0 {
+		r.calls = slices.Delete(r.calls, i, i+1)
 	}
 }

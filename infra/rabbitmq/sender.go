@@ -19,14 +19,16 @@ import (
 type sender struct {
 	cfg       Config
 	link      *link
+	consume   *link
+	declarer  *declarer
 	marshaler Marshaler
 	calls     chan *call
 	done      chan struct{} // closed when the sender has ended
 }
 
-func newSender(cfg Config, l *link) *sender {
+func newSender(cfg Config, publish, consume *link, d *declarer) *sender {
 	return &sender{
-		cfg: cfg, link: l, marshaler: Marshaler{AppID: cfg.AppID},
+		cfg: cfg, link: publish, consume: consume, declarer: d, marshaler: Marshaler{AppID: cfg.AppID},
 		calls: make(chan *call, 64),
 		done:  make(chan struct{}),
 	}
@@ -41,7 +43,7 @@ func (s *sender) run(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		session, err := openSession(conn, s.cfg, s.link)
+		session, err := openSession(conn, s)
 		if err != nil {
 			s.cfg.Logger.Warn("cannot open a RabbitMQ channel for publishing, trying again", slog.Any("error", err))
 			if !pause.Wait(ctx) {
@@ -82,6 +84,7 @@ func (s *sender) publish(ctx context.Context, to destination, items []item) erro
 	pause := backoff.Backoff{Min: s.cfg.MinBackoff, Max: time.Second}
 	for refusals := 0; ; {
 		c := &call{ctx: ctx, to: to, items: items, written: make(chan struct{})}
+		c.mandatory = s.setMandatory(to, items)
 		select {
 		case s.calls <- c:
 		case <-ctx.Done():
@@ -97,17 +100,20 @@ func (s *sender) publish(ctx context.Context, to destination, items []item) erro
 			return nil
 		}
 		done.confirmed = done.total - len(left)
-		missing := false // the queue
+		missing := "" // the key of a message that has no queue
 		for i := range left {
-			missing = missing || left[i].returned != ""
+			if left[i].returned != "" {
+				missing = left[i].key
+			}
 			done.uncertain = done.uncertain || left[i].returned == "" && left[i].confirm != nil
 			left[i] = item{key: left[i].key, publishing: left[i].publishing}
 		}
-		if missing {
+		if missing != "" {
 			if to.declare {
-				return events.Errorf(events.CodeUnhandled, "RabbitMQ has no queue %s, and loses it again after it is declared", to.queue)
+				return unroutableAgain(to, missing, done)
 			}
 			to.declare = true
+			s.cfg.Logger.Warn("RabbitMQ has no queue for a message that a handler wants, declaring everything again", slog.String("type", missing), slog.String("destination", to.name()))
 		}
 		if reason := c.session.refusal(); reason != nil {
 			if refusals++; refusals == maxRefusals {
@@ -124,9 +130,10 @@ func (s *sender) publish(ctx context.Context, to destination, items []item) erro
 }
 
 // await returns the items that must be sent again: those lost with the connection, those
-// that the broker refused (and how many these are) and, for a queue that may not exist
-// yet, those that were returned.
+// that the broker refused (and how many these are) and those that were returned, though a
+// known subscription wants them or the queue only has to be declared.
 func (s *sender) await(c *call, done progress) (left []item, refused int, err error) {
+	defer c.release()
 	select {
 	case <-c.written:
 	case <-c.ctx.Done():
@@ -170,14 +177,18 @@ func (s *sender) await(c *call, done progress) (left []item, refused int, err er
 			}
 		}
 	}
-	if c.to.mandatory {
+	if c.mandatory {
 		c.session.returns.collect(c)
+		wanted := s.declarer.wants(c.to.exchange)
 		for i := range c.items {
-			if reason := c.items[i].returned; reason != "" {
-				if c.to.queue == "" {
-					return nil, 0, unroutable(c.to.exchange, c.items[i].key, reason)
-				}
+			switch it := &c.items[i]; {
+			case it.returned == "":
+			case c.to.exists:
+				return nil, 0, events.Errorf(events.CodeNotFound, "RabbitMQ has no queue %s", c.to.queue)
+			case c.to.queue != "" || wanted.match(it.key):
 				again[i] = true
+			case c.to.mandatory:
+				return nil, 0, unroutable(c.to.exchange, it.key, it.returned)
 			}
 		}
 	}
@@ -190,6 +201,22 @@ func (s *sender) await(c *call, done progress) (left []item, refused int, err er
 	return left, refused, nil
 }
 
+// setMandatory marks the messages that must reach a queue, and reports whether there are any.
+func (s *sender) setMandatory(to destination, items []item) (anyone bool) {
+	if to.mandatory {
+		for i := range items {
+			items[i].mandatory = true
+		}
+		return true
+	}
+	wanted := s.declarer.wants(to.exchange)
+	for i := range items {
+		items[i].mandatory = wanted.match(items[i].key)
+		anyone = anyone || items[i].mandatory
+	}
+	return anyone
+}
+
 func (d destination) name() string {
 	if d.queue != "" {
 		return "queue " + d.queue
@@ -200,6 +227,14 @@ func (d destination) name() string {
 func unroutable(exchange, key, reason string) error {
 	return events.Errorf(events.CodeUnhandled, "no handler for %s: no queue is bound to exchange %s for it (%s)", key, exchange, reason).
 		WithHint("start a process that handles %s, and check that both use the same namespace", key)
+}
+
+// unroutableAgain returns the error of a call whose messages are returned though everything
+// that they need was declared.
+func unroutableAgain(to destination, key string, done progress) error {
+	return events.Errorf(events.CodeUnhandled, "RabbitMQ has no queue for %s in %s, or loses it again after it is declared: %d of %d messages were not published",
+		key, to.name(), done.total-done.confirmed, done.total).MayRetry().
+		WithHint("see in the log why it is not declared, and find out who deletes exchange, queue or binding")
 }
 
 // timedOut returns the error of a call whose context has ended.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v2/pkg/amqp"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/pitwheel/pitwheel/events"
 )
 
 // session is one AMQP channel in confirm mode. Only the sender's goroutine calls its
@@ -17,6 +20,8 @@ type session struct {
 	channel  *amqp.Channel
 	cfg      Config
 	link     *link
+	consume  *link // that subscriptions are declared on, as the broker never blocks it
+	declarer *declarer
 	closed   chan struct{}   // closed when the channel is
 	declared map[string]bool // exchanges and queues, on this channel
 
@@ -32,11 +37,10 @@ type session struct {
 
 type unconfirmed struct {
 	call    *call
-	item    *item
 	confirm *amqp.DeferredConfirmation
 }
 
-func openSession(conn *amqp.Connection, cfg Config, l *link) (*session, error) {
+func openSession(conn *amqp.Connection, from *sender) (*session, error) {
 	ch, err := conn.Channel()
 	if err != nil {
 		return nil, err
@@ -46,10 +50,10 @@ func openSession(conn *amqp.Connection, cfg Config, l *link) (*session, error) {
 		return nil, err
 	}
 	s := &session{
-		conn: conn, channel: ch, cfg: cfg, link: l,
+		conn: conn, channel: ch, cfg: from.cfg, link: from.link, consume: from.consume, declarer: from.declarer,
 		closed:      make(chan struct{}),
 		declared:    make(map[string]bool),
-		unconfirmed: make([]unconfirmed, cfg.MaxUnconfirmed),
+		unconfirmed: make([]unconfirmed, from.cfg.MaxUnconfirmed),
 	}
 	reasons := ch.NotifyClose(make(chan *amqp.Error, 1))
 	go func() { // It ends with the channel.
@@ -107,8 +111,10 @@ func (s *session) serve(ctx context.Context, calls <-chan *call) {
 // write sends the messages of a call, as far as possible.
 func (s *session) write(c *call) {
 	defer close(c.written)
-	c.session = s
-	if c.err = s.declare(c.to); c.err != nil {
+	if !c.start(s) {
+		return
+	}
+	if c.err = s.declare(c.to, c.ctx.Done()); c.err != nil {
 		if s.channel.IsClosed() || s.conn.IsClosed() {
 			c.err = nil // Nothing was sent, and the caller tries again.
 		}
@@ -119,15 +125,12 @@ func (s *session) write(c *call) {
 		if s.link.blocks.Load() && !s.link.awaitUnblocked(s.closed) || !s.makeRoom() || !c.begin() {
 			return
 		}
-		if c.to.mandatory {
-			s.returns.expect(c.to.exchange, it)
-		}
-		confirm, err := s.channel.PublishWithDeferredConfirm(c.to.exchange, it.key, c.to.mandatory, false, it.publishing)
+		confirm, err := s.channel.PublishWithDeferredConfirm(c.to.exchange, it.key, it.mandatory, false, it.publishing)
 		if err != nil {
 			return
 		}
 		it.confirm = confirm
-		s.unconfirmed[(s.head+s.count)%len(s.unconfirmed)] = unconfirmed{c, it, confirm}
+		s.unconfirmed[(s.head+s.count)%len(s.unconfirmed)] = unconfirmed{c, confirm}
 		s.count++
 	}
 }
@@ -151,9 +154,6 @@ func (s *session) makeRoom() bool {
 				return false
 			}
 		}
-		if oldest.call.to.mandatory && oldest.call.ctx.Err() != nil {
-			s.returns.abandon(oldest.call.to.exchange, oldest.item)
-		}
 		*oldest = unconfirmed{}
 		s.head = (s.head + 1) % len(s.unconfirmed)
 		s.count--
@@ -161,10 +161,14 @@ func (s *session) makeRoom() bool {
 	return true
 }
 
-// declare declares the exchange once for each channel, and the queue where needed.
-func (s *session) declare(to destination) error {
+// declare declares the exchange once for each channel, with everything that is bound to it,
+// and the queue where needed. done is closed when the caller does not wait any more.
+func (s *session) declare(to destination, done <-chan struct{}) error {
 	switch {
-	case to.exchange != "" && !s.declared[to.exchange]:
+	case to.exchange != "" && (to.declare || !s.declared[to.exchange]):
+		// A message that is routed meanwhile reaches the queues that are bound already, and
+		// is not returned.
+		s.awaitConfirms(done)
 		err := declareOn(s.conn, func(ch *amqp.Channel) error {
 			var builder wamqp.DefaultTopologyBuilder
 			return builder.ExchangeDeclare(ch, to.exchange, wamqp.Config{Exchange: exchange(to.exchange)})
@@ -172,8 +176,16 @@ func (s *session) declare(to destination) error {
 		if err != nil {
 			return explainDeclare(err, "exchange", to.exchange)
 		}
+		s.declarer.declareAll(s.forDeclaring(), s.declarer.boundTo(to.exchange))
 		s.declared[to.exchange] = true
-	case to.declare, to.delay != nil && !s.declared[to.queue]:
+	case to.queue != "" && (to.declare || to.delay != nil && !s.declared[to.queue]):
+		if sub := s.declarer.of(to.queue); sub != nil {
+			err := declareOn(s.forDeclaring(), func(ch *amqp.Channel) error { return s.declarer.declare(ch, sub) })
+			if ours := (*events.Error)(nil); err != nil && !errors.As(err, &ours) {
+				return explainDeclare(err, "queue", to.queue)
+			}
+			return err
+		}
 		queue := s.cfg.queue(to.queue, false)
 		if to.delay != nil {
 			queue = s.cfg.delayQueue(to.queue, *to.delay)
@@ -188,4 +200,29 @@ func (s *session) declare(to destination) error {
 		s.declared[to.queue] = true
 	}
 	return nil
+}
+
+// forDeclaring returns the connection that subscriptions are declared on.
+func (s *session) forDeclaring() *amqp.Connection {
+	if conn, _ := s.consume.state(); conn != nil {
+		return conn
+	}
+	return s.conn
+}
+
+// awaitConfirms waits for a moment until everything that was sent is confirmed.
+func (s *session) awaitConfirms(done <-chan struct{}) {
+	moment := time.NewTimer(time.Second)
+	defer moment.Stop()
+	for i := range s.count {
+		select {
+		case <-s.unconfirmed[(s.head+i)%len(s.unconfirmed)].confirm.Done():
+		case <-done:
+			return
+		case <-s.closed:
+			return
+		case <-moment.C:
+			return
+		}
+	}
 }

@@ -40,11 +40,15 @@ func checked(c router.Subscription) (router.Subscription, error) {
 type Subscriber struct {
 	*subscription.Set
 	broker *Broker
-	cfg    router.Subscription
+	cfg    *declaration
 }
 
 func newSubscriber(b *Broker, cfg router.Subscription) *Subscriber {
-	return &Subscriber{Set: subscription.NewSet(b.cfg.qualify(cfg.Queue), closeGrace), broker: b, cfg: cfg}
+	return &Subscriber{
+		Set:    subscription.NewSet(b.cfg.qualify(cfg.Queue), closeGrace),
+		broker: b,
+		cfg:    &declaration{Subscription: cfg},
+	}
 }
 
 // Subscribe starts to consume and returns at once, even if the broker is unreachable: Ready
@@ -54,6 +58,9 @@ func newSubscriber(b *Broker, cfg router.Subscription) *Subscriber {
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if topic != s.cfg.Topic {
 		return nil, events.Errorf(events.CodeConfig, "handler %q subscribes to topic %q, and its subscriber was made for %q", s.cfg.Handler, topic, s.cfg.Topic)
+	}
+	if !s.begin() {
+		return nil, errClosed
 	}
 	var sub *consumer
 	err := s.Add(ctx, func() subscription.Running {
@@ -67,15 +74,28 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	return sub.out, nil
 }
 
+// begin makes the subscription known to publishers. It returns false after Drain or Close.
+func (s *Subscriber) begin() bool {
+	s.broker.declarer.add(s.cfg)
+	if s.Life().Err() != nil { // Close may have forgotten it before it was added.
+		s.broker.declarer.remove(s.cfg)
+		return false
+	}
+	return true
+}
+
 // Declare declares exchange, queue, poison queue and bindings, so that the queue receives
 // everything published from then on. It waits for the broker until ctx ends; when the
 // subscriber is drained or closed, or the broker is closed, it returns an error with the
 // code SHUTTING_DOWN. Bindings of types that are no longer subscribed to remain.
 func (s *Subscriber) Declare(ctx context.Context) error {
+	if !s.begin() {
+		return errClosed
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.Life(), cancel)()
-	err := s.broker.onChannel(ctx, func(ch *amqp.Channel) error { return s.broker.declare(ch, s.cfg) })
+	err := s.broker.onChannel(ctx, func(ch *amqp.Channel) error { return s.broker.declarer.declare(ch, s.cfg) })
 	switch {
 	case err == nil:
 		return nil
@@ -90,14 +110,19 @@ func (s *Subscriber) Declare(ctx context.Context) error {
 	return err
 }
 
-// Drain is as in [router.Subscriber].
-func (s *Subscriber) Drain(ctx context.Context) error {
-	defer s.broker.forget(s)
-	return s.Set.Drain(ctx)
+// Ready returns nil while the queue is consumed, and otherwise why it is not: with the code
+// CONFIG while the broker refuses to declare it, also if it is not to be consumed here.
+func (s *Subscriber) Ready() error {
+	err := s.Set.Ready()
+	if refused := s.cfg.refusal(); refused != nil && s.Life().Err() == nil {
+		return refused
+	}
+	return err
 }
 
 // Close is Drain with a deadline of one second. Messages whose handlers have not finished
-// by then are delivered again; that is not an error.
+// by then are delivered again; that is not an error. Until Close is called, also after Drain,
+// publishers of the Broker see to it that the queue receives what it is to receive.
 func (s *Subscriber) Close() error {
 	defer s.broker.forget(s)
 	return s.Set.Close()

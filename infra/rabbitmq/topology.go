@@ -59,23 +59,19 @@ func (c Config) deadLetter(args amqp091.Table, queue string) {
 	}
 }
 
-// declare declares what a subscription needs. One at a time: if the same new
-// quorum queue is declared twice concurrently, as a poison queue by its two subscribers,
-// RabbitMQ closes the connection with an internal error.
-func (b *Broker) declare(channel *amqp091.Channel, sub router.Subscription) error {
-	b.declaring.Lock()
-	defer b.declaring.Unlock()
-	queue, name := b.cfg.qualify(sub.Queue), ""
+// declare declares what a subscription needs.
+func (c Config) declare(channel *amqp091.Channel, sub router.Subscription) error {
+	queue, name := c.qualify(sub.Queue), ""
 	if sub.Topic != "" {
-		name = b.cfg.qualify(sub.Topic)
+		name = c.qualify(sub.Topic)
 	}
 	t := &topology{types: sub.Types}
 	if !events.IsPoisonQueue(queue) {
-		t.poison = b.cfg.queue(events.PoisonQueue(queue), false)
+		t.poison = c.queue(events.PoisonQueue(queue), false)
 	}
 	return t.BuildTopology(channel, queue, name, amqp.Config{
 		Exchange: exchange(name),
-		Queue:    b.cfg.queue(queue, sub.Ordered),
+		Queue:    c.queue(queue, sub.Ordered),
 	}, watermill.NopLogger{})
 }
 
