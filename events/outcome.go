@@ -106,13 +106,16 @@ func (a AppendRequest) Validate() error {
 	return nil
 }
 
-// Snapshot is an aggregate's state at a version, stored to shorten loading. It is a
+// Snapshot is an aggregate's state after an event, stored to shorten loading. It is a
 // cache: it may be missing, and is ignored where it cannot be read.
 type Snapshot struct {
 	Version uint64
 	// Schema is the fingerprint of the state's type; see [AggregateType].
 	Schema string
 	State  json.RawMessage
+	// Position is that of the event that made the version, in its partition of the log. A log
+	// that has lost its end does not use a snapshot without it.
+	Position uint64
 }
 
 // History is what is loaded of an aggregate: the newest usable snapshot, or a zero one,
@@ -120,14 +123,19 @@ type Snapshot struct {
 type History struct {
 	Snapshot Snapshot
 	Events   []Recorded
+	// Skipped is how many versions follow the last event that must not be used: events that
+	// the log has lost may have had them. It is 0 unless the log has lost its end.
+	Skipped uint64
 }
 
-// Version returns the aggregate's version; 0 if it does not exist.
+// Version returns the aggregate's version, which the next event follows; 0 if the aggregate
+// does not exist, and has never existed as far as the log can tell.
 func (h History) Version() uint64 {
+	version := h.Snapshot.Version
 	if n := len(h.Events); n > 0 {
-		return h.Events[n-1].Version
+		version = h.Events[n-1].Version
 	}
-	return h.Snapshot.Version
+	return version + h.Skipped
 }
 
 // Row is a row of a projection.

@@ -241,7 +241,8 @@ func (d *decider) snapshot(ctx context.Context, e *events.Envelope, h events.His
 		var cancel context.CancelFunc
 		ctx, cancel = withGrace(ctx)
 		defer cancel()
-		err = d.log.SaveSnapshot(ctx, e.Aggregate, e.AggregateID, events.Snapshot{Version: h.Version(), Schema: schema, State: state})
+		last := h.Events[len(h.Events)-1]
+		err = d.log.SaveSnapshot(ctx, e.Aggregate, e.AggregateID, events.Snapshot{Version: last.Version, Schema: schema, State: state, Position: last.Position})
 	}
 	if err != nil {
 		d.logger.WarnContext(ctx, "snapshot not stored, loading stays slow", slog.String("aggregate", e.Aggregate),

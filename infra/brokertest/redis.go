@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -114,6 +115,29 @@ func (s *RedisServer) Kill() {
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
 	s.cmd = nil
+}
+
+// Backup copies the server's files while it runs, and returns the directory of the copy,
+// for [RedisServer.Restore].
+func (s *RedisServer) Backup() string {
+	s.t.Helper()
+	backup := filepath.Join(s.t.TempDir(), "backup")
+	if err := os.CopyFS(backup, os.DirFS(s.dir)); err != nil {
+		s.t.Fatalf("the files of redis-server were not copied: %v", err)
+	}
+	return backup
+}
+
+// Restore kills the server, puts a copy of its files back and starts it: what was written
+// after the copy was made is gone.
+func (s *RedisServer) Restore(backup string) {
+	s.t.Helper()
+	s.Kill()
+	s.dir = s.t.TempDir()
+	if err := os.CopyFS(s.dir, os.DirFS(backup)); err != nil {
+		s.t.Fatalf("the files of redis-server were not put back: %v", err)
+	}
+	s.Start()
 }
 
 func answers(url string) bool {

@@ -109,12 +109,13 @@ func unfinished(cmds []*redis.Cmd) (again []*redis.Cmd, failed bool) {
 			continue
 		}
 		switch reply, ok := replyError(err); {
-		case ok && firstWord(reply) == "NOSCRIPT":
-			if args := cmd.Args(); len(args) > 1 {
-				if script, ok := args[1].(*Script); ok {
-					args[0], args[1] = "eval", script.source
-				}
+		case ok && firstWord(reply) == UnknownScript:
+			args := cmd.Args()
+			script, ok := args[1].(*Script)
+			if !ok || script.source == "" {
+				continue
 			}
+			args[0], args[1] = "eval", script.source
 		case ok && !transient(reply):
 			continue
 		default:

@@ -8,7 +8,8 @@ import (
 
 // Script is a Lua script. Each package embeds its own and makes them once.
 type Script struct {
-	source string
+	source string // sent to a server that does not know it; empty for a loaded script
+	loaded string // the source of a loaded script
 	hash   []byte
 }
 
@@ -16,6 +17,23 @@ type Script struct {
 func NewScript(source string) *Script {
 	sum := sha1.Sum([]byte(source))
 	return &Script{source: source, hash: hex.AppendEncode(nil, sum[:])}
+}
+
+// UnknownScript is what the error of a server begins with that does not know a script.
+const UnknownScript = "NOSCRIPT"
+
+// NewLoadedScript returns a script that is not sent to a server that does not know it, such
+// as one that was restarted: running it ends with an error that has [UnknownScript] in it,
+// until it is loaded there with [Conn.Load].
+func NewLoadedScript(source string) *Script {
+	s := NewScript(source)
+	s.loaded, s.source = s.source, ""
+	return s
+}
+
+// Load sends a script of [NewLoadedScript] to every server that writes.
+func (c *Conn) Load(ctx context.Context, s *Script) error {
+	return c.Explain(c.client.ScriptLoad(ctx, s.loaded).Err())
 }
 
 // MarshalBinary returns the hash by which a server that has seen the script knows it, so

@@ -13,6 +13,10 @@ func (l *Log) partition(aggregateID string) int {
 func (l *Log) logKey(p int) string { return l.parts[p] + "log" }
 func (l *Log) endKey(p int) string { return l.parts[p] + "end" }
 
+func (l *Log) gapsKey(p int) string { return l.parts[p] + "gaps" }
+
+func (l *Log) epochKey() string { return l.conn.Key("epoch") }
+
 func (l *Log) indexKey(p int, aggregate, id string) string {
 	return l.parts[p] + "index:" + aggregate + ":" + id
 }

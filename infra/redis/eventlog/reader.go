@@ -42,6 +42,9 @@ func (l *Log) Read(ctx context.Context, after events.Cursor, limit int, wait tim
 		}
 		left := time.Until(deadline)
 		found, err := l.readOnce(ctx, after, limit, min(left, maxBlock))
+		for i := range found {
+			l.guard.observe(found[i].Partition, found[i].Position)
+		}
 		if err != nil || len(found) > 0 || left <= 0 {
 			return found, err
 		}
