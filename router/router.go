@@ -165,7 +165,7 @@ func New(c Config) (*Router, error) {
 		}
 		r.collectors = append(r.collectors, k)
 	}
-	r.relay, err = relay.New(c.Reader, c.Checkpoints, c.Metrics.publisher("relay", c.Transport.Publisher()), c.Logger)
+	r.relay = relay.New(c.Reader, c.Checkpoints, c.Metrics.publisher("relay", c.Transport.Publisher()), c.Logger)
 	return r, err
 }
 

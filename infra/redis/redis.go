@@ -105,7 +105,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		Log:         eventlog.New(c, partitions, cmp.Or(cfg.OutcomeTTL, eventlog.DefaultOutcomeTTL)),
-		Projections: projections.New(c, len(partitions)),
 		Inbox:       inbox.New(c, cmp.Or(cfg.InboxTTL, inbox.DefaultTTL)),
 		Parking:     parking.New(c),
 		PoisonStore: poisonstore.New(c),
@@ -113,6 +112,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		Transports:  transports.New(c),
 		conn:        c,
 	}
+	s.Projections = projections.New(c, s.Log)
 	s.Transport = streams.New(c, s.Inbox, s.Elector)
 	return s, nil
 }

@@ -45,8 +45,8 @@ func points() map[string]string {
 	return map[string]string{
 		"Publish": "topic or queue", "Delay": "queue", "HasQueue": "queue", "Declare": "queue", "Deliver": "queue",
 		"Load": "aggregate", "Append": "aggregate", "Outcomes": "aggregate", "SaveSnapshot": "aggregate",
-		"Read": "", "End": "", "Checkpoint": "role", "SaveCheckpoint": "role", "Lead": "role",
-		"ProjectionCursor": "projection", "Rows": "projection", "Commit": "projection", "List": "projection",
+		"Read": "", "End": "", "Epoch": "", "Checkpoint": "role", "OpenCheckpoint": "role", "SaveCheckpoint": "role", "Lead": "role",
+		"ProjectionCursor": "projection", "OpenProjection": "projection", "Rows": "projection", "Commit": "projection", "List": "projection",
 		"Seen": "handler", "Record": "handler", "StorePoison": "handler", "CountPoison": "",
 		"KeyBlocker": "handler", "BlockKey": "handler", "ParkMessage": "handler", "ReleaseKey": "handler",
 		"UnparkMessage": "handler", "CountParked": "handler",
