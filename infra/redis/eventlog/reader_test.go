@@ -75,31 +75,24 @@ func TestLog_Read(t *testing.T) {
 func TestLog_Read_NotAnEvent(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
-		for name, spoil := range map[string]func(c goredis.UniversalClient, key string) error{
-			"7-0": func(c goredis.UniversalClient, key string) error {
-				return c.XAdd(t.Context(), &goredis.XAddArgs{Stream: key, ID: "7-0", Values: []string{"password", "secret"}}).Err()
-			},
-			"WRONGTYPE": func(c goredis.UniversalClient, key string) error {
-				return c.Set(t.Context(), key, "secret", 0).Err()
-			},
-		} {
+		for _, wrongType := range []bool{false, true} {
 			ns := redistest.Namespace(t, url)
 			s, ctx := redistest.OpenIn(t, url, ns), t.Context()
 			for i := range 100 {
 				redistest.Must[events.Outcome](t)(s.Append(ctx, redistest.Decision(fmt.Sprint("u", i), events.NewID(), 0, 1)))
 			}
 			end := redistest.Must[events.Cursor](t)(s.End(ctx))
-			want := 100 - int(end[3])
-			key := ns + ":{p3}:log"
-			if name == "7-0" {
-				s.Client().XTrimMaxLen(ctx, key, 0)
-			} else {
-				s.Client().Del(ctx, key)
+			key, c, others := ns+":{p3}:log", s.Client(), 100-int(end[3])
+			want, name := 100, fmt.Sprint(end[3]+1, "-0")
+			err := c.XAdd(ctx, &goredis.XAddArgs{Stream: key, ID: name, Values: []string{"password", "secret"}}).Err()
+			if wrongType {
+				if strings.HasSuffix(t.Name(), "embedded") {
+					continue // It answers as if there were no such key.
+				}
+				want, name = others, "WRONGTYPE"
+				err = c.Set(ctx, key, "secret", 0).Err()
 			}
-			if name == "7-0" && end[3] > 6 {
-				t.Fatalf("the partition has %d events", end[3])
-			}
-			if err := spoil(s.Client(), key); err != nil {
+			if err != nil {
 				t.Fatal(err)
 			}
 			got, err := s.Read(ctx, nil, 100, time.Minute)
@@ -115,7 +108,7 @@ func TestLog_Read_NotAnEvent(t *testing.T) {
 			}
 			without := make(events.Cursor, s.Partitions())
 			without[3] = events.Nowhere
-			if got, err := s.Read(ctx, without, 100, 0); err != nil || len(got) != want {
+			if got, err := s.Read(ctx, without, 100, 0); err != nil || len(got) != others {
 				t.Errorf("%d events without the partition: %v", len(got), err)
 			}
 		}

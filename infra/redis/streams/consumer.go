@@ -27,10 +27,16 @@ type delivery struct {
 type term struct {
 	consumer string
 	over     atomic.Bool
+	// lease ends with the right to consume where that is a lease. Its Err is exact also
+	// right after a pause of the process, when over is not set yet.
+	lease context.Context //nolint:containedctx // Only its Err is used.
 
 	mu   sync.Mutex
 	seen map[string]string // stream → id of the last entry that was read of it
 }
+
+// isOver reports whether what the term has read is handled elsewhere.
+func (t *term) isOver() bool { return t.over.Load() || t.lease.Err() != nil }
 
 func (t *term) setLast(stream, id string) {
 	t.mu.Lock()
@@ -91,7 +97,7 @@ func newConsumer(of *Subscriber, topic string, undeclared error) *consumer {
 				sub.acks.add(d)
 			}
 		},
-		Stale: func(d delivery) bool { return d.term.over.Load() },
+		Stale: func(d delivery) bool { return d.term.isOver() },
 	}, sub.out)
 	sub.heart = newHeartbeat(sub)
 	sub.setError(undeclared)
@@ -107,7 +113,7 @@ func (sub *consumer) consume() {
 		sub.retry(sub.intake, func() error { return sub.of.declare(sub.intake, sub.topic) })
 	}
 	if !sub.cfg.Ordered {
-		sub.serve(sub.intake)
+		sub.serve(sub.intake, context.Background())
 		return
 	}
 	ctx, stop := context.WithCancel(sub.life)
@@ -123,7 +129,7 @@ func (sub *consumer) consume() {
 		serve, cancel := context.WithCancel(held)
 		defer cancel()
 		defer context.AfterFunc(sub.intake, cancel)()
-		sub.serve(serve)
+		sub.serve(serve, held)
 		if sub.intake.Err() == nil {
 			return nil // The lease is lost.
 		}
@@ -133,9 +139,9 @@ func (sub *consumer) consume() {
 	})
 }
 
-// serve is one term. It returns when ctx ends.
-func (sub *consumer) serve(ctx context.Context) {
-	t := &term{consumer: events.NewID()}
+// serve is one term, under a lease. It returns when ctx ends.
+func (sub *consumer) serve(ctx, lease context.Context) {
+	t := &term{consumer: events.NewID(), lease: lease}
 	defer context.AfterFunc(ctx, func() {
 		// If we stop by ourselves, what is in flight may still be finished.
 		if sub.intake.Err() == nil {

@@ -154,14 +154,24 @@ func (h *Health) end(gaveUp bool) {
 	h.err, h.parts, h.failures = nil, nil, 0
 }
 
-// ErrGivenUp is in the chain of an error that f of [Health.Run] returns if another instance
-// should try.
-var ErrGivenUp = errors.New("it is left to another instance")
+type givenUp struct{ error }
+
+func (g givenUp) Unwrap() error { return g.error }
+
+// GiveUp returns err marked as one after which another instance should try: f of
+// [Health.Run] returns it.
+func GiveUp(err error) error { return givenUp{err} }
+
+// IsGivenUp reports whether an error was made by [GiveUp].
+func IsGivenUp(err error) bool {
+	var g givenUp
+	return errors.As(err, &g)
+}
 
 // Run calls f until ctx ends, and then returns nil. After each return it pauses; the pause
 // grows from 50 ms to 5 s until f reports progress with [Health.OK]. What was wrong with
 // parts is forgotten before each call. An error is logged when it differs from the last one. After 5 s in which f has returned errors and no
-// progress, or if its error has [ErrGivenUp], Run returns the error: the role should be left
+// progress, or if its error was made by [GiveUp], Run returns the error: the role should be left
 // to another instance.
 func (h *Health) Run(ctx context.Context, logger *slog.Logger, role string, f func(context.Context) error) error {
 	h.begin()
@@ -175,7 +185,7 @@ func (h *Health) Run(ctx context.Context, logger *slog.Logger, role string, f fu
 		if h.Set(err) && err != nil {
 			logger.WarnContext(ctx, "background role failed, trying again", slog.String("role", role), slog.Any("error", err))
 		}
-		if err != nil && (lasting >= giveUpAfter || errors.Is(err, ErrGivenUp)) {
+		if err != nil && (lasting >= giveUpAfter || IsGivenUp(err)) {
 			h.end(true)
 			return err
 		}

@@ -36,6 +36,7 @@ const (
 // not published.
 type session struct {
 	*Relay
+	role   context.Context // ends with the role
 	ctx    context.Context // of what is on its way; it outlives the end of the role a little
 	cancel context.CancelFunc
 	bus    *cqrs.EventBus
@@ -54,7 +55,7 @@ type session struct {
 func newSession(ctx context.Context, r *Relay, token, epoch string, at events.Cursor) (*session, error) {
 	n := r.reader.Partitions()
 	s := &session{
-		Relay: r, token: token, epoch: epoch, read: at.Clone(n), saved: at.Clone(n), full: make([]atomic.Bool, n),
+		Relay: r, role: ctx, token: token, epoch: epoch, read: at.Clone(n), saved: at.Clone(n), full: make([]atomic.Bool, n),
 		topics: map[string]*topic{}, wake: make(chan struct{}, 1), checked: time.Now(),
 	}
 	s.ctx, s.cancel = catchup.Grace(ctx)
@@ -93,6 +94,9 @@ func (s *session) topic(name string) *topic {
 
 // apply publishes a batch, and saves the checkpoint.
 func (s *session) apply(batch []events.Recorded) error {
+	if s.role.Err() != nil {
+		return nil // After a pause of the process, another instance has published it.
+	}
 	began := time.Now()
 	s.await(false)
 	for i := range batch {
@@ -206,7 +210,7 @@ func (s *session) check() error {
 func (s *session) giveUp() error {
 	for _, t := range s.order {
 		if t.aside && t.since.After(s.succeeded) && time.Since(t.since) >= giveUpAfter {
-			return events.Errorf(events.CodeOf(t.err), "nothing could be published for %s, %w: %w", giveUpAfter, health.ErrGivenUp, t.err).MayRetry()
+			return health.GiveUp(events.Errorf(events.CodeOf(t.err), "nothing could be published for %s: %w", giveUpAfter, t.err).MayRetry())
 		}
 	}
 	return nil

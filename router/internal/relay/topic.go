@@ -82,7 +82,7 @@ func (s *session) await(all bool) {
 		if !all {
 			timeout = timer.C
 		}
-		if !all && (late || t.aside && t.failures > 0) { // It is not waited for.
+		if !all && (late || t.err != nil) { // It is not waited for.
 			select {
 			case err := <-t.done:
 				s.finish(t, err)
