@@ -148,11 +148,16 @@ type Row struct {
 // has been read.
 type ProjectionCommit struct {
 	Projection string
+	// Token is that of the instance that has opened the projection, Epoch that of the log
+	// that it reads; see [CheckpointCommit].
+	Token, Epoch string
 	// From is the cursor that the changes start from. If the stored one differs, another
 	// instance has applied these events, and nothing is written.
 	From Cursor
 	// To is the cursor afterwards.
 	To Cursor
+	// Rebuild, if it is not empty, is recorded as [ProjectionState].Rebuild.
+	Rebuild string
 	// Put are rows as they are now, Delete the keys of rows to delete.
 	Put    []Row
 	Delete []string

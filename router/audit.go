@@ -11,7 +11,6 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/backoff"
 	"github.com/pitwheel/pitwheel/router/internal/audit"
-	"github.com/pitwheel/pitwheel/router/internal/codec"
 	"github.com/pitwheel/pitwheel/router/internal/relay"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
@@ -28,13 +27,8 @@ func (r *Router) newAuditor() *audit.Auditor {
 	}
 	return audit.New(audit.Config{
 		Reader: c.Reader, Ledger: auditLedger{c.Ledger, c.Audit},
-		Transport: auditTransport{c.Metrics.publisher("auditor", c.Transport.QueuePublisher()), c.Marker},
-		End:       c.Reader.End,
-		Relayed:   r.relayed,
-		Encode: func(ctx context.Context, e *events.Recorded) (*message.Message, error) {
-			epoch, err := epochOf(c.Reader)(ctx)
-			return codec.EncodeRecorded(e, epoch), err
-		},
+		Transport:     auditTransport{c.Metrics.publisher("auditor", c.Transport.QueuePublisher()), c.Marker},
+		Relayed:       r.relayed,
 		Begin:         r.beginAgain,
 		Declare:       r.declareAgain,
 		InPoisonStore: r.inPoisonStore(),
@@ -123,7 +117,7 @@ func (c *consumer) attend(ctx context.Context, instance string) {
 		}
 		if err == nil && flushing == 0 && passed > cleared {
 			flushing = passed
-			go func() { flushed <- flush(ctx, c.sub) == nil }() // It ends with ctx.
+			go func() { flushed <- c.sub.(Flusher).Flush(ctx) == nil }() // It ends with ctx.
 		}
 		select {
 		case ok := <-flushed:

@@ -25,7 +25,7 @@ func TestRouter_EveryCallMayFail(t *testing.T) {
 	t.Parallel()
 	for _, point := range []string{
 		"Publish user.commands", "Publish user.events", "Publish w.poison", "Publish w", "Delay", "Declare", "Deliver register", "Deliver w", "Deliver w.poison",
-		"Load", "Append", "Outcomes", "SaveSnapshot", "Read", "End", "Checkpoint", "SaveCheckpoint", "Lead", "ProjectionCursor", "Rows", "Commit", "Seen", "Record",
+		"Load", "Append", "Outcomes", "SaveSnapshot", "Read", "End", "Epoch", "Checkpoint", "OpenCheckpoint", "SaveCheckpoint", "Lead", "ProjectionCursor", "OpenProjection", "Rows", "Commit", "Seen", "Record",
 		"StorePoison", "CountPoison", "KeyBlocker", "BlockKey", "ParkMessage", "ReleaseKey", "UnparkMessage", "CountParked",
 	} {
 		for name, fault := range map[string]func(routertest.Schedule) *routertest.Fault{

@@ -37,28 +37,46 @@ type LogReader interface {
 	Partitions() int
 	// Read returns events after a cursor, at most limit from each partition; those of
 	// one partition are together and in order. If there are none, it waits for one up to
-	// the given time, and then returns none.
+	// the given time, and then returns none. If some partitions cannot be read on, the
+	// error is an [events.PartitionErrors], at once, beside the events that were found
+	// before those places and in the other partitions. Nothing is read of a partition
+	// whose position is [events.Nowhere].
 	Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error)
-	// End returns the position of the last event of each partition.
+	// End returns the position of the last event of each partition. If those of some
+	// partitions cannot be read, they are [events.Nowhere], and the error is an
+	// [events.PartitionErrors].
 	End(ctx context.Context) (events.Cursor, error)
+	// Epoch returns the epoch of the log as it is at the time of the call; see
+	// [events.SameLog]. A log that takes the place of one that is gone has another one.
+	Epoch(ctx context.Context) (string, error)
 }
 
-// Checkpoints stores how far each role has read the log.
+// Checkpoints stores how far each role has read the log. Only the instance that has opened a
+// role's checkpoint last can move it: one that was paused, and replaced, cannot.
 type Checkpoints interface {
 	// Checkpoint returns how far a role has read the log; nil, or all zero, if it never has.
 	Checkpoint(ctx context.Context, role string) (events.Cursor, error)
-	// SaveCheckpoint never moves a partition's position back.
-	SaveCheckpoint(ctx context.Context, role string, c events.Cursor) error
+	// OpenCheckpoint returns the checkpoint of a role, and makes the given token, which is
+	// new and not empty, the only one that can move it.
+	OpenCheckpoint(ctx context.Context, role, token string) (events.Checkpoint, error)
+	// SaveCheckpoint moves a checkpoint, or else writes nothing and the error has the code
+	// CURSOR_MOVED: the role begins again from what is stored. The same call again
+	// changes nothing.
+	SaveCheckpoint(ctx context.Context, c events.CheckpointCommit) error
 }
 
 // ProjectionStore stores the rows of projections.
 type ProjectionStore interface {
 	// ProjectionCursor returns how far a projection has read the log; nil if it never has.
 	ProjectionCursor(ctx context.Context, projection string) (events.Cursor, error)
+	// OpenProjection is [Checkpoints].OpenCheckpoint for a projection.
+	OpenProjection(ctx context.Context, projection, token string) (events.ProjectionState, error)
 	// Rows returns the rows of the given keys, in their order; nil for a missing one.
 	Rows(ctx context.Context, projection string, keys []string) ([][]byte, error)
 	// Commit writes one step of a projection. If the stored cursor is not the one
-	// the step started from, the error has the code CURSOR_MOVED and nothing is written.
+	// the step started from, the log ends before the one afterwards, or the token is not
+	// that of the last OpenProjection, the error has the code CURSOR_MOVED and nothing is
+	// written. A projection that was never opened, or was dropped since, has no token: "".
 	Commit(ctx context.Context, c events.ProjectionCommit) error
 	// List returns up to limit rows whose keys come after the given one, sorted by key.
 	List(ctx context.Context, projection, after string, limit int) ([]events.Row, error)
@@ -119,8 +137,10 @@ type Parking interface {
 // Elector elects one of several instances for a role.
 type Elector interface {
 	// Lead runs f whenever this instance holds the role, until ctx ends or f returns an
-	// error. The context given to f ends when the role is lost. A role only saves work:
-	// what f writes must be safe when two instances believe that they hold it.
+	// error: the role is given back then. The context given to f ends when the role is
+	// lost; its Err must tell so also right after a pause of the process, by the clock. A
+	// role only saves work: what f writes must be safe when two instances believe that
+	// they hold it.
 	Lead(ctx context.Context, role string, f func(context.Context) error) error
 }
 

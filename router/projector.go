@@ -33,50 +33,102 @@ type projector struct {
 	poisonQueue poisonQueue
 	health      health.Health
 	logger      *slog.Logger
+
+	// What follows is that of the role while this instance holds it.
+	token, epoch string
+	cursor       events.Cursor
 }
 
 func (p *projector) role() string { return "projection:" + p.name }
 
-// run applies events until ctx ends. It is called while this instance holds the role.
+// run applies events until ctx ends. It is called while this instance holds the role, and
+// returns an error if it has got nowhere for 5 s, so that another instance can try.
 func (p *projector) run(ctx context.Context) error {
-	p.health.Run(ctx, p.logger, p.role(), func(ctx context.Context) error {
-		cursor, err := p.store.ProjectionCursor(ctx, p.name)
-		if err != nil {
-			return err
+	return p.health.Run(ctx, p.logger, p.role(), func(ctx context.Context) error {
+		err := p.open(ctx)
+		if err == nil {
+			err = catchup.Subscription{
+				Reader: p.reader, From: p.cursor, Limit: projectionRead,
+				Apply: func(batch []events.Recorded) error { return p.applyAll(ctx, batch) },
+				Broken: func(partition int, err error) {
+					p.health.ReportPart(p.logger, p.role(), catchup.PartitionName(partition), err)
+				},
+			}.Run(ctx)
 		}
-		cursor = cursor.Clone(p.reader.Partitions())
-		err = catchup.Subscribe(ctx, p.reader, cursor, projectionRead, func(batch []events.Recorded) error {
-			if len(batch) == 0 {
-				return p.checkCursor(ctx, cursor)
-			}
-			for len(batch) > 0 {
-				step := batch[:min(len(batch), projectionStep)]
-				if err := p.step(ctx, step, &cursor); err != nil {
-					return err
-				}
-				batch = batch[len(step):]
-			}
-			p.health.OK()
-			return nil
-		})
 		if events.CodeOf(err) == events.CodeCursorMoved {
 			return nil // Not a failure: the projection continues from the cursor that was set.
 		}
 		return err
 	})
+}
+
+// open takes over the projection, and checks its cursor against the log.
+//
+// If the log has lost events that the rows contain, the rows are wrong and only rebuilding
+// them helps. That is not done here: the rows may be all that is left of these events,
+// and until somebody decides, rows that have all that comes are worth more than rows that
+// stay as they are. So the projection goes on, and readiness asks for a rebuild.
+func (p *projector) open(ctx context.Context) error {
+	p.token = events.NewID()
+	state, err := p.store.OpenProjection(ctx, p.name, p.token)
+	if err != nil {
+		return err
+	}
+	var end events.Cursor
+	if p.epoch, end, err = catchup.Where(ctx, p.reader); err != nil {
+		return err
+	}
+	cursor, why := state.ResumeAt(p.epoch, end)
+	p.cursor = cursor.Clone(p.reader.Partitions())
+	rebuild := state.Rebuild
+	if why != "" {
+		p.logger.ErrorContext(ctx, "the log has lost events that the rows of a projection contain", slog.String("projection", p.name), slog.String("error", why),
+			slog.Any("cursor", state.Cursor), slog.String("cursor_epoch", state.Epoch), slog.Any("end", end), slog.String("epoch", p.epoch))
+		rebuild = why
+		if err := p.store.Commit(ctx, p.commit(state.Cursor, p.cursor, why)); err != nil {
+			return err
+		}
+	}
+	if rebuild != "" {
+		p.health.SetPart("rebuild", events.Errorf(events.CodeInternal, "the rows of the projection %s contain events that the log has lost (%s); it must be rebuilt: projection rebuild %s", p.name, rebuild, p.name).
+			WithHint("run `projection rebuild %s`", p.name))
+	}
+	return nil
+}
+
+func (p *projector) commit(from, to events.Cursor, rebuild string) events.ProjectionCommit {
+	return events.ProjectionCommit{Projection: p.name, Token: p.token, Epoch: p.epoch, From: from, To: to, Rebuild: rebuild}
+}
+
+// applyAll applies a batch of events in steps.
+func (p *projector) applyAll(ctx context.Context, batch []events.Recorded) error {
+	if len(batch) == 0 {
+		return p.checkCursor(ctx)
+	}
+	for len(batch) > 0 {
+		step := batch[:min(len(batch), projectionStep)]
+		if err := p.step(ctx, step); err != nil {
+			return err
+		}
+		batch = batch[len(step):]
+	}
+	p.health.OK()
 	return nil
 }
 
 // checkCursor checks, while there are no new events, that the stored cursor is the one
-// that this instance has written. It is not if the rows were dropped in order to rebuild
-// them.
-func (p *projector) checkCursor(ctx context.Context, cursor events.Cursor) error {
+// that this instance has written, and the log the one that it has read. They are not if
+// the rows were dropped in order to rebuild them, or the log was lost.
+func (p *projector) checkCursor(ctx context.Context) error {
 	at, err := p.store.ProjectionCursor(ctx, p.name)
 	if err != nil {
 		return err
 	}
-	if at.Behind(cursor)+cursor.Behind(at) > 0 {
+	if at.Behind(p.cursor)+p.cursor.Behind(at) > 0 {
 		return events.Errorf(events.CodeCursorMoved, "the projection %s was moved", p.name)
+	}
+	if err := catchup.Check(ctx, p.reader, events.Checkpoint{Cursor: p.cursor, Epoch: p.epoch}); err != nil {
+		return err
 	}
 	p.health.OK()
 	return nil
@@ -85,19 +137,19 @@ func (p *projector) checkCursor(ctx context.Context, cursor events.Cursor) error
 // step applies events in one transaction. An event that cannot be applied ends the step
 // before it. At the beginning of a step it is tried again and again, and holds up the
 // projection; if trying again cannot help, it goes to the poison queue.
-func (p *projector) step(ctx context.Context, batch []events.Recorded, cursor *events.Cursor) error {
+func (p *projector) step(ctx context.Context, batch []events.Recorded) error {
 	ctx, cancel := catchup.Grace(ctx)
 	defer cancel()
-	commit, done, err := p.prepare(ctx, batch, *cursor)
+	commit, done, err := p.prepare(ctx, batch, p.cursor)
 	if err != nil {
 		return err
 	}
 	if err := p.store.Commit(ctx, commit); err != nil {
 		return err
 	}
-	*cursor = commit.To
+	p.cursor = commit.To
 	if done < len(batch) {
-		return p.step(ctx, batch[done:], cursor)
+		return p.step(ctx, batch[done:])
 	}
 	return nil
 }
@@ -121,7 +173,7 @@ func (p *projector) prepare(ctx context.Context, batch []events.Recorded, from e
 		return commit, 0, err
 	}
 	err = p.poison(ctx, batch[0], failed.error)
-	return events.ProjectionCommit{Projection: p.name, From: from, To: catchup.Advanced(from, batch[:1])}, 1, err
+	return p.commit(from, catchup.Advanced(from, batch[:1]), ""), 1, err
 }
 
 // eventError is why an event of a batch cannot be applied.
@@ -135,7 +187,7 @@ func (e *eventError) Unwrap() error { return e.error }
 // apply returns the changes of a batch of events. If one of them fails, the error is an
 // [eventError].
 func (p *projector) apply(ctx context.Context, batch []events.Recorded, from events.Cursor) (events.ProjectionCommit, error) {
-	commit := events.ProjectionCommit{Projection: p.name, From: from, To: catchup.Advanced(from, batch)}
+	commit := p.commit(from, catchup.Advanced(from, batch), "")
 	keys := make([]string, len(batch))
 	var distinct []string
 	rows := map[string]*projectionRow{}
@@ -203,7 +255,7 @@ func (p *projector) apply(ctx context.Context, batch []events.Recorded, from eve
 func (p *projector) poison(ctx context.Context, e events.Recorded, cause error) error {
 	sending, cancel := context.WithTimeout(ctx, poisonTimeout) // A step has a grace period of its own.
 	defer cancel()
-	if err := p.poisonQueue.send(sending, codec.Encode(&e.Envelope), failure{err: cause, attempts: 1}); err != nil {
+	if err := p.poisonQueue.send(sending, codec.EncodeRecorded(&e, p.epoch), failure{err: cause, attempts: 1}); err != nil {
 		return err
 	}
 	d := &delivery{handler: p.name, envelope: e.Envelope}

@@ -88,11 +88,15 @@ type replayRun struct {
 	limiter *rate.Limiter
 	tally   ReplayTally
 	relayed events.Cursor
+	epoch   string
 }
 
 func (r *replayRun) run(ctx context.Context) (err error) {
 	cursor := r.o.After.Clone(r.config.Reader.Partitions())
 	if r.relayed, err = r.Router.relayed(ctx); err != nil {
+		return err
+	}
+	if r.epoch, err = r.config.Reader.Epoch(ctx); err != nil {
 		return err
 	}
 	for cursor.Behind(r.o.To) > 0 {
@@ -149,11 +153,7 @@ func (r *replayRun) deliver(ctx context.Context, e *events.Recorded, place event
 	if err := r.limiter.Wait(ctx); err != nil {
 		return err
 	}
-	epoch, err := epochOf(r.config.Reader)(ctx)
-	if err != nil {
-		return err
-	}
-	msg := codec.EncodeRecorded(e, epoch)
+	msg := codec.EncodeRecorded(e, r.epoch)
 	if r.o.Again != "" {
 		msg.Metadata[events.MetaAgain] = r.o.Again
 	}

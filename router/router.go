@@ -182,7 +182,7 @@ func New(c Config) (*Router, error) {
 		r.collectors = append(r.collectors, k)
 	}
 	r.auditor = r.newAuditor()
-	r.relay, err = relay.New(c.Reader, c.Checkpoints, c.Metrics.publisher("relay", c.Transport.Publisher()), c.Logger)
+	r.relay = relay.New(c.Reader, c.Checkpoints, c.Metrics.publisher("relay", c.Transport.Publisher()), c.Logger)
 	return r, err
 }
 

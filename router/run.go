@@ -15,6 +15,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/backoff"
 	"github.com/pitwheel/pitwheel/router/internal/audit"
 	"github.com/pitwheel/pitwheel/router/internal/catchup"
+	"github.com/pitwheel/pitwheel/router/internal/health"
 	"github.com/pitwheel/pitwheel/router/internal/relay"
 )
 
@@ -206,16 +207,27 @@ func (r *Router) closeAll() error {
 	return errors.Join(errs...)
 }
 
-// lead takes part in the election for a role until ctx ends.
+// lead takes part in the election for a role until ctx ends. A role that has failed here is
+// left to other instances for a moment; without any, it comes back.
 func (r *Router) lead(ctx context.Context, role string, f func(context.Context) error) {
 	pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 	for ctx.Err() == nil {
-		err := r.config.Elector.Lead(ctx, role, f)
-		if ctx.Err() != nil {
+		failed := false
+		err := r.config.Elector.Lead(ctx, role, func(ctx context.Context) error {
+			err := f(ctx)
+			failed = err != nil
+			return err
+		})
+		switch {
+		case ctx.Err() != nil:
 			return
+		case failed:
+			r.config.Logger.WarnContext(ctx, "a background role fails here, another instance may take it", slog.String("role", role), slog.Any("error", err))
+			backoff.Wait(ctx, health.StandAside)
+		default:
+			r.config.Logger.WarnContext(ctx, "election failed, trying again", slog.String("role", role), slog.Any("error", err))
+			pause.Wait(ctx)
 		}
-		r.config.Logger.WarnContext(ctx, "election failed, trying again", slog.String("role", role), slog.Any("error", err))
-		pause.Wait(ctx)
 	}
 }
 

@@ -105,10 +105,10 @@ func (t timed) Read(ctx context.Context, after events.Cursor, limit int, wait ti
 }
 
 // SaveCheckpoint saves a checkpoint.
-func (t timed) SaveCheckpoint(ctx context.Context, role string, at events.Cursor) error {
-	err := t.Store.SaveCheckpoint(ctx, role, at)
+func (t timed) SaveCheckpoint(ctx context.Context, c events.CheckpointCommit) error {
+	err := t.Store.SaveCheckpoint(ctx, c)
 	if err == nil {
-		t.watch.reached(at)
+		t.watch.reached(c.To)
 	}
 	return err
 }

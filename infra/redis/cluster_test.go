@@ -40,7 +40,8 @@ func TestStore_RedisCluster(t *testing.T) {
 	if got := redistest.Must[[]events.Recorded](t)(s.Read(ctx, end, 1000, 50*time.Millisecond)); len(got) != 0 {
 		t.Errorf("%d events after the end", len(got))
 	}
-	if err := s.SaveCheckpoint(ctx, "r", end); err != nil {
+	redistest.Must[events.Checkpoint](t)(s.OpenCheckpoint(ctx, "r", "mine"))
+	if err := s.SaveCheckpoint(ctx, events.CheckpointCommit{Role: "r", Token: "mine", To: end}); err != nil {
 		t.Error(err)
 	}
 	if c := redistest.Must[events.Cursor](t)(s.Checkpoint(ctx, "r")); c.Behind(end) != 0 {

@@ -18,8 +18,8 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/parking"
 	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/infra/redis/projections"
-	"github.com/pitwheel/pitwheel/infra/redis/replays"
 	"github.com/pitwheel/pitwheel/infra/redis/record"
+	"github.com/pitwheel/pitwheel/infra/redis/replays"
 	"github.com/pitwheel/pitwheel/infra/redis/streams"
 	"github.com/pitwheel/pitwheel/infra/redis/transports"
 	"github.com/pitwheel/pitwheel/router"
@@ -123,7 +123,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		Log:         eventlog.New(c, partitions, cmp.Or(cfg.OutcomeTTL, eventlog.DefaultOutcomeTTL)),
-		Projections: projections.New(c, len(partitions)),
 		Inbox:       inbox.New(c, cmp.Or(cfg.InboxTTL, inbox.DefaultTTL)),
 		Ledger:      ledger.New(c, len(partitions), cfg.OwnsEpoch),
 		Parking:     parking.New(c),
@@ -134,6 +133,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		StoreRecord: made,
 		conn:        c,
 	}
+	s.Projections = projections.New(c, s.Log)
 	s.Transport = streams.New(c, s, s.Elector)
 	return s, nil
 }

@@ -13,26 +13,49 @@ import (
 // positions implements router.Checkpoints in memory.
 type positions struct {
 	mu     sync.Mutex
-	byRole map[string]events.Cursor
+	byRole map[string]position
+}
+
+type position struct {
+	events.Checkpoint
+	token string
 }
 
 func (p *positions) Checkpoint(_ context.Context, role string) (events.Cursor, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.byRole[role].Clone(16), nil
+	return p.byRole[role].Cursor.Clone(16), nil
 }
 
-func (p *positions) SaveCheckpoint(_ context.Context, role string, c events.Cursor) error {
+func (p *positions) OpenCheckpoint(_ context.Context, role, token string) (events.Checkpoint, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	kept := p.byRole[role].Clone(16)
-	for partition, position := range c {
-		kept[partition] = max(kept[partition], position) // It never moves back.
-	}
 	if p.byRole == nil {
-		p.byRole = map[string]events.Cursor{}
+		p.byRole = map[string]position{}
 	}
-	p.byRole[role] = kept
+	at := position{p.byRole[role].Checkpoint, token}
+	at.Cursor = at.Cursor.Clone(16)
+	p.byRole[role] = at
+	return at.Checkpoint, nil
+}
+
+func (p *positions) SaveCheckpoint(_ context.Context, c events.CheckpointCommit) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := p.byRole[c.Role]
+	moved := !ok || at.token != c.Token
+	next := at.Cursor.Clone(16)
+	for n := range next {
+		from, to := c.From.At(n), c.To.At(n)
+		if from != to {
+			moved = moved || next[n] != from && next[n] != to
+			next[n] = to
+		}
+	}
+	if moved {
+		return events.Errorf(events.CodeCursorMoved, "the checkpoint of %s was moved", c.Role)
+	}
+	p.byRole[c.Role] = position{events.Checkpoint{Cursor: next, Epoch: c.Epoch}, at.token}
 	return nil
 }
 

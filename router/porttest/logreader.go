@@ -33,6 +33,13 @@ func TestLogReader(t *testing.T, open func(t *testing.T) EventLog) {
 			t.Errorf("read %d events", len(got))
 		}
 	})
+	s.run("its epoch stays", func(t *testing.T, log EventLog) {
+		before := get[string](t)(log.Epoch(t.Context()))
+		get[events.Outcome](t)(log.Append(t.Context(), request("a", events.NewID(), 0, 1)))
+		if after := get[string](t)(log.Epoch(t.Context())); before == "" || after != before {
+			t.Errorf("the epoch is %q, and was %q", after, before)
+		}
+	})
 	s.run("positions have no gap", readsWithoutGap)
 	s.run("a read begins after its cursor and keeps to its limit", readsPages)
 	s.run("a read waits for an event", func(t *testing.T, log EventLog) {
@@ -163,6 +170,13 @@ func readsPages(t *testing.T, log EventLog) {
 		if got := wantPositions(t, log, nil, limit); len(got) != 7 {
 			t.Errorf("with limit %d %d events are read", limit, len(got))
 		}
+	}
+	nowhere := make(events.Cursor, log.Partitions())
+	for p := range nowhere {
+		nowhere[p] = events.Nowhere
+	}
+	if got := get[[]events.Recorded](t)(log.Read(t.Context(), nowhere, 10, glance)); len(got) != 0 {
+		t.Errorf("from nowhere %d events are read", len(got))
 	}
 	after := make(events.Cursor, log.Partitions())
 	after[first.Partition] = first.Position + 4

@@ -30,6 +30,23 @@ func TestProjectionStore(t *testing.T, open func(t *testing.T) router.Projection
 		}
 	})
 	s.run("a step is committed only from the stored cursor", commitsFromStoredCursor)
+	s.run("only the last one that has opened a projection can commit", func(t *testing.T, store router.ProjectionStore) {
+		step := func(token string, from, to uint64) error {
+			return store.Commit(t.Context(), events.ProjectionCommit{Projection: "p", Token: token, Epoch: "epoch", Rebuild: "it is old", From: events.Cursor{from}, To: events.Cursor{to}})
+		}
+		for _, token := range []string{"first", "second"} {
+			get[events.ProjectionState](t)(store.OpenProjection(t.Context(), "p", token))
+		}
+		must(t, step("second", 0, 1))
+		for _, token := range []string{"first", ""} {
+			wantCode(t, fmt.Sprintf("a step with the token %q", token), step(token, 1, 2), events.CodeCursorMoved)
+		}
+		at := get[events.ProjectionState](t)(store.OpenProjection(t.Context(), "p", "third"))
+		wantCursor(t, at.Cursor, 1)
+		if at.Epoch != "epoch" || at.Rebuild != "it is old" {
+			t.Errorf("the state is %+v", at)
+		}
+	})
 	s.run("rows come in the order of their keys", returnsRows)
 	s.run("a list is sorted and goes on after a key", listsInPages)
 	s.run("each projection has its own rows and cursor", func(t *testing.T, store router.ProjectionStore) {

@@ -1,6 +1,8 @@
 package porttest
 
 import (
+	"context"
+	"fmt"
 	"testing"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -13,29 +15,57 @@ func TestCheckpoints(t *testing.T, open func(t *testing.T) router.Checkpoints) {
 	s.run("a role that has never read is at the beginning", func(t *testing.T, c router.Checkpoints) {
 		wantCursor(t, get[events.Cursor](t)(c.Checkpoint(t.Context(), "relay")), 0)
 	})
-	s.run("a checkpoint never moves back", func(t *testing.T, c router.Checkpoints) {
-		for _, step := range []struct {
-			save events.Cursor
-			want uint64
-		}{{events.Cursor{3}, 3}, {events.Cursor{2}, 3}, {nil, 3}, {events.Cursor{0}, 3}, {events.Cursor{9}, 9}} {
-			must(t, c.SaveCheckpoint(t.Context(), "relay", step.save))
-			wantCursor(t, get[events.Cursor](t)(c.Checkpoint(t.Context(), "relay")), step.want)
+	s.run("it is moved from where it is", func(t *testing.T, c router.Checkpoints) {
+		must(t, openAndSave(t, c, "relay", nil, events.Cursor{3}))
+		for _, from := range []events.Cursor{nil, {2}, {4}} {
+			wantCode(t, fmt.Sprintf("a step from %v, where 3 is stored", from), c.SaveCheckpoint(t.Context(), commit("relay", "last", from, events.Cursor{9})), events.CodeCursorMoved)
 		}
+		at := get[events.Checkpoint](t)(c.OpenCheckpoint(t.Context(), "relay", "next"))
+		wantCursor(t, at.Cursor, 3)
+		if at.Epoch != "epoch" {
+			t.Errorf("the epoch of the checkpoint is %q", at.Epoch)
+		}
+		for range 2 { // The second time its answer was lost.
+			must(t, c.SaveCheckpoint(t.Context(), commit("relay", "next", events.Cursor{3}, events.Cursor{9})))
+		}
+		// It goes back where the log does.
+		must(t, c.SaveCheckpoint(t.Context(), commit("relay", "next", events.Cursor{9}, events.Cursor{5})))
+		wantCursor(t, get[events.Cursor](t)(c.Checkpoint(t.Context(), "relay")), 5)
+	})
+	s.run("only the last one that has opened it can move it", func(t *testing.T, c router.Checkpoints) {
+		wantCode(t, "a step that nobody has opened", c.SaveCheckpoint(t.Context(), commit("relay", "none", nil, events.Cursor{1})), events.CodeCursorMoved)
+		must(t, openAndSave(t, c, "relay", nil, events.Cursor{3}))
+		get[events.Checkpoint](t)(c.OpenCheckpoint(t.Context(), "relay", "next"))
+		wantCode(t, "a step of one that was replaced", c.SaveCheckpoint(t.Context(), commit("relay", "last", events.Cursor{3}, events.Cursor{9})), events.CodeCursorMoved)
+		wantCursor(t, get[events.Cursor](t)(c.Checkpoint(t.Context(), "relay")), 3)
 	})
 	s.run("each partition moves alone", func(t *testing.T, c router.Checkpoints) {
-		must(t, c.SaveCheckpoint(t.Context(), "relay", events.Cursor{1}))
-		if len(get[events.Cursor](t)(c.Checkpoint(t.Context(), "relay"))) < 3 {
+		if len(get[events.Checkpoint](t)(c.OpenCheckpoint(t.Context(), "relay", "last")).Cursor) < 3 {
 			t.Skip("the store has fewer than three partitions")
 		}
-		for _, save := range []events.Cursor{{3, 0, 7}, {2, 5, 9}, nil, {0, 4, 8}} {
-			must(t, c.SaveCheckpoint(t.Context(), "relay", save))
-		}
+		must(t, c.SaveCheckpoint(t.Context(), commit("relay", "last", events.Cursor{}, events.Cursor{3, 0, 7})))
+		must(t, c.SaveCheckpoint(t.Context(), commit("relay", "last", events.Cursor{3, 0, 7}, events.Cursor{3, 5, 9})))
+		wantCursor(t, get[events.Cursor](t)(c.Checkpoint(t.Context(), "relay")), 3, 5, 9)
+		// One that is not where it should be holds up all.
+		wantCode(t, "a step that is right in one partition", c.SaveCheckpoint(t.Context(), commit("relay", "last", events.Cursor{3, 4, 9}, events.Cursor{4, 6, 9})), events.CodeCursorMoved)
 		wantCursor(t, get[events.Cursor](t)(c.Checkpoint(t.Context(), "relay")), 3, 5, 9)
 	})
 	s.run("each role has its own", func(t *testing.T, c router.Checkpoints) {
-		must(t, c.SaveCheckpoint(t.Context(), "relay", events.Cursor{3}))
-		wantCursor(t, get[events.Cursor](t)(c.Checkpoint(t.Context(), "auditor")), 0)
+		must(t, openAndSave(t, c, "relay", nil, events.Cursor{3}))
+		wantCursor(t, get[events.Checkpoint](t)(c.OpenCheckpoint(t.Context(), "auditor", "other")).Cursor, 0)
+		must(t, c.SaveCheckpoint(t.Context(), commit("relay", "last", events.Cursor{3}, events.Cursor{4})))
 	})
+}
+
+// openAndSave moves a checkpoint with the token "last".
+func openAndSave(t tb, c router.Checkpoints, role string, from, to events.Cursor) error {
+	t.Helper()
+	get[events.Checkpoint](t)(c.OpenCheckpoint(context.Background(), role, "last"))
+	return c.SaveCheckpoint(context.Background(), commit(role, "last", from, to))
+}
+
+func commit(role, token string, from, to events.Cursor) events.CheckpointCommit {
+	return events.CheckpointCommit{Role: role, Token: token, Epoch: "epoch", From: from, To: to}
 }
 
 // wantCursor checks the positions of a cursor; those not given must be 0.

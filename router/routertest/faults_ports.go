@@ -71,12 +71,16 @@ func (r faultyReader) Read(ctx context.Context, after events.Cursor, limit int, 
 		return nil, err
 	}
 	batch, err := r.LogReader.Read(ctx, after, limit, wait)
-	if err != nil || hit.lose != nil {
+	if hit.lose != nil {
 		return nil, cmp.Or(err, hit.lose)
 	}
 	// Only now it is known whether there is anything to double or to swap.
 	hit = r.f.inject("Read", "", 1, len(batch))
-	return disarranged(hit, batch, func(e events.Recorded) events.Recorded { return e }), nil
+	return disarranged(hit, batch, func(e events.Recorded) events.Recorded { return e }), err
+}
+
+func (r faultyReader) Epoch(ctx context.Context) (string, error) {
+	return call(ctx, r.f, "Epoch", "", func() (string, error) { return r.LogReader.Epoch(ctx) })
 }
 
 func (r faultyReader) End(ctx context.Context) (events.Cursor, error) {
@@ -95,8 +99,12 @@ func (c faultyCheckpoints) Checkpoint(ctx context.Context, role string) (events.
 	return call(ctx, c.f, "Checkpoint", role, func() (events.Cursor, error) { return c.Checkpoints.Checkpoint(ctx, role) })
 }
 
-func (c faultyCheckpoints) SaveCheckpoint(ctx context.Context, role string, at events.Cursor) error {
-	return act(ctx, c.f, "SaveCheckpoint", role, func() error { return c.Checkpoints.SaveCheckpoint(ctx, role, at) })
+func (c faultyCheckpoints) OpenCheckpoint(ctx context.Context, role, token string) (events.Checkpoint, error) {
+	return call(ctx, c.f, "OpenCheckpoint", role, func() (events.Checkpoint, error) { return c.Checkpoints.OpenCheckpoint(ctx, role, token) })
+}
+
+func (c faultyCheckpoints) SaveCheckpoint(ctx context.Context, commit events.CheckpointCommit) error {
+	return act(ctx, c.f, "SaveCheckpoint", commit.Role, func() error { return c.Checkpoints.SaveCheckpoint(ctx, commit) })
 }
 
 // Projections puts the faults around the rows of projections.
@@ -111,6 +119,12 @@ type faultyProjections struct {
 
 func (v faultyProjections) ProjectionCursor(ctx context.Context, projection string) (events.Cursor, error) {
 	return call(ctx, v.f, "ProjectionCursor", projection, func() (events.Cursor, error) { return v.ProjectionStore.ProjectionCursor(ctx, projection) })
+}
+
+func (v faultyProjections) OpenProjection(ctx context.Context, projection, token string) (events.ProjectionState, error) {
+	return call(ctx, v.f, "OpenProjection", projection, func() (events.ProjectionState, error) {
+		return v.ProjectionStore.OpenProjection(ctx, projection, token)
+	})
 }
 
 func (v faultyProjections) Rows(ctx context.Context, projection string, keys []string) ([][]byte, error) {

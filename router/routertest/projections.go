@@ -2,6 +2,7 @@ package routertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -13,16 +14,36 @@ import (
 // Projections keep the rows of projections in memory. The zero value is empty and
 // ready. It is safe for concurrent use.
 type Projections struct {
-	mu      sync.Mutex
-	rows    map[string]map[string][]byte
-	cursors map[string]events.Cursor
+	mu     sync.Mutex
+	rows   map[string]map[string][]byte
+	states map[string]projectionState
+}
+
+// projectionState is what is stored of a projection beside its rows.
+type projectionState struct {
+	events.ProjectionState
+	token string
 }
 
 // ProjectionCursor returns how far a projection has read the log.
 func (p *Projections) ProjectionCursor(_ context.Context, projection string) (events.Cursor, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.cursors[projection].Clone(1), nil
+	return p.states[projection].Cursor.Clone(1), nil
+}
+
+// OpenProjection returns how far a projection has read the log, and makes the token the only
+// one that can commit.
+func (p *Projections) OpenProjection(_ context.Context, projection, token string) (events.ProjectionState, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.states == nil {
+		p.states = map[string]projectionState{}
+	}
+	state := p.states[projection]
+	state.token, state.Cursor = token, state.Cursor.Clone(1)
+	p.states[projection] = state
+	return state.ProjectionState, nil
 }
 
 // Rows returns the rows of the given keys, in their order; nil for a missing one.
@@ -37,19 +58,26 @@ func (p *Projections) Rows(_ context.Context, projection string, keys []string) 
 }
 
 // Commit writes one step of a projection. If the stored cursor is not the one the step
-// started from, in any partition, the error has the code CURSOR_MOVED and nothing is
-// written.
+// started from, in any partition, or the token is not that of the last OpenProjection, the
+// error has the code CURSOR_MOVED and nothing is written.
 func (p *Projections) Commit(_ context.Context, c events.ProjectionCommit) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := p.cursors[c.Projection]
+	state := p.states[c.Projection]
+	at := state.Cursor
+	if state.token != c.Token {
+		return events.Errorf(events.CodeCursorMoved, "the projection %s was opened by another instance", c.Projection).MayRetry()
+	}
 	for partition := range max(len(at), len(c.From)) {
 		if at.At(partition) != c.From.At(partition) {
 			return events.Errorf(events.CodeCursorMoved, "the projection %s is at %v, not at %v", c.Projection, at, c.From).MayRetry()
 		}
 	}
 	if p.rows == nil {
-		p.rows, p.cursors = map[string]map[string][]byte{}, map[string]events.Cursor{}
+		p.rows = map[string]map[string][]byte{}
+	}
+	if p.states == nil {
+		p.states = map[string]projectionState{}
 	}
 	if p.rows[c.Projection] == nil {
 		p.rows[c.Projection] = map[string][]byte{}
@@ -60,7 +88,10 @@ func (p *Projections) Commit(_ context.Context, c events.ProjectionCommit) error
 	for _, k := range c.Delete {
 		delete(p.rows[c.Projection], k)
 	}
-	p.cursors[c.Projection] = c.To.Clone(1)
+	state.Cursor = c.To.Clone(1)
+	state.Epoch = cmp.Or(c.Epoch, state.Epoch)
+	state.Rebuild = cmp.Or(c.Rebuild, state.Rebuild)
+	p.states[c.Projection] = state
 	return nil
 }
 
@@ -69,7 +100,7 @@ func (p *Projections) Drop(projection string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.rows, projection)
-	delete(p.cursors, projection)
+	delete(p.states, projection)
 }
 
 // List returns up to limit rows (0: all) whose keys come after the given one, sorted by

@@ -37,7 +37,8 @@ type Store struct {
 	versions    map[aggregateKey]uint64
 	outcomes    map[outcomeKey]events.Outcome
 	snapshots   map[aggregateKey]events.Snapshot
-	checkpoints map[string]events.Cursor
+	checkpoints map[string]checkpoint
+	epoch       string                   // made when it is first asked for
 	seen        map[[2]string]bool       // handler and message id
 	parked      map[[2]string]*parkedKey // handler and key
 	roles       map[string]chan struct{} // each holds a token while its role is taken
@@ -132,7 +133,7 @@ func (s *Store) Read(ctx context.Context, after events.Cursor, limit int, wait t
 	timeout := time.After(wait)
 	for {
 		s.mu.Lock()
-		from := min(int(after.At(0)), len(s.log)) //nolint:gosec // Positions come from this log.
+		from := int(min(after.At(0), uint64(len(s.log)))) //nolint:gosec // It is at most the length.
 		out := slices.Clone(s.log[from:min(len(s.log), from+limit)])
 		if s.appended == nil {
 			s.appended = make(chan struct{})
@@ -157,26 +158,6 @@ func (s *Store) End(context.Context) (events.Cursor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return events.Cursor{uint64(len(s.log))}, nil
-}
-
-// Checkpoint returns how far a role has read the log.
-func (s *Store) Checkpoint(_ context.Context, role string) (events.Cursor, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.checkpoints[role].Clone(1), nil
-}
-
-// SaveCheckpoint moves a role's checkpoint forward.
-func (s *Store) SaveCheckpoint(_ context.Context, role string, c events.Cursor) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.checkpoints == nil {
-		s.checkpoints = map[string]events.Cursor{}
-	}
-	if c.At(0) > s.checkpoints[role].At(0) {
-		s.checkpoints[role] = c.Clone(1)
-	}
-	return nil
 }
 
 // Seen reports whether the handler has handled the message before.

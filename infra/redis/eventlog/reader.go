@@ -31,6 +31,10 @@ func (l *Log) Partitions() int { return len(l.parts) }
 // it waits up to wait for one, and then returns none. It notices the end of ctx
 // within half a second. While Redis is unreachable the error has the code UNAVAILABLE,
 // at once: the caller waits before the next attempt.
+//
+// Of a partition that holds something else than events, those before it are returned. The
+// error is then an [events.PartitionErrors], at once, beside the events of all partitions.
+// Nothing is read of a partition whose position is [events.Nowhere].
 func (l *Log) Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error) {
 	if limit <= 0 {
 		limit = defaultLimit
@@ -53,7 +57,7 @@ func (l *Log) Read(ctx context.Context, after events.Cursor, limit int, wait tim
 
 func (l *Log) readOnce(ctx context.Context, after events.Cursor, limit int, block time.Duration) ([]events.Recorded, error) {
 	if l.conn.Cluster() {
-		return l.readCluster(ctx, after, limit, block)
+		return l.readEach(ctx, after, limit, block)
 	}
 	args := make([]any, 0, 6+2*len(l.parts))
 	args = append(args, "xread", "count", limit)
@@ -61,71 +65,132 @@ func (l *Log) readOnce(ctx context.Context, after events.Cursor, limit int, bloc
 		args = append(args, "block", ms)
 	}
 	args = append(args, "streams")
+	read := make([]int, 0, len(l.parts))
 	for p := range l.parts {
-		args = append(args, l.logKey(p))
+		if after.At(p) != events.Nowhere {
+			read = append(read, p)
+			args = append(args, l.logKey(p))
+		}
 	}
-	for p := range l.parts {
+	if len(read) == 0 {
+		backoff.Wait(ctx, block)
+		return nil, ctx.Err()
+	}
+	for _, p := range read {
 		args = append(args, after.At(p))
 	}
 	cmd := redis.NewSliceCmd(ctx, args...)
-	_ = l.conn.Client().Process(ctx, cmd) // The command holds its error.
-	return l.decodeStreams(nil, cmd, -1)
+	streams, err := l.streamsOf(cmd, l.conn.Client().Process(ctx, cmd))
+	if err != nil && events.CodeOf(err) == events.CodeInternal {
+		// One of the keys is not a stream, and fails the whole command.
+		return l.readEach(ctx, after, limit, block)
+	}
+	if err != nil {
+		return nil, err
+	}
+	found := decoded{}
+	for _, s := range streams {
+		found.add(l.partitionOf(s.name), s.entries)
+	}
+	return found.events, found.err()
 }
 
-// readCluster asks every partition in one pipeline, and waits a little if there
-// is nothing.
-func (l *Log) readCluster(ctx context.Context, after events.Cursor, limit int, block time.Duration) ([]events.Recorded, error) {
+// readEach asks every partition by itself, in one pipeline, and waits a little if there is
+// nothing.
+func (l *Log) readEach(ctx context.Context, after events.Cursor, limit int, block time.Duration) ([]events.Recorded, error) {
 	pipe := l.conn.Client().Pipeline()
 	cmds := make([]*redis.SliceCmd, len(l.parts))
 	for p := range l.parts {
+		if after.At(p) == events.Nowhere {
+			continue
+		}
 		cmds[p] = redis.NewSliceCmd(ctx, "xread", "count", limit, "streams", l.logKey(p), after.At(p))
 		cmds[p].SetFirstKeyPos(4)
 		_ = pipe.Process(ctx, cmds[p])
 	}
 	_, _ = pipe.Exec(ctx) // Each command holds its own error.
-	var out []events.Recorded
+	found := decoded{}
 	for p, cmd := range cmds {
-		var err error
-		if out, err = l.decodeStreams(out, cmd, p); err != nil {
+		if cmd == nil {
+			continue
+		}
+		streams, err := l.streamsOf(cmd, cmd.Err())
+		switch {
+		case err != nil && events.CodeOf(err) == events.CodeInternal:
+			found.fail(p, events.Errorf(events.CodeUndecodable, "partition %d of the log cannot be read: %w", p, err))
+		case err != nil:
 			return nil, err
 		}
+		for _, s := range streams {
+			found.add(p, s.entries)
+		}
 	}
-	if len(out) == 0 && block > 0 {
+	if len(found.events)+len(found.errs) == 0 && block > 0 {
 		if !backoff.Wait(ctx, min(block, clusterPoll)) {
 			return nil, ctx.Err()
 		}
 	}
-	return out, nil
+	return found.events, found.err()
 }
 
-// decodeStreams adds the events in a reply of XREAD to out. The partition is read
-// from the stream's name if it is not known.
-func (l *Log) decodeStreams(out []events.Recorded, cmd *redis.SliceCmd, partition int) ([]events.Recorded, error) {
-	streams, err := cmd.Result()
+// entriesOf are the entries of a stream in a reply of XREAD.
+type entriesOf struct {
+	name    string
+	entries []any
+}
+
+// streamsOf returns the streams in a reply of XREAD. An error that is about the streams, and
+// not about Redis, has the code INTERNAL.
+func (l *Log) streamsOf(cmd *redis.SliceCmd, err error) ([]entriesOf, error) {
 	if errors.Is(err, redis.Nil) {
-		return out, nil
+		return nil, nil
 	}
 	if err != nil {
 		return nil, l.conn.Explain(err)
 	}
-	for _, stream := range streams {
+	var out []entriesOf
+	for _, stream := range cmd.Val() {
 		pair, _ := stream.([]any)
 		if len(pair) != 2 {
 			return nil, events.Errorf(events.CodeInternal, "XREAD replied with a stream of %d parts", len(pair))
 		}
-		p := partition
-		if name, _ := pair[0].(string); p < 0 {
-			p = l.partitionOf(name)
-		}
 		entries, _ := pair[1].([]any)
-		if out, err = decodeEntries(out, p, entries); err != nil {
-			return nil, err
-		}
+		out = append(out, entriesOf{conn.Text(pair[0]), entries})
 	}
 	return out, nil
 }
 
-// decodeEntries adds the entries of one partition to out.
+// decoded are the events of a reply, and why partitions cannot be read on.
+type decoded struct {
+	events []events.Recorded
+	errs   events.PartitionErrors
+}
+
+// add adds the entries of one partition, up to the first one that is not an event.
+func (d *decoded) add(partition int, entries []any) {
+	found, err := decodeEntries(d.events, partition, entries)
+	d.events = found
+	if err != nil {
+		d.fail(partition, err)
+	}
+}
+
+func (d *decoded) fail(partition int, err error) {
+	if d.errs == nil {
+		d.errs = events.PartitionErrors{}
+	}
+	d.errs[partition] = err
+}
+
+func (d *decoded) err() error {
+	if len(d.errs) == 0 {
+		return nil
+	}
+	return d.errs
+}
+
+// decodeEntries adds the entries of one partition to out, up to the first one that is not
+// an event; the error names that.
 func decodeEntries(out []events.Recorded, partition int, entries []any) ([]events.Recorded, error) {
 	if out == nil {
 		out = make([]events.Recorded, 0, len(entries))
@@ -137,11 +202,11 @@ func decodeEntries(out []events.Recorded, partition int, entries []any) ([]event
 			fields, _ = pair[1].([]any)
 		}
 		if len(fields) < 6 {
-			return nil, events.Errorf(events.CodeUndecodable, "partition %d of the log holds an entry that is not an event: %s", partition, conn.EntryID(entry))
+			return out, events.Errorf(events.CodeUndecodable, "partition %d of the log holds an entry that is not an event: %s", partition, conn.EntryID(entry))
 		}
 		e, err := decodeFields(partition, pair[0], fields[1], fields[3], fields[5])
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		out = append(out, e)
 	}
@@ -172,7 +237,9 @@ func (l *Log) partitionOf(key string) int {
 	return 0
 }
 
-// End returns the position of the last event of each partition, in one round trip.
+// End returns the position of the last event of each partition, in one round trip. If those
+// of some partitions cannot be read, they are [events.Nowhere], and the error is an
+// [events.PartitionErrors].
 func (l *Log) End(ctx context.Context) (events.Cursor, error) {
 	pipe := l.conn.Client().Pipeline()
 	cmds := make([]*redis.StringCmd, len(l.parts))
@@ -180,13 +247,18 @@ func (l *Log) End(ctx context.Context) (events.Cursor, error) {
 		cmds[p] = pipe.Get(ctx, l.endKey(p))
 	}
 	_, _ = pipe.Exec(ctx) // Each command holds its own error.
-	end := make(events.Cursor, len(l.parts))
+	end, found := make(events.Cursor, len(l.parts)), decoded{}
 	for p, cmd := range cmds {
 		at, err := cmd.Uint64()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, l.conn.Explain(err)
+		if err == nil || errors.Is(err, redis.Nil) {
+			end[p] = at
+			continue
 		}
-		end[p] = at
+		if err = l.conn.Explain(err); events.CodeOf(err) != events.CodeInternal {
+			return nil, err
+		}
+		end[p] = events.Nowhere
+		found.fail(p, events.Errorf(events.CodeUndecodable, "the end of partition %d of the log cannot be read: %w", p, err))
 	}
-	return end, nil
+	return end, found.err()
 }

@@ -42,18 +42,18 @@ func (e *Elector) key(role string) string { return e.conn.Key("lease:" + role) }
 
 // Lead runs f whenever this instance holds the role, until ctx ends (it then returns nil)
 // or f fails (it then returns f's error). The context given to f ends when the role is
-// lost, and what f returns then is ignored. When f returns nil the role is given back,
-// and f is run again as soon as the role is held again. While Redis is unreachable Lead
-// waits. It returns only after f has.
+// lost, and what f returns then is ignored. Its Err is exact also right after a pause of the
+// process. When f returns nil the role is given back, and f is run again as soon as the
+// role is held again. While Redis is unreachable Lead waits. It returns only after f has.
 func (e *Elector) Lead(ctx context.Context, role string, f func(context.Context) error) error {
-	token := events.NewID()
 	for ctx.Err() == nil {
+		token, asked := events.NewID(), time.Now()
 		held, err := e.acquire(ctx, role, token)
 		if err != nil && ctx.Err() == nil {
 			e.conn.Logger().DebugContext(ctx, "a role cannot be acquired", "role", role, "error", err)
 		}
 		if held {
-			lost, err := e.hold(ctx, role, token, f)
+			lost, err := e.hold(ctx, role, token, asked, f)
 			if err != nil && !lost && ctx.Err() == nil {
 				return err
 			}
@@ -71,10 +71,10 @@ func (e *Elector) acquire(ctx context.Context, role, token string) (bool, error)
 	return err == nil, err
 }
 
-// hold runs f and renews the lease meanwhile. It reports whether the role was lost before
-// f returned.
-func (e *Elector) hold(ctx context.Context, role, token string, f func(context.Context) error) (lost bool, err error) {
-	held, drop := context.WithCancel(ctx)
+// hold runs f and renews meanwhile the lease that was asked for at the given time. It reports
+// whether the role was lost before f returned.
+func (e *Elector) hold(ctx context.Context, role, token string, asked time.Time, f func(context.Context) error) (lost bool, err error) {
+	held, drop := newTerm(ctx, asked.Add(ttl))
 	defer drop()
 	ended := make(chan bool, 1)
 	go func() {
@@ -98,30 +98,29 @@ func (e *Elector) hold(ctx context.Context, role, token string, f func(context.C
 	return false, err
 }
 
-// keep renews the lease until ctx ends, and then returns true; or until the lease is lost,
-// or may be.
-func (e *Elector) keep(ctx context.Context, role, token string) bool {
-	until := time.Now().Add(ttl)
-	for t := time.NewTicker(ttl / 3); ; {
+// keep renews the lease until the term ends, and then returns true; or until the lease is
+// lost, or may be.
+func (e *Elector) keep(t *term, role, token string) bool {
+	for tick := time.NewTicker(ttl / 3); ; {
 		select {
-		case <-ctx.Done():
-			t.Stop()
-			return true
-		case <-t.C:
+		case <-t.Done():
+			tick.Stop()
+			return !t.expired()
+		case <-tick.C:
 		}
 		asked := time.Now()
-		try, cancel := context.WithDeadline(ctx, until)
+		try, cancel := context.WithDeadline(t, t.until())
 		reply, err := e.conn.Run(try, e.renew, []string{e.key(role)}, token, ttl.Milliseconds())
 		cancel()
 		kept, _ := reply.(int64)
 		switch {
 		case err == nil && kept == 1:
-			until = asked.Add(ttl)
-		case ctx.Err() != nil:
-			t.Stop()
-			return true
-		case err == nil, !time.Now().Before(until):
-			t.Stop()
+			t.extend(asked.Add(ttl))
+		case t.Err() != nil:
+			tick.Stop()
+			return !t.expired()
+		case err == nil:
+			tick.Stop()
 			return false
 		}
 	}

@@ -23,13 +23,13 @@ var (
 // Projections holds the rows and cursors of projections. It is safe for concurrent use.
 type Projections struct {
 	conn         *conn.Conn
-	partitions   int
+	log          *eventlog.Log
 	commit, list *conn.Script
 }
 
-// New returns the projections of a log with so many partitions.
-func New(c *conn.Conn, partitions int) *Projections {
-	return &Projections{conn: c, partitions: partitions, commit: conn.NewScript(commitLua), list: conn.NewScript(listLua)}
+// New returns the projections of a log.
+func New(c *conn.Conn, log *eventlog.Log) *Projections {
+	return &Projections{conn: c, log: log, commit: conn.NewScript(commitLua), list: conn.NewScript(listLua)}
 }
 
 // key names a key of a projection; all of them are in one slot.
@@ -39,7 +39,14 @@ func (p *Projections) key(projection, name string) string {
 
 // ProjectionCursor returns how far a projection has read the log.
 func (p *Projections) ProjectionCursor(ctx context.Context, projection string) (events.Cursor, error) {
-	return eventlog.ReadCursor(ctx, p.conn, p.key(projection, "cursor"), p.partitions)
+	at, err := eventlog.ReadCursor(ctx, p.conn, p.key(projection, "cursor"), p.log.Partitions())
+	return at.Cursor, err
+}
+
+// OpenProjection returns how far a projection has read the log, and makes the token the
+// only one that can commit.
+func (p *Projections) OpenProjection(ctx context.Context, projection, token string) (events.ProjectionState, error) {
+	return eventlog.OpenCursor(ctx, p.conn, p.key(projection, "cursor"), p.log.Partitions(), token)
 }
 
 // Rows returns the rows of the given keys, in their order; nil for a missing one.
@@ -70,12 +77,20 @@ func (p *Projections) Rows(ctx context.Context, projection string, keys []string
 }
 
 // Commit writes one step of a projection: rows and cursor, or nothing. If the
-// stored cursor is not the one the step started from, in any partition, the error
-// has the code CURSOR_MOVED: a projection that was dropped meanwhile is not written to.
+// stored cursor is not the one the step started from, in any partition, or the token is
+// not that of the last OpenProjection, the error has the code CURSOR_MOVED: a projection
+// that was dropped meanwhile is not written to. So it is if the log ends before the cursor
+// afterwards; in a Redis Cluster the projection notices that later.
 func (p *Projections) Commit(ctx context.Context, c events.ProjectionCommit) error {
-	args := make([]any, 2, 2+2*p.partitions+2*len(c.Put)+len(c.Delete))
-	for i := range p.partitions {
+	keys := []string{p.key(c.Projection, "rows"), p.key(c.Projection, "keys"), p.key(c.Projection, "cursor")}
+	partitions := p.log.Partitions()
+	args := make([]any, 0, 5+2*partitions+2*len(c.Put)+len(c.Delete))
+	args = append(args, partitions, len(c.Put), c.Token, c.Epoch, c.Rebuild)
+	for i := range partitions {
 		args = append(args, c.From.At(i), c.To.At(i))
+		if c.From.At(i) != c.To.At(i) {
+			keys = append(keys, p.log.EndKeys(i)...)
+		}
 	}
 	for _, row := range c.Put {
 		args = append(args, row.Key, []byte(row.Data))
@@ -83,15 +98,12 @@ func (p *Projections) Commit(ctx context.Context, c events.ProjectionCommit) err
 	for _, key := range c.Delete {
 		args = append(args, key)
 	}
-	args[0], args[1] = p.partitions, len(c.Put)
-	reply, err := p.conn.Run(ctx, p.commit, []string{
-		p.key(c.Projection, "rows"), p.key(c.Projection, "keys"), p.key(c.Projection, "cursor"),
-	}, args...)
+	reply, err := p.conn.Run(ctx, p.commit, keys, args...)
 	if err != nil {
 		return err
 	}
 	if written, _ := reply.(int64); written != 1 {
-		return events.Errorf(events.CodeCursorMoved, "another instance has moved the projection %s meanwhile", c.Projection).MayRetry()
+		return events.Errorf(events.CodeCursorMoved, "another instance has moved the projection %s meanwhile, or the log has lost events that it has read", c.Projection).MayRetry()
 	}
 	return nil
 }

@@ -27,10 +27,16 @@ type delivery struct {
 type term struct {
 	consumer string
 	over     atomic.Bool
+	// lease ends with the right to consume where that is a lease. Its Err is exact also
+	// right after a pause of the process, when over is not set yet.
+	lease context.Context //nolint:containedctx // Only its Err is used.
 
 	mu   sync.Mutex
 	seen map[string]string // stream → id of the last entry that was read of it
 }
+
+// isOver reports whether what the term has read is handled elsewhere.
+func (t *term) isOver() bool { return t.over.Load() || t.lease.Err() != nil }
 
 func (t *term) setLast(stream, id string) {
 	t.mu.Lock()
@@ -92,7 +98,7 @@ func newConsumer(of *Subscriber, topic string, undeclared error) *consumer {
 				sub.acks.add(d)
 			}
 		},
-		Stale: func(d delivery) bool { return d.term.over.Load() },
+		Stale: func(d delivery) bool { return d.term.isOver() },
 	}, sub.out)
 	sub.heart = newHeartbeat(sub)
 	sub.setError(undeclared)
@@ -108,7 +114,7 @@ func (sub *consumer) consume() {
 		sub.retry(sub.intake, func() error { return sub.of.declare(sub.intake, sub.topic) })
 	}
 	if !sub.cfg.Ordered {
-		sub.serve(sub.intake)
+		sub.serve(sub.intake, context.Background())
 		return
 	}
 	ctx, stop := context.WithCancel(sub.life)
@@ -124,7 +130,7 @@ func (sub *consumer) consume() {
 		serve, cancel := context.WithCancel(held)
 		defer cancel()
 		defer context.AfterFunc(sub.intake, cancel)()
-		sub.serve(serve)
+		sub.serve(serve, held)
 		if sub.intake.Err() == nil {
 			return nil // The lease is lost.
 		}
@@ -134,9 +140,9 @@ func (sub *consumer) consume() {
 	})
 }
 
-// serve is one term. It returns when ctx ends.
-func (sub *consumer) serve(ctx context.Context) {
-	t := &term{consumer: events.NewID()}
+// serve is one term, under a lease. It returns when ctx ends.
+func (sub *consumer) serve(ctx, lease context.Context) {
+	t := &term{consumer: events.NewID(), lease: lease}
 	defer context.AfterFunc(ctx, func() {
 		// If we stop by ourselves, what is in flight may still be finished.
 		if sub.intake.Err() == nil {

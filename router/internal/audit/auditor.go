@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -53,12 +54,8 @@ type Config struct {
 	Reader    catchup.Reader
 	Ledger    Ledger
 	Transport Transport
-	// End returns the end of the log.
-	End func(context.Context) (events.Cursor, error)
 	// Relayed returns how far the relay has published the log.
 	Relayed func(context.Context) (events.Cursor, error)
-	// Encode returns the message of an event as the relay publishes it.
-	Encode func(context.Context, *events.Recorded) (*message.Message, error)
 	// Begin begins the ledger of a handler, which the store does not have, or not any more.
 	Begin func(ctx context.Context, handler string) error
 	// Declare declares a handler's queue and its bindings.
@@ -132,7 +129,7 @@ func (a *Auditor) audit(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	end, err := a.End(ctx)
+	end, err := a.end(ctx)
 	if err != nil {
 		return err
 	}
@@ -143,7 +140,7 @@ func (a *Auditor) audit(ctx context.Context) error {
 	}
 	b.cursor = from
 	next := time.Now()
-	return catchup.Subscribe(ctx, a.Reader, from, readLimit, func(batch []events.Recorded) error {
+	apply := func(batch []events.Recorded) error {
 		for i := range batch {
 			for _, acct := range b.accounts {
 				acct.add(&batch[i])
@@ -159,7 +156,25 @@ func (a *Auditor) audit(ctx context.Context) error {
 			a.health.OK()
 		}
 		return err
-	})
+	}
+	return catchup.Subscription{Reader: a.Reader, From: from, Limit: readLimit, Apply: apply, Broken: a.broken}.Run(ctx)
+}
+
+// broken is told that a partition cannot be read on, or again can be: its events are not
+// audited meanwhile.
+func (a *Auditor) broken(partition int, err error) {
+	a.health.ReportPart(a.Logger, Role, catchup.PartitionName(partition), err)
+}
+
+// end returns the end of the log, as far as it is known: a partition whose end cannot be read
+// ends nowhere.
+func (a *Auditor) end(ctx context.Context) (events.Cursor, error) {
+	end, err := a.Reader.End(ctx)
+	var parts events.PartitionErrors
+	if errors.As(err, &parts) {
+		err = nil
+	}
+	return end, err
 }
 
 // account reads the ledger of a handler.

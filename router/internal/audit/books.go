@@ -28,7 +28,7 @@ func (b *books) balance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	end, err := b.End(ctx)
+	end, err := b.end(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (b *books) oldest(ctx context.Context, open openSet, now time.Time) (float6
 func (b *books) read(ctx context.Context, partition int, from uint64, n int) ([]events.Recorded, error) {
 	after := make(events.Cursor, b.Reader.Partitions())
 	for p := range after {
-		after[p] = 1<<63 - 1 // Beyond the end: nothing is read of the others.
+		after[p] = events.Nowhere
 	}
 	after[partition] = from - 1
 	return b.Reader.Read(ctx, after, n, 0)

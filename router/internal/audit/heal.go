@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/internal/codec"
 )
 
 const (
@@ -63,6 +64,10 @@ func (b *books) heal(ctx context.Context, a *account, s *sorted) error {
 
 // deliver publishes events into the handler's queue, and returns how many.
 func (b *books) deliver(ctx context.Context, a *account, batch []events.LogPosition) (int, error) {
+	epoch, err := b.Reader.Epoch(ctx)
+	if err != nil {
+		return 0, err
+	}
 	var msgs []*message.Message
 	var at []events.LogPosition
 	for len(batch) > 0 {
@@ -83,11 +88,7 @@ func (b *books) deliver(ctx context.Context, a *account, batch []events.LogPosit
 			if !wanted[read[i].Position] {
 				continue
 			}
-			msg, err := b.Encode(ctx, &read[i])
-			if err != nil {
-				return 0, err
-			}
-			msgs, at = append(msgs, msg), append(at, read[i].At())
+			msgs, at = append(msgs, codec.EncodeRecorded(&read[i], epoch)), append(at, read[i].At())
 		}
 		batch = batch[n:]
 	}

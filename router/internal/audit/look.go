@@ -105,7 +105,7 @@ func (a *Auditor) Look(ctx context.Context, h Handler, list int, onlyMissing boo
 
 // readToEnd adds what the log has up to its end now.
 func (b *books) readToEnd(ctx context.Context, a *account) error {
-	end, err := b.End(ctx)
+	end, err := b.end(ctx)
 	if err != nil {
 		return err
 	}

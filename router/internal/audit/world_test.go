@@ -13,7 +13,6 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/internal/audit"
-	"github.com/pitwheel/pitwheel/router/internal/codec"
 	"github.com/pitwheel/pitwheel/router/routertest"
 )
 
@@ -55,14 +54,11 @@ func newWorld(fail func(string, ...any), instances int) *world {
 		w.instances = append(w.instances, &instance{id: fmt.Sprint("i", i)})
 	}
 	w.auditor = audit.New(audit.Config{
-		Reader: w.store, Ledger: w.store, Transport: w, End: w.store.End,
+		Reader: w.store, Ledger: w.store, Transport: w,
 		Relayed: func(context.Context) (events.Cursor, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return events.Cursor{w.relayed}, nil
-		},
-		Encode: func(_ context.Context, e *events.Recorded) (*message.Message, error) {
-			return codec.EncodeRecorded(e, "log"), nil
 		},
 		Begin: func(ctx context.Context, handler string) error {
 			_, err := w.store.BeginLedger(ctx, handler, events.LedgerTerm{After: events.Cursor{0}, Types: []string{"A"}})

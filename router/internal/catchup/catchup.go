@@ -13,6 +13,8 @@ const (
 	// readWait bounds how long a read waits for new events before the subscription
 	// checks whether it should stop.
 	readWait = time.Second
+	// brokenPause is how long a partition that cannot be read on is left alone.
+	brokenPause = 5 * time.Second
 	// graceTimeout bounds the work in progress when a subscription is stopped.
 	graceTimeout = 10 * time.Second
 )
@@ -21,26 +23,43 @@ const (
 type Reader interface {
 	Partitions() int
 	Read(ctx context.Context, after events.Cursor, limit int, wait time.Duration) ([]events.Recorded, error)
+	End(ctx context.Context) (events.Cursor, error)
+	Epoch(ctx context.Context) (string, error)
 }
 
-// Subscribe reads the log from a cursor on, at most limit events of a partition at a
-// time, and calls apply with one batch after the other. The next batch is read while
-// one is applied. A batch is empty if there were no new events for a second.
+// Subscription is what [Subscription.Run] needs. Wake, Skip and Broken are optional.
+type Subscription struct {
+	Reader Reader
+	// From is where reading begins, and Limit how many events of a partition are read at a
+	// time.
+	From  events.Cursor
+	Limit int
+	// Apply is called with one batch after the other. A batch is empty if there were no
+	// new events for a second.
+	Apply func([]events.Recorded) error
+	// Wake makes Apply be called with an empty batch for each value.
+	Wake <-chan struct{}
+	// Skip reports whether a partition is not to be read at present. It is called
+	// concurrently with Apply.
+	Skip func(partition int) bool
+	// Broken is called when a partition cannot be read on, and with nil when it can be again;
+	// meanwhile the others are read. It is called concurrently with Apply.
+	Broken func(partition int, err error)
+}
+
+// Run reads the log. The next batch is read while one is applied.
 //
-// Subscribe returns nil when ctx ends, and an error when reading or applying fails. A
+// Run returns nil when ctx ends, and an error when reading or applying fails. A
 // reader that goes back in a partition, or repeats an event, has failed.
-func Subscribe(ctx context.Context, reader Reader, from events.Cursor, limit int, apply func([]events.Recorded) error) error {
+func (s Subscription) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	batches := make(chan []events.Recorded)
 	failed := make(chan error, 1)
 	go func() {
 		defer close(batches)
-		cursor := from.Clone(reader.Partitions())
+		in := intake{Subscription: s, cursor: s.From.Clone(s.Reader.Partitions()), broken: map[int]time.Time{}}
 		for {
-			batch, err := reader.Read(ctx, cursor, limit, readWait)
-			if err == nil {
-				err = advanceInOrder(cursor, batch)
-			}
+			batch, err := in.read(ctx)
 			if err != nil {
 				failed <- err
 				return
@@ -53,9 +72,14 @@ func Subscribe(ctx context.Context, reader Reader, from events.Cursor, limit int
 		}
 	}()
 	var err error
-	for batch := range batches {
-		if err = apply(batch); err != nil {
-			break
+	for open := true; open && err == nil; {
+		var batch []events.Recorded
+		select {
+		case batch, open = <-batches:
+		case <-s.Wake:
+		}
+		if open {
+			err = s.Apply(batch)
 		}
 	}
 	stopped := ctx.Err() != nil

@@ -6,12 +6,10 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/ThreeDotsLabs/watermill/components/cqrs"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/internal/catchup"
-	"github.com/pitwheel/pitwheel/router/internal/codec"
 	"github.com/pitwheel/pitwheel/router/internal/health"
 )
 
@@ -26,117 +24,85 @@ const batchSize = 256
 // has these methods.
 type Checkpoints interface {
 	Checkpoint(ctx context.Context, role string) (events.Cursor, error)
-	SaveCheckpoint(ctx context.Context, role string, c events.Cursor) error
+	OpenCheckpoint(ctx context.Context, role, token string) (events.Checkpoint, error)
+	SaveCheckpoint(ctx context.Context, c events.CheckpointCommit) error
 }
 
-// Relay publishes the events of the log in the order of each partition. The
+// Relay publishes the events of the log, in the order of each partition and topic. The
 // checkpoint is saved after the broker has confirmed the events, so that each is
-// published at least once.
+// published at least once. A topic that cannot be published to does not hold up others.
 type Relay struct {
 	reader      catchup.Reader
 	checkpoints Checkpoints
-	bus         *cqrs.EventBus
-	batch       *batchPublisher
+	publisher   message.Publisher
 	health      health.Health
 	logger      *slog.Logger
 }
 
 // New returns a relay that publishes with the given publisher to the events topic of
 // each aggregate.
-func New(reader catchup.Reader, checkpoints Checkpoints, publisher message.Publisher, logger *slog.Logger) (*Relay, error) {
-	batch := &batchPublisher{publisher: publisher}
-	bus, err := cqrs.NewEventBusWithConfig(batch, cqrs.EventBusConfig{
-		GeneratePublishTopic: func(p cqrs.GenerateEventPublishTopicParams) (string, error) {
-			return events.EventTopic(p.Event.(*events.Envelope).Aggregate), nil
-		},
-		Marshaler: codec.Marshaler{},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &Relay{reader: reader, checkpoints: checkpoints, bus: bus, batch: batch, logger: logger}, nil
+func New(reader catchup.Reader, checkpoints Checkpoints, publisher message.Publisher, logger *slog.Logger) *Relay {
+	return &Relay{reader: reader, checkpoints: checkpoints, publisher: publisher, logger: logger}
 }
 
 // Health returns the health of the role.
 func (r *Relay) Health() *health.Health { return &r.health }
 
-// Run publishes until ctx ends. It is called while this instance holds the role, and
-// not concurrently. It always returns nil: failures are retried with backoff.
+// Run publishes until ctx ends, and then returns nil. It is called while this instance holds
+// the role, and not concurrently. Failures are retried with backoff; it returns an error
+// if it has got nowhere for 5 s, so that another instance can try.
 func (r *Relay) Run(ctx context.Context) error {
-	r.health.Run(ctx, r.logger, Role, func(ctx context.Context) error {
-		cursor, err := r.checkpoints.Checkpoint(ctx, Role)
-		if err != nil {
-			return err
+	return r.health.Run(ctx, r.logger, Role, func(ctx context.Context) error {
+		s, err := r.open(ctx)
+		if err == nil {
+			err = s.run(ctx)
 		}
-		cursor = cursor.Clone(r.reader.Partitions())
-		return catchup.Subscribe(ctx, r.reader, cursor, batchSize, func(batch []events.Recorded) error {
-			err := r.publish(ctx, batch, cursor)
-			if err == nil {
-				r.health.OK()
-			}
-			return err
-		})
+		if events.CodeOf(err) == events.CodeCursorMoved {
+			r.logger.WarnContext(ctx, "the relay begins again from its checkpoint", slog.Any("error", err))
+			return nil // Not a failure.
+		}
+		return err
 	})
-	return nil
 }
 
-// publish publishes one batch and moves the cursor past it. A stop does not interrupt
-// it, since events that were published without a checkpoint are published again.
-func (r *Relay) publish(ctx context.Context, batch []events.Recorded, cursor events.Cursor) error {
-	if len(batch) == 0 {
-		return nil
+// open takes over the checkpoint, and checks it against the log.
+func (r *Relay) open(ctx context.Context) (*session, error) {
+	token := events.NewID()
+	at, err := r.checkpoints.OpenCheckpoint(ctx, Role, token)
+	if err != nil {
+		return nil, err
 	}
-	ctx, cancel := catchup.Grace(ctx)
-	defer cancel()
-	defer r.batch.reset()
-	for i := range batch {
-		if err := r.bus.Publish(ctx, &batch[i].Envelope); err != nil {
-			return err
-		}
+	epoch, end, err := catchup.Where(ctx, r.reader)
+	if err != nil {
+		return nil, err
 	}
-	if err := r.batch.flush(); err != nil {
+	cursor, why := at.ResumeAt(epoch, end)
+	s, err := newSession(ctx, r, token, epoch, cursor)
+	if err != nil || why == "" {
+		return s, err
+	}
+	lost := events.Errorf(events.CodeInternal, "the log has lost events that were published: %s; the relay goes on from %v", why, cursor)
+	r.logger.ErrorContext(ctx, "the checkpoint of the relay is set back to where the log is", slog.Any("error", lost),
+		slog.Any("checkpoint", at.Cursor), slog.String("checkpoint_epoch", at.Epoch), slog.Any("end", end), slog.String("epoch", epoch))
+	r.health.Set(lost)
+	return s, r.checkpoints.SaveCheckpoint(ctx, s.commit(at.Cursor, cursor))
+}
+
+// run publishes what is in the log, and what comes.
+func (s *session) run(ctx context.Context) error {
+	err := catchup.Subscription{
+		Reader: s.reader, From: s.read, Limit: batchSize, Apply: s.apply, Wake: s.wake, Skip: s.isFull, Broken: s.broken,
+	}.Run(ctx)
+	defer s.cancel()
+	if err != nil {
+		s.abandon()
 		return err
 	}
-	catchup.Advance(cursor, batch)
-	return r.checkpoints.SaveCheckpoint(ctx, Role, cursor)
+	s.await(true)
+	return s.save()
 }
 
-// batchPublisher collects the messages that the event bus publishes one by one, so
-// that the broker confirms a whole batch together. It is used from one goroutine.
-type batchPublisher struct {
-	publisher message.Publisher
-	topics    []string
-	messages  map[string][]*message.Message
+// broken is told that a partition cannot be read on, or again can be.
+func (r *Relay) broken(partition int, err error) {
+	r.health.ReportPart(r.logger, Role, catchup.PartitionName(partition), err)
 }
-
-// Publish keeps the messages until flush.
-func (p *batchPublisher) Publish(topic string, msgs ...*message.Message) error {
-	if p.messages == nil {
-		p.messages = map[string][]*message.Message{}
-	}
-	if len(p.messages[topic]) == 0 {
-		p.topics = append(p.topics, topic)
-	}
-	p.messages[topic] = append(p.messages[topic], msgs...)
-	return nil
-}
-
-func (p *batchPublisher) flush() error {
-	for _, topic := range p.topics {
-		if err := p.publisher.Publish(topic, p.messages[topic]...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *batchPublisher) reset() {
-	for topic, msgs := range p.messages {
-		clear(msgs)
-		p.messages[topic] = msgs[:0]
-	}
-	p.topics = p.topics[:0]
-}
-
-// Close does nothing: the real publisher belongs to its owner.
-func (p *batchPublisher) Close() error { return nil }
