@@ -183,8 +183,10 @@ type Subscription struct {
 	// Concurrency is how many messages, all of different keys, are handled at once.
 	// 0: 16.
 	Concurrency int
-	// Prefetch is how many messages may be received and not yet acknowledged. 0: the
-	// transport's own choice, 1,024 or more.
+	// Prefetch is how many messages may be received and not yet acknowledged. A key has a
+	// sixteenth of them; messages of a key that has more are received in addition, as they
+	// wait in memory for each other and must delay no other key, up to three times Prefetch at
+	// least. 0: the transport's own choice, 1,024 or more.
 	Prefetch int
 	// Ordered asks for the order of a key across instances: one of them consumes at a
 	// time.

@@ -18,9 +18,13 @@ type Config[D any] struct {
 	// Concurrency is how many messages, all of different keys, are delivered at once.
 	// 0 or less: 16.
 	Concurrency int
-	// Window is how many deliveries are accepted and not yet done. 0 or less:
-	// 4 × Concurrency, but at least 256.
+	// Window is how many deliveries are accepted and not yet done, of which those of one
+	// key are a sixteenth, but at least one. 0 or less: 4 × Concurrency, but at least 256.
 	Window int
+	// Overflow is how many deliveries are accepted beyond the share that their keys have of
+	// the window, where they wait for others of their key: the keys of others go on. While all
+	// payloads in the dispatcher have more than 64 MiB, no more are. 0 or less: 15 × Window.
+	Overflow int
 	// Done is called exactly once for every delivery that Push accepted: with true
 	// when the message was acked, with false when it was abandoned during a drain or is
 	// stale, so that the broker must deliver it again. Several goroutines call it
@@ -40,8 +44,9 @@ type Config[D any] struct {
 // Dispatcher is a window of deliveries in flight. Its methods are safe for concurrent
 // use.
 type Dispatcher[D any] struct {
-	cfg Config[D]
-	out chan<- *message.Message
+	cfg   Config[D]
+	share int // of a key in the window
+	out   chan<- *message.Message
 
 	// ctx is the parent of every message's context. It ends after intake does: when
 	// a drain has ended or is cut short.
@@ -54,15 +59,16 @@ type Dispatcher[D any] struct {
 
 	mu        sync.Mutex
 	draining  bool
-	inFlight  int
+	inWindow  int
+	overflow  int // what is accepted beyond the window
+	bytes     int // of the payloads of both
 	queues    map[string]*keyQueue[D]
 	ready     ring[D]               // may be delivered now
 	retrying  map[*item[D]]struct{} // nacked, waiting for the next attempt
 	started   int                   // workers that run
 	idle      int                   // workers that wait on wake and were not signalled yet
 	wake      *sync.Cond
-	blocked   int           // callers of Push that wait for room
-	room      chan struct{} // contains a token when there may be room for one of them
+	room      chan struct{} // closed when there may be room for callers of Push; nil if none waits
 	freeItem  *item[D]
 	freeQueue *keyQueue[D]
 
@@ -85,6 +91,9 @@ func New[D any](cfg Config[D], out chan<- *message.Message) *Dispatcher[D] {
 		cfg.MaxBackoff = 5 * time.Second
 	}
 	cfg.MaxBackoff = max(cfg.MaxBackoff, cfg.MinBackoff)
+	if cfg.Overflow <= 0 {
+		cfg.Overflow = 15 * cfg.Window
+	}
 	if cfg.Done == nil {
 		cfg.Done = func(D, bool) {}
 	}
@@ -93,11 +102,11 @@ func New[D any](cfg Config[D], out chan<- *message.Message) *Dispatcher[D] {
 	}
 	d := &Dispatcher[D]{
 		cfg:      cfg,
+		share:    max(1, cfg.Window/sharesOfWindow),
 		out:      out,
 		stopping: make(chan struct{}),
 		queues:   make(map[string]*keyQueue[D]),
 		retrying: make(map[*item[D]]struct{}),
-		room:     make(chan struct{}, 1),
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.wake = sync.NewCond(&d.mu)
@@ -106,66 +115,30 @@ func New[D any](cfg Config[D], out chan<- *message.Message) *Dispatcher[D] {
 	return d
 }
 
-// Push accepts a delivery. It blocks while the window is full, until ctx ends or Drain
-// is called; after an error the delivery was not accepted, and Done is not called for
-// it. A message with an empty key is not ordered.
+// Push accepts a delivery. It blocks while the window is full, or for a key that has its share
+// of the window, while the overflow is full; until ctx ends or Drain is called. After an error
+// the delivery was not accepted, and Done is not called for it. A message with an empty key is
+// not ordered.
 //
 // The message's context is replaced by one that ends when the message is done, and
 // no sooner, unless a drain abandons the message.
 func (d *Dispatcher[D]) Push(ctx context.Context, key string, msg *message.Message, delivery D) error {
 	d.mu.Lock()
-	for !d.draining && d.inFlight >= d.cfg.Window {
+	defer d.mu.Unlock()
+	for !d.draining && !d.hasRoom(key, len(msg.Payload)) {
 		if err := d.waitForRoom(ctx); err != nil {
-			d.mu.Unlock()
 			return err
 		}
 	}
 	if d.draining {
-		d.mu.Unlock()
 		return ErrDraining
 	}
-	d.inFlight++
-	// One blocked caller is woken at a time; it wakes the next.
-	if d.blocked > 0 && d.inFlight < d.cfg.Window {
-		d.offerRoom()
-	}
 	it := d.newItem(msg, delivery)
-	if key != "" {
-		if busy := d.queues[key]; busy != nil {
-			busy.push(it)
-			it.queue = busy
-			d.mu.Unlock()
-			return nil
-		}
-		it.queue = d.newQueue(key)
+	d.enter(it, key)
+	if it.queue == nil || it.queue.length == 1 {
+		d.makeReady(it)
 	}
-	d.makeReady(it)
-	d.mu.Unlock()
 	return nil
-}
-
-// waitForRoom is called with mu held, and releases it while it waits.
-func (d *Dispatcher[D]) waitForRoom(ctx context.Context) error {
-	d.blocked++
-	d.mu.Unlock()
-	var err error
-	select {
-	case <-d.room:
-	case <-d.stopping:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	d.mu.Lock()
-	d.blocked--
-	return err
-}
-
-// offerRoom is called with mu held.
-func (d *Dispatcher[D]) offerRoom() {
-	select {
-	case d.room <- struct{}{}:
-	default:
-	}
 }
 
 // makeReady makes the item available to a worker. It is called with mu held.
@@ -185,7 +158,7 @@ func (d *Dispatcher[D]) makeReady(it *item[D]) {
 func (d *Dispatcher[D]) InFlight() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.inFlight
+	return d.inWindow + d.overflow
 }
 
 // Drain ends the window. From now on nothing more is accepted or delivered: what was
@@ -221,8 +194,7 @@ func (d *Dispatcher[D]) abandonQueued() {
 	for _, it := range d.endIntake() {
 		d.cfg.Done(it.delivery, false)
 		d.mu.Lock()
-		d.inFlight--
-		d.leave(it.of)
+		d.exit(it)
 		d.mu.Unlock()
 	}
 }

@@ -141,28 +141,26 @@ func TestDispatcher_Push_FullWindowBlocks(t *testing.T) {
 	t.Parallel()
 	out := make(chan *message.Message)
 	d := dispatcher.New(dispatcher.Config[string]{Window: 2}, out)
-	push(t, d, "a", "a1")
-	push(t, d, "a", "a2")
+	push(t, d, "a", "a")
+	push(t, d, "b", "b")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := d.Push(ctx, "b", message.NewMessage("b1", nil), "b1"); !errors.Is(err, context.DeadlineExceeded) {
+	if err := d.Push(ctx, "c", message.NewMessage("c", nil), "c"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("Push into a full window: %v, want the context's error", err)
 	}
 	pushed := make(chan error, 2)
-	for _, id := range []string{"b2", "b3"} {
+	for _, id := range []string{"d", "e"} {
 		go func() { pushed <- d.Push(t.Context(), id, message.NewMessage(id, nil), id) }()
 	}
-	receive(t, out).Ack() // a1 makes room for one of the two,
-	if err := <-pushed; err != nil {
-		t.Fatal(err)
+	for range 2 { // Each makes room for one of the two.
+		receive(t, out).Ack()
+		if err := <-pushed; err != nil {
+			t.Fatal(err)
+		}
 	}
-	for range 2 { // and a2 and the first of them for the other.
+	for range 2 {
 		receive(t, out).Ack()
 	}
-	if err := <-pushed; err != nil {
-		t.Fatal(err)
-	}
-	receive(t, out).Ack()
 	if err := d.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,8 @@
 // the head of its queue, and is delivered again after a pause; the other messages of its key
 // wait behind it while all other keys go on.
 //
-// What a slow or failing key cannot do is take more than the window: when the window
-// contains nothing but its messages, Push blocks. Choose a window larger than the number
-// of messages that one key may have waiting.
+// A slow or failing key has a sixteenth of the window. What it has more waits in the overflow,
+// in memory as well, which is bounded in messages and in bytes; the messages of other keys pass
+// it. Push blocks, for all keys, once the overflow is full and another message of such a key
+// comes: the limit of a hot key is [Config].Overflow. And sixteen hot keys fill the window.
 package dispatcher

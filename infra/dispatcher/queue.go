@@ -7,6 +7,7 @@ import "github.com/ThreeDotsLabs/watermill/message"
 type item[D any] struct {
 	msg      *message.Message
 	delivery D
+	bytes    int          // of the payload
 	queue    *keyQueue[D] // nil if the message has no key
 	of       *generation  // in which it was accepted
 	nacks    int          // how often it was nacked without asking for a pause
@@ -19,6 +20,7 @@ type item[D any] struct {
 type keyQueue[D any] struct {
 	key         string
 	first, last *item[D]
+	length      int          // all items of the key
 	next        *keyQueue[D] // in the free list
 }
 
@@ -53,7 +55,7 @@ func (d *Dispatcher[D]) newItem(msg *message.Message, delivery D) *item[D] {
 		d.freeItem = it.next
 		it.next = nil
 	}
-	it.msg, it.delivery, it.of = msg, delivery, d.present
+	it.msg, it.delivery, it.bytes, it.of = msg, delivery, len(msg.Payload), d.present
 	it.of.left++
 	return it
 }

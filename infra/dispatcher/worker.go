@@ -70,11 +70,7 @@ func (d *Dispatcher[D]) next(done *item[D]) *item[D] {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if done != nil {
-		d.inFlight--
-		d.leave(done.of)
-		if d.blocked > 0 {
-			d.offerRoom()
-		}
+		d.exit(done)
 		if busy := done.queue; busy != nil {
 			// This worker takes an item right after, so none needs to be woken.
 			if follower := busy.pop(); follower != nil {

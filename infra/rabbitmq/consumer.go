@@ -55,6 +55,7 @@ func newConsumer(b *Broker, cfg *declaration) *consumer {
 	s.window = dispatcher.New(dispatcher.Config[delivery]{
 		Concurrency: cfg.Concurrency,
 		Window:      cfg.Prefetch,
+		Overflow:    overflow(cfg),
 		Done:        func(d delivery, acked bool) { d.acker.finish(d.tag, acked) },
 		Stale:       func(d delivery) bool { return d.acker.dead.Load() },
 	}, s.out)
@@ -119,7 +120,7 @@ func (s *consumer) start(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
 	if err := s.broker.declarer.declare(channel, s.cfg); err != nil {
 		return nil, err
 	}
-	if err := channel.Qos(s.cfg.Prefetch, 0, false); err != nil {
+	if err := channel.Qos(s.cfg.Prefetch+overflow(s.cfg), 0, false); err != nil {
 		return nil, s.unavailable(err)
 	}
 	deliveries, err := channel.Consume(s.queue, s.tag(), false, false, false, false, nil)
@@ -127,6 +128,18 @@ func (s *consumer) start(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
 		return nil, s.unavailable(err)
 	}
 	return deliveries, nil
+}
+
+// overflow is how many messages of busy keys are received beyond the window, so that they do
+// not hold up other keys. The broker does not know keys: it may fill the overflow with any
+// messages, which other instances then do not get. Hence it is small unless Ordered, with which
+// one instance gets everything anyway.
+func overflow(cfg router.Subscription) int {
+	times := 3
+	if cfg.Ordered {
+		times = 15
+	}
+	return min(times*cfg.Prefetch, maxPrefetch-cfg.Prefetch)
 }
 
 // tag returns the consumer tag, which the broker shows. There is one consumer on a channel.

@@ -17,10 +17,13 @@ import (
 // handlers.
 const closeGrace = time.Second
 
+// maxPrefetch is the largest number that basic.qos can ask for.
+const maxPrefetch = 65535
+
 // checked validates a subscription and fills in the defaults.
 func checked(c router.Subscription) (router.Subscription, error) {
 	if c.Prefetch == 0 {
-		c.Prefetch = min(max(1024, 4*c.Concurrency), 65535)
+		c.Prefetch = min(max(1024, 4*c.Concurrency), maxPrefetch)
 	}
 	c, err := subscription.Checked(c)
 	if err != nil {
@@ -29,7 +32,7 @@ func checked(c router.Subscription) (router.Subscription, error) {
 	switch {
 	case c.Topic != "" && len(c.Types) == 0 || slices.ContainsFunc(c.Types, func(t string) bool { return t == "" || len(t) > maxShort }):
 		return c, events.Errorf(events.CodeConfig, "the RabbitMQ subscription of handler %q needs message types of 1 to %d bytes, not %q", c.Handler, maxShort, c.Types).WithField("Types")
-	case c.Prefetch > 65535:
+	case c.Prefetch > maxPrefetch:
 		return c, events.Errorf(events.CodeConfig, "the prefetch of handler %q must be between 0 and 65535: %d", c.Handler, c.Prefetch).WithField("Prefetch")
 	}
 	return c, nil

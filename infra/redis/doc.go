@@ -46,7 +46,7 @@
 //	user.events, user.commands      stream: messages of a topic; one consumer group a queue
 //	QUEUE, QUEUE.poison             stream: messages published straight into a queue
 //	delayed:{QUEUE}                 sorted set: messages of a queue that are not due yet
-//	bindings:TOPIC                  set: the types of a topic that some queue receives
+//	queues:TOPIC                    hash: queue → the types of the topic that it receives, [] for all
 //	transport:KIND                  exists while a service uses this transport, for a minute: its address
 //	alive:CONSUMER                  exists while a consumer is alive, or says that it has left
 //

@@ -86,6 +86,27 @@ func testDelivery(s suite[router.Transport]) {
 		c.closed()
 	})
 	s.run("each key keeps its order through failures", keepsOrder)
+	s.run("a key with many messages delays no other", func(t *testing.T, tr router.Transport) {
+		sub := eventSubscription()
+		sub.Concurrency = 2
+		c := consume(t, tr, sub)
+		const n = 1500 // More than Prefetch.
+		var msgs []*message.Message
+		var ids []string
+		for i := range n {
+			ids = append(ids, fmt.Sprint("hot ", i))
+			msgs = append(msgs, note(ids[i], placed, "hot"))
+		}
+		must(t, tr.Publisher().Publish(eventTopic, msgs...))
+		first := c.next()
+		for _, id := range []string{"quiet 1", "quiet 2", "quiet 3"} {
+			must(t, tr.Publisher().Publish(eventTopic, note(id, placed, "quiet")))
+			c.want(id)
+		}
+		c.ack(first)
+		c.want(ids[1:]...)
+		c.drain()
+	})
 }
 
 // wantAtOnce checks that n messages of different keys are delivered, and another one

@@ -40,6 +40,8 @@ func TestTransport(t *testing.T, open func(t *testing.T) router.Transport) {
 	testNack(s)
 	testInstances(s)
 	testDrain(s)
+	testAcks(s)
+	testMarks(s)
 }
 
 func testPublishing(s suite[router.Transport]) {

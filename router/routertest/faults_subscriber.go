@@ -37,7 +37,7 @@ type faultySubscriber struct {
 	key   func(*message.Message) string
 
 	running sync.WaitGroup
-	holding atomic.Bool // whether a message is held back
+	holding atomic.Int32 // how many messages are held back
 	// stopping ends when nothing more may be delivered, and ended when nothing is
 	// waited for any more.
 	stopping, ended context.Context //nolint:containedctx // They are this subscriber's own.
@@ -74,7 +74,7 @@ func (s *faultySubscriber) Flush(ctx context.Context) error {
 		if err := inner.Flush(ctx); err != nil {
 			return err
 		}
-		for s.holding.Load() && s.ended.Err() == nil {
+		for s.holding.Load() > 0 && s.ended.Err() == nil {
 			if !backoff.Wait(ctx, time.Millisecond) {
 				return ctx.Err()
 			}
@@ -152,7 +152,7 @@ func (d *deliveries) take(m *message.Message) {
 		d.release()
 	case hit.swap && d.held == nil:
 		d.s.f.hold(1)
-		d.s.holding.Store(true)
+		d.s.holding.Add(1)
 		d.held, d.due = m.Copy(), time.After(swapWait)
 		d.held.SetContext(context.WithoutCancel(m.Context()))
 		m.Ack()
@@ -195,7 +195,7 @@ func (d *deliveries) release() {
 		return
 	}
 	defer d.s.f.hold(-1)
-	defer d.s.holding.Store(false)
+	defer d.s.holding.Add(-1)
 	m := d.held
 	d.held, d.due = nil, nil
 	for {

@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,4 +115,10 @@ func (a *acker) send(ctx context.Context, batch map[string][]any) error {
 
 // close sends what is left, as long as ctx allows, and with an expired context in one
 // attempt: the handlers have succeeded.
-func (a *acker) close(ctx context.Context) error { return a.flusher.Close(ctx) }
+func (a *acker) close(ctx context.Context) error {
+	err := a.flusher.Close(ctx)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w, and acknowledgements are not sent: %w", ctx.Err(), err)
+	}
+	return err
+}

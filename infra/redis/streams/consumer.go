@@ -85,7 +85,7 @@ type consumer struct {
 // is the reason, and it is declared as soon as possible.
 func newConsumer(of *Subscriber, topic string, undeclared error) *consumer {
 	sub := &consumer{
-		of: of, cfg: of.cfg, conn: of.transport.conn, transport: of.transport, topic: topic, streams: of.streams(topic),
+		of: of, cfg: of.cfg, conn: of.transport.conn, transport: of.transport, topic: topic, streams: of.transport.feeds(topic, of.cfg.Queue),
 		out: make(chan *message.Message), ended: make(chan struct{}),
 	}
 	sub.intake, sub.close = context.WithCancel(context.Background())
@@ -111,7 +111,7 @@ func newConsumer(of *Subscriber, topic string, undeclared error) *consumer {
 // only while this instance is the leader.
 func (sub *consumer) consume() {
 	if sub.lastError() != nil {
-		sub.retry(sub.intake, func() error { return sub.of.declare(sub.intake, sub.topic) })
+		sub.retry(sub.intake, func() error { return sub.of.declare(sub.intake, sub.topic, false) })
 	}
 	if !sub.cfg.Ordered {
 		sub.serve(sub.intake, context.Background())
@@ -220,7 +220,7 @@ func (sub *consumer) retry(ctx context.Context, f func() error) {
 		if text := err.Error(); strings.Contains(text, "NOGROUP") || strings.Contains(text, "no such key") {
 			// The group or its stream was deleted, or Redis has lost it.
 			sub.of.log.WarnContext(ctx, "the consumer group does not exist and is created again")
-			_ = sub.of.declare(ctx, sub.topic) // Its failure shows in the next attempt.
+			_ = sub.of.declare(ctx, sub.topic, true) // Its failure shows in the next attempt.
 		}
 		pause.Wait(ctx)
 	}

@@ -20,8 +20,9 @@ const (
 	suspectFor  = 3 * time.Second // for so long, before its messages are reclaimed
 	leftMarkTTL = time.Hour       // how long it is kept that a consumer has left
 
-	trimEvery = 10 * time.Second // streams are trimmed, or sooner,
-	trimAfter = 20_000           // after so many acknowledgements
+	trimEvery  = 10 * time.Second // streams are trimmed, or sooner,
+	trimAfter  = 20_000           // after so many acknowledgements,
+	trimAlways = time.Minute      // and without any: another group may have been the last
 )
 
 // leftMark is the value of the alive key of a consumer that has ended.
@@ -65,7 +66,8 @@ func (h *heartbeat) run(ctx context.Context) {
 			continue
 		}
 		acked := h.sub.acks.acked.Load()
-		if n := acked - trimmed; n >= trimAfter || n > 0 && time.Since(at) >= trimEvery {
+		since := time.Since(at)
+		if n := acked - trimmed; n >= trimAfter || n > 0 && since >= trimEvery || since >= trimAlways {
 			trimmed, at = acked, time.Now()
 			h.trim(ctx)
 		}
@@ -222,10 +224,16 @@ func (h *heartbeat) clear(stream, consumer string) {
 	h.dead[stream] = slices.DeleteFunc(slices.Clone(h.dead[stream]), func(n string) bool { return n == consumer })
 }
 
-// trim removes what all queues have acknowledged. After a failure it is repeated later.
+// trim removes what all queues have acknowledged. One call of the script removes a bounded
+// part, as nothing else runs meanwhile. After a failure it is repeated later.
 func (h *heartbeat) trim(ctx context.Context) {
 	for _, stream := range h.sub.streams {
-		_, _ = h.sub.conn.Run(ctx, h.sub.transport.scripts.trim, []string{stream})
+		for removed := any(int64(1)); ctx.Err() == nil && removed != int64(0); {
+			var err error
+			if removed, err = h.sub.conn.Run(ctx, h.sub.transport.scripts.trim, []string{stream}); err != nil {
+				break
+			}
+		}
 	}
 }
 

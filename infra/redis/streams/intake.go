@@ -149,7 +149,7 @@ func (in *intake) dispatch(ctx context.Context) {
 			close(b.passed)
 			continue
 		}
-		msgs, of = in.decode(b, msgs[:0], of[:0])
+		msgs, of = in.decode(ctx, b, msgs[:0], of[:0])
 		in.sub.transport.inbox.Prefetch(ctx, in.sub.cfg.Handler, msgs)
 		for i, msg := range msgs {
 			if in.sub.dispatch.Push(ctx, in.sub.cfg.Key(msg), msg, of[i]) != nil {
@@ -161,10 +161,12 @@ func (in *intake) dispatch(ctx context.Context) {
 	}
 }
 
-// decode makes messages of entries, and acknowledges those that the queue is not bound to.
-func (in *intake) decode(b batch, msgs []*message.Message, of []delivery) ([]*message.Message, []delivery) {
+// decode makes messages of entries, forwards marks, and acknowledges what the queue is not
+// bound to.
+func (in *intake) decode(ctx context.Context, b batch, msgs []*message.Message, of []delivery) ([]*message.Message, []delivery) {
 	var types []string // What is published straight into the queue is for it, whatever its type.
-	if in.sub.topic != "" && b.stream == in.sub.transport.streamKey(in.sub.topic) {
+	fromTopic := in.sub.topic != "" && b.stream == in.sub.transport.streamKey(in.sub.topic)
+	if fromTopic {
 		types = in.sub.cfg.Types
 	}
 	for _, e := range b.entries {
@@ -174,6 +176,15 @@ func (in *intake) decode(b batch, msgs []*message.Message, of []delivery) ([]*me
 		}
 		d := delivery{stream: b.stream, id: conn.Text(pair[0]), term: in.term}
 		fields, _ := pair[1].([]any)
+		if fromTopic {
+			if mark, ours := in.isMark(fields); mark && ours {
+				in.forward(ctx, d, fields)
+				continue
+			} else if mark {
+				in.sub.acks.add(d)
+				continue
+			}
+		}
 		// Without fields it was deleted from the stream while it was pending.
 		if fields == nil || !wanted(types, fields) {
 			in.sub.acks.add(d)

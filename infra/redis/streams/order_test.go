@@ -137,11 +137,11 @@ func TestSubscriber_ReclaimsFromDeadConsumersOnly(t *testing.T) {
 		}
 		held := redistest.Next(t, slowOut)
 		// Not the subscriber but the test reads this one, and never acknowledges it.
-		if err := s.Publisher().Publish("other.events", redistest.Message("dead", "A", "")); err != nil {
-			t.Fatal(err)
-		}
 		other := redistest.Subscriber(t, s, router.Subscription{Topic: "other.events", Queue: "q"})
 		if err := other.Declare(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Publisher().Publish("other.events", redistest.Message("dead", "A", "")); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {

@@ -22,7 +22,8 @@ const (
 // published, the first ones.
 //
 // A command (topic {aggregate}.commands) whose type no queue was ever bound to is an
-// error with the code UNHANDLED, and nothing is published.
+// error with the code UNHANDLED, and nothing is published. What is published to another
+// topic that no queue is bound to, and no other group reads, is not kept.
 func (t *Transport) Publisher() message.Publisher { return &publisher{transport: t, checked: true} }
 
 // QueuePublisher returns a publisher straight into queues: its topic is a queue's name,
@@ -46,10 +47,8 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 	p.running.Add(1)
 	p.mu.RUnlock()
 	defer p.running.Done()
-	if p.checked && events.IsCommandTopic(topic) {
-		if err := p.transport.checkBindings(topic, msgs); err != nil {
-			return err
-		}
+	if wanted, err := p.wanted(topic, msgs); err != nil || !wanted {
+		return err
 	}
 	for len(msgs) > 0 {
 		n := batchSize(msgs)
@@ -59,6 +58,18 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 		msgs = msgs[n:]
 	}
 	return nil
+}
+
+// wanted reports whether messages are to be added to a stream.
+func (p *publisher) wanted(topic string, msgs []*message.Message) (bool, error) {
+	switch {
+	case !p.checked || len(msgs) == 0:
+		return len(msgs) > 0, nil
+	case events.IsCommandTopic(topic):
+		err := p.transport.checkBindings(topic, msgs)
+		return err == nil, err
+	}
+	return p.transport.heard(msgs[0].Context(), topic)
 }
 
 // batchSize returns how many of some messages are published as one, which Redis and its

@@ -63,6 +63,9 @@ func TestPublisher_KeepsTheOrderWhereRedisRefusesSome(t *testing.T) {
 	admin := goredis.NewClient(redistest.Must[*goredis.Options](t)(goredis.ParseURL(srv.URL())))
 	defer func() { _ = admin.Close() }()
 	p, stream := s.Publisher(), "user.events"
+	if err := admin.XGroupCreateMkStream(ctx, stream, "q", "$").Err(); err != nil { // Somebody reads it.
+		t.Fatal(err)
+	}
 	if err := p.Publish(stream, redistest.Message("0", "A", "k"), redistest.Message("1", "A", "k")); err != nil { // Redis knows the script now.
 		t.Fatal(err)
 	}

@@ -56,7 +56,10 @@ func TestReclaim_RevivedConsumerKeepsItsMessages(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
 		s, ctx := redistest.OpenIn(t, url, ns), t.Context()
-		cfg := router.Subscription{Topic: "user.events", Queue: "q", Concurrency: 1, Prefetch: 1}
+		cfg := router.Subscription{
+			Topic: "user.events", Queue: "q", Concurrency: 1, Prefetch: 1,
+			Key: func(*message.Message) string { return "" }, // With a key, they would wait in the overflow.
+		}
 		leftBehind(t, s, ns, cfg, "paused", "x")
 		sign := ns + ":alive:paused"
 		alive := func() {

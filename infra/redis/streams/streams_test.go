@@ -93,6 +93,10 @@ func TestSubscriber_ForeignEntries(t *testing.T) {
 		s, ctx, stream := redistest.OpenIn(t, url, ns), t.Context(), ns+":user.events"
 		theirs := redistest.Message("theirs", "A", "k")
 		unwanted := redistest.Message("unwanted", "B", "k")
+		sub := redistest.Subscriber(t, s, router.Subscription{Topic: "user.events", Types: []string{"A"}, Queue: "q", Concurrency: 1, Key: func(*message.Message) string { return "" }})
+		if err := sub.Declare(ctx); err != nil {
+			t.Fatal(err)
+		}
 		for _, values := range []map[string]any{
 			redistest.Must[map[string]any](t)(redisstream.DefaultMarshallerUnmarshaller{}.Marshal("", theirs)),
 			redistest.Must[map[string]any](t)(redisstream.DefaultMarshallerUnmarshaller{}.Marshal("", unwanted)),
@@ -107,7 +111,6 @@ func TestSubscriber_ForeignEntries(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		sub := redistest.Subscriber(t, s, router.Subscription{Topic: "user.events", Types: []string{"A"}, Queue: "q", Concurrency: 1, Key: func(*message.Message) string { return "" }})
 		out := redistest.Must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
 		take := func() *message.Message {
 			t.Helper()

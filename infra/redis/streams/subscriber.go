@@ -43,11 +43,11 @@ func (t *Transport) Subscriber(cfg router.Subscription) (router.Subscriber, erro
 func (s *Subscriber) SubscribeInitialize(topic string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return s.declare(ctx, s.topic(topic))
+	return s.declare(ctx, s.topic(topic), false)
 }
 
 // Declare creates the consumer groups, so that nothing published from now on is missed.
-func (s *Subscriber) Declare(ctx context.Context) error { return s.declare(ctx, s.cfg.Topic) }
+func (s *Subscriber) Declare(ctx context.Context) error { return s.declare(ctx, s.cfg.Topic, false) }
 
 func (s *Subscriber) topic(given string) string {
 	if given == "" {
@@ -56,27 +56,19 @@ func (s *Subscriber) topic(given string) string {
 	return given
 }
 
-// declare creates the consumer group on each stream that feeds the queue.
-func (s *Subscriber) declare(ctx context.Context, topic string) error {
-	for _, stream := range s.streams(topic) {
+// declare creates the consumer group on each stream that feeds the queue. again says that
+// this subscriber had declared it before.
+func (s *Subscriber) declare(ctx context.Context, topic string, again bool) error {
+	for _, stream := range s.transport.feeds(topic, s.cfg.Queue) {
 		of := topic
 		if stream != s.transport.streamKey(topic) {
 			of = ""
 		}
-		if err := s.transport.bind(ctx, of, stream, s.cfg.Queue, s.cfg.Types); err != nil {
+		if err := s.transport.bind(ctx, of, stream, s.cfg.Queue, s.cfg.Types, again); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// streams are the topic's and the queue's own.
-func (s *Subscriber) streams(topic string) []string {
-	own := s.transport.streamKey(s.cfg.Queue)
-	if topic == "" || topic == s.cfg.Queue {
-		return []string{own}
-	}
-	return []string{s.transport.streamKey(topic), own}
 }
 
 // Subscribe starts to consume. The channel is closed when the subscription ends:
@@ -85,7 +77,7 @@ func (s *Subscriber) streams(topic string) []string {
 // then, is repeated with backoff, and Ready returns why nothing is consumed.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	topic = s.topic(topic)
-	undeclared := s.declare(ctx, topic)
+	undeclared := s.declare(ctx, topic, false)
 	if undeclared != nil && events.CodeOf(undeclared) != events.CodeUnavailable {
 		return nil, undeclared
 	}

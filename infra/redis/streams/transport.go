@@ -27,9 +27,13 @@ var (
 	claimLua string
 	//go:embed trim.lua
 	trimLua string
+	//go:embed depth.lua
+	depthLua string
+	//go:embed remove.lua
+	removeLua string
 )
 
-type scripts struct{ publish, delay, due, claim, trim *conn.Script }
+type scripts struct{ publish, delay, due, claim, trim, depth, remove *conn.Script }
 
 var _ router.Transport = (*Transport)(nil)
 
@@ -58,6 +62,7 @@ func New(c *conn.Conn, inbox Prefetcher, elector router.Elector) *Transport {
 		scripts: scripts{
 			publish: conn.NewScript(publishLua), delay: conn.NewScript(delayLua), due: conn.NewScript(dueLua),
 			claim: conn.NewScript(claimLua), trim: conn.NewScript(trimLua),
+			depth: conn.NewScript(depthLua), remove: conn.NewScript(removeLua),
 		},
 	}
 }
@@ -67,5 +72,5 @@ func (t *Transport) Close() { t.publishes.Close() }
 
 // streamKey is the stream of a topic or of a queue.
 func (t *Transport) streamKey(name string) string    { return t.conn.Key(name) }
-func (t *Transport) bindingsKey(topic string) string { return t.conn.Key("bindings:" + topic) }
+func (t *Transport) queuesKey(topic string) string   { return t.conn.Key("queues:" + topic) }
 func (t *Transport) aliveKey(consumer string) string { return t.conn.Key("alive:" + consumer) }

@@ -1,6 +1,7 @@
 -- trim removes from a stream what every group has acknowledged, roughly: it
 -- leaves some of it rather than taking anything that is pending or not yet read.
--- A stream without groups is left alone.
+-- A stream without groups is left alone. Redis removes some ten thousand at once: it is
+-- called again until nothing is removed.
 --
 -- KEYS[1] stream
 --

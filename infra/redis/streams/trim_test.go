@@ -24,8 +24,11 @@ func TestTrim_KeepsWhatSomeGroupHasNotAcknowledged(t *testing.T) {
 	ns := redistest.Namespace(t, url)
 	s, ctx, stream := redistest.OpenIn(t, url, ns), t.Context(), ns+":user.events"
 	behind := redistest.Subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "behind"})
-	if err := behind.Declare(context.Background()); err != nil {
-		t.Fatal(err)
+	fast := redistest.Subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "fast"})
+	for _, sub := range []router.Subscriber{behind, fast} {
+		if err := sub.Declare(context.Background()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var msgs []*message.Message
 	for i := range 3000 {
@@ -44,7 +47,6 @@ func TestTrim_KeepsWhatSomeGroupHasNotAcknowledged(t *testing.T) {
 		}
 	}
 	// The other group acknowledges everything, upon which its subscriber trims the stream.
-	fast := redistest.Subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "fast"})
 	out := redistest.Must[<-chan *message.Message](t)(fast.Subscribe(ctx, ""))
 	for range msgs {
 		redistest.Next(t, out).Ack()
@@ -65,4 +67,37 @@ func TestTrim_KeepsWhatSomeGroupHasNotAcknowledged(t *testing.T) {
 	if diff := cmp.Diff(all[len(all)-len(left):], left); diff != "" {
 		t.Errorf("what is left is not the end of the stream (-want +got):\n%s", diff)
 	}
+}
+
+// After a burst, a topic that nothing more is published to shrinks to what some group has not
+// acknowledged, here nothing. Redis trims whole nodes of a hundred entries.
+func TestTrim_ShrinksAfterABurst(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("streams are trimmed every ten seconds")
+	}
+	url := brokertest.Redis(t)
+	ns := redistest.Namespace(t, url)
+	s, ctx, stream := redistest.OpenIn(t, url, ns), t.Context(), ns+":user.events"
+	sub := redistest.Subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "q", Concurrency: 64})
+	if err := sub.Declare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	const burst, batch = 100_000, 1000
+	for n := range burst / batch {
+		pipe := s.Client().Pipeline()
+		for i := range batch {
+			pipe.XAdd(ctx, &goredis.XAddArgs{Stream: stream, Values: []any{"type", "A", "id", fmt.Sprint(n, "-", i), "body", "{}"}})
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := redistest.Must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
+	for range burst {
+		redistest.Next(t, out).Ack()
+	}
+	redistest.Eventually(t, "the stream is short", func() bool {
+		return redistest.Must[int64](t)(s.Client().XLen(ctx, stream).Result()) <= 200
+	})
 }
