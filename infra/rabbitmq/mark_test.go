@@ -6,6 +6,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/router"
 )
 
@@ -56,6 +57,7 @@ func TestBroker_Mark_MissingQueue(t *testing.T) {
 func TestSubscriber_KeepsTheLogsHeaders(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	brokertest.CleanAMQP(t, b.url, []string{b.ns + ".q.retry.1s"}, nil)
 	out := b.subscribe(b.subscriber())
 	msg := created("1")
 	want := map[string]string{events.MetaLogPartition: "3", events.MetaLogPosition: "18446744073709551615", events.MetaLogEpoch: "2"}

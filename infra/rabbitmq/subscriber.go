@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -35,12 +36,17 @@ func checked(c router.Subscription) (router.Subscription, error) {
 	return c, nil
 }
 
+var _ router.Flusher = (*Subscriber)(nil)
+
 // Subscriber is a [router.Subscriber] of one queue. Its methods are safe for concurrent
 // use.
 type Subscriber struct {
 	*subscription.Set
 	broker *Broker
 	cfg    *declaration
+
+	mu        sync.Mutex
+	consumers []*consumer // those that have not finished
 }
 
 func newSubscriber(b *Broker, cfg router.Subscription) *Subscriber {
@@ -71,7 +77,37 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.consumers = append(s.unfinished(), sub)
 	return sub.out, nil
+}
+
+// unfinished is called with mu held.
+func (s *Subscriber) unfinished() []*consumer {
+	return slices.DeleteFunc(s.consumers, func(c *consumer) bool {
+		select {
+		case <-c.finished:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// Flush is as in [router.Flusher]. A message counts as received once the broker has sent it
+// here. If ctx ends first, the error has the code TIMEOUT.
+func (s *Subscriber) Flush(ctx context.Context) error {
+	s.mu.Lock()
+	s.consumers = s.unfinished()
+	consumers := slices.Clone(s.consumers)
+	s.mu.Unlock()
+	for _, c := range consumers {
+		if err := c.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // begin makes the subscription known to publishers. It returns false after Drain or Close.
