@@ -190,6 +190,7 @@ type Subscriber interface {
 	// nacked and its acknowledgement is sent, and then ends the subscription. When ctx
 	// ends first, it returns ctx's error; the broker delivers again what is left.
 	Drain(ctx context.Context) error
-	// Ready returns nil while the subscription is consuming, and otherwise why it is not.
+	// Ready returns nil while the subscription is consuming, and otherwise why it is not. The
+	// code is CONFIG while the queue cannot be declared, also if it is not to be consumed.
 	Ready() error
 }
