@@ -155,6 +155,9 @@ type Subscription struct {
 	// empty for a queue that only receives what is published straight into it.
 	Topic string
 	Types []string
+	// Unbind are types that the queue is not to receive from Topic any more: Declare removes
+	// these binding keys. One that is among Types stays.
+	Unbind []string
 	// Queue is the name of the queue, shared by all instances of the handler.
 	Queue string
 	// Concurrency is how many messages, all of different keys, are handled at once.

@@ -28,7 +28,7 @@ func checked(c router.Subscription) (router.Subscription, error) {
 		return c, err
 	}
 	switch {
-	case c.Topic != "" && len(c.Types) == 0 || slices.ContainsFunc(c.Types, func(t string) bool { return t == "" || len(t) > maxShort }):
+	case c.Topic != "" && len(c.Types) == 0 || slices.ContainsFunc(slices.Concat(c.Types, c.Unbind), func(t string) bool { return t == "" || len(t) > maxShort }):
 		return c, events.Errorf(events.CodeConfig, "the RabbitMQ subscription of handler %q needs message types of 1 to %d bytes, not %q", c.Handler, maxShort, c.Types).WithField("Types")
 	case c.Prefetch > 65535:
 		return c, events.Errorf(events.CodeConfig, "the prefetch of handler %q must be between 0 and 65535: %d", c.Handler, c.Prefetch).WithField("Prefetch")
@@ -123,7 +123,8 @@ func (s *Subscriber) begin() bool {
 // Declare declares exchange, queue, poison queue and bindings, so that the queue receives
 // everything published from then on. It waits for the broker until ctx ends; when the
 // subscriber is drained or closed, or the broker is closed, it returns an error with the
-// code SHUTTING_DOWN. Bindings of types that are no longer subscribed to remain.
+// code SHUTTING_DOWN. Bindings of types that are no longer subscribed to remain,
+// unless Unbind has them.
 func (s *Subscriber) Declare(ctx context.Context) error {
 	if !s.begin() {
 		return errClosed
