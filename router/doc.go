@@ -55,7 +55,7 @@
 //	handler.go      what a declaration is; decide.go, reaction.go, project.go: the three kinds
 //	policy.go       how a handler's messages are processed, and what operators may override
 //	router.go       Config and New; plan.go checks declarations, describe.go describes them
-//	run.go          start, readiness, drain
+//	run.go          start, readiness, drain; declare.go: the queues
 //	pipeline.go     the stages of every message, as one list; result.go: what they return
 //	retry.go        after a failed attempt; delay.go: where the pause is spent
 //	poison.go       to the poison queue; collector.go: from there into the poison store

@@ -178,6 +178,9 @@ type Subscription struct {
 	// empty for a queue that only receives what is published straight into it.
 	Topic string
 	Types []string
+	// Unbind are types that the queue is not to receive from Topic any more: Declare removes
+	// these binding keys. One that is among Types stays.
+	Unbind []string
 	// Queue is the name of the queue, shared by all instances of the handler.
 	Queue string
 	// Concurrency is how many messages, all of different keys, are handled at once.
@@ -215,6 +218,7 @@ type Subscriber interface {
 	// nacked and its acknowledgement is sent, and then ends the subscription. When ctx
 	// ends first, it returns ctx's error; the broker delivers again what is left.
 	Drain(ctx context.Context) error
-	// Ready returns nil while the subscription is consuming, and otherwise why it is not.
+	// Ready returns nil while the subscription is consuming, and otherwise why it is not. The
+	// code is CONFIG while the queue cannot be declared, also if it is not to be consumed.
 	Ready() error
 }

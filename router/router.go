@@ -119,7 +119,7 @@ func (c Config) withDefaults() (Config, error) {
 type Router struct {
 	config     Config
 	consumers  []*consumer
-	declared   []Subscriber // of queues that are declared here, but not consumed
+	declared   []*declaredQueue // those that are declared here, but not consumed
 	projectors []*projector
 	collectors []*poisonCollector
 	relay      *relay.Relay
@@ -229,7 +229,7 @@ func (r *Router) addConsumer(p *plan, chosen bool, poisonQueues, parkedQueues me
 		r.showPaused(p)
 	}
 	if !chosen || p.policy.Paused {
-		r.declared = append(r.declared, sub)
+		r.declared = append(r.declared, &declaredQueue{Subscriber: sub, name: p.name})
 		return nil
 	}
 	if p.policy.Rate > 0 {

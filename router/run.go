@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -81,7 +80,11 @@ func (r *Router) Run(ctx context.Context) error {
 	}
 	roles.Go(func() {
 		// No queue may miss an event, so all of them are declared before the relay starts.
-		if r.declareQueues(background) {
+		refused, ok := r.declareQueues(background)
+		for _, q := range refused {
+			roles.Go(func() { r.declareRefused(background, q) })
+		}
+		if ok {
 			r.executions.admit()
 			close(r.queuesDeclared)
 			r.lead(background, relay.Role, r.relay.Run)
@@ -133,6 +136,11 @@ func (r *Router) Ready() map[string]error {
 			out[c.plan.name] = err
 		} else if err := c.breaker.err(); err != nil {
 			out[c.plan.name] = err
+		}
+	}
+	for _, q := range r.declared {
+		if err := q.err(); err != nil {
+			out[q.name] = err
 		}
 	}
 	for _, k := range r.collectors {
@@ -229,38 +237,6 @@ func (r *Router) lead(ctx context.Context, role string, f func(context.Context) 
 			pause.Wait(ctx)
 		}
 	}
-}
-
-// declareQueues declares the queues of all handlers, whether they run here or not. It
-// returns false if ctx ended first.
-func (r *Router) declareQueues(ctx context.Context) bool {
-	all := slices.Clone(r.declared)
-	for _, c := range r.consumers {
-		all = append(all, c.sub)
-	}
-	for _, sub := range all {
-		pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 2 * time.Second}
-		for {
-			attempt, cancel := context.WithTimeout(ctx, declareTimeout)
-			err := sub.Declare(attempt)
-			cancel()
-			if err == nil {
-				break
-			}
-			if events.CodeOf(err) == events.CodeConfig {
-				// The queue exists with other arguments, and trying again cannot help. The other
-				// handlers need not wait.
-				r.config.Logger.ErrorContext(ctx, "queue not declared, its handler receives nothing until that is fixed", slog.Any("error", err))
-				break
-			}
-			r.relay.Health().Set(err)
-			if !pause.Wait(ctx) {
-				return false
-			}
-		}
-	}
-	r.relay.Health().OK()
-	return true
 }
 
 // awaitReady closes the running channel once every queue is declared and every handler

@@ -49,6 +49,56 @@ func TestRouter_Run_QueueThatCannotBeDeclared(t *testing.T) {
 	}
 }
 
+// A queue that cannot be declared is named by readiness though its handler runs elsewhere,
+// until it is mended; then it is declared, and nobody has to restart anything.
+func TestRouter_Run_DeclaresARefusedQueueOnceItIsMended(t *testing.T) {
+	t.Parallel()
+	var mended atomic.Bool
+	inner := &routertest.Transport{}
+	store := &routertest.Store{}
+	refused := events.Errorf(events.CodeConfig, "the queue odd has other arguments")
+	var declare func(context.Context) error
+	r, err := router.New(router.Config{
+		Catalogue: catalogue(t), Handlers: []router.Handler{router.On("odd", react), router.On("h", react)}, HandlerNames: []string{"h"},
+		Transport: oddTransport{inner, func(ctx context.Context) error {
+			if !mended.Load() {
+				return refused
+			}
+			return declare(ctx)
+		}},
+		Log: store, Reader: store, Checkpoints: store, Projections: store, Elector: store,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, err := inner.Subscriber(router.Subscription{Queue: "odd"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	declare = real.Declare
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	<-r.Declared() // The other handlers need not wait.
+	if err := r.Ready()["odd"]; !errors.Is(err, refused) {
+		t.Errorf("readiness says %v about the queue", err)
+	}
+	select {
+	case <-r.Running():
+		t.Error("everything is running although a queue is not declared")
+	default:
+	}
+	mended.Store(true)
+	<-r.Running()
+	if has, err := inner.HasQueue(t.Context(), "odd"); !has || err != nil {
+		t.Errorf("the queue is declared: %t, %v", has, err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // unreadyTransport has subscribers that never consume.
 type unreadyTransport struct{ router.Transport }
 

@@ -21,11 +21,15 @@ const (
 // message delays no other acknowledgement. Nothing is kept of what is acknowledged, however
 // much of it there is above a slow message.
 //
+// Before a batch is acknowledged, prepare is called: once for all that was acked until then,
+// however long it takes.
+//
 // The delivery tags of a channel with one consumer are 1, 2, 3, …
 type acker struct {
-	ack   func(tag uint64, multiple bool) error
-	batch int
-	limit int // how many may wait above the low-water mark
+	ack     func(tag uint64, multiple bool) error
+	prepare func() bool // nil: nothing is to be done; false: nothing more is acknowledged
+	batch   int
+	limit   int // how many may wait above the low-water mark
 
 	dead atomic.Bool // the channel has ended, and its tags are void
 
@@ -36,16 +40,24 @@ type acker struct {
 	acked   []uint64                 // acked and not yet acknowledged
 	fresh   int                      // how many were acked since the last flush
 	seen    uint64                   // the low-water mark at the last tick
+	sending bool                     // what flush has removed is not yet acknowledged
+	waits   []ackWait
 
 	some, full chan struct{} // contain a token when something, or a batch, is acked
 	stop       chan struct{}
 	ended      sync.WaitGroup
 }
 
+// ackWait waits until all tags below one are acknowledged.
+type ackWait struct {
+	below uint64
+	done  chan<- struct{} // is closed then
+}
+
 // newAcker returns an acker; start starts it.
-func newAcker(ack func(tag uint64, multiple bool) error, prefetch int) *acker {
+func newAcker(ack func(tag uint64, multiple bool) error, prepare func() bool, prefetch int) *acker {
 	return &acker{
-		ack: ack, batch: max(1, min(ackEvery, prefetch/4)), limit: max(1, prefetch/2),
+		ack: ack, prepare: prepare, batch: max(1, min(ackEvery, prefetch/4)), limit: max(1, prefetch/2),
 		places: make(map[uint64]*list.Element), next: 1,
 		some: make(chan struct{}, 1), full: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
@@ -126,7 +138,7 @@ func (a *acker) run() {
 // may run at a time, or a later tag could overtake an earlier one.
 func (a *acker) flush(tick, all bool) bool {
 	top, single, left := a.due(tick, all)
-	if a.dead.Load() {
+	if (top > 0 || len(single) > 0) && a.prepare != nil && !a.prepare() || a.dead.Load() {
 		return false
 	}
 	// An error means that the channel is closed, which the consumer notices as well.
@@ -138,7 +150,38 @@ func (a *acker) flush(tick, all bool) bool {
 	for _, tag := range single {
 		_ = a.ack(tag, false)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sending = false
+	a.notifyWaits()
 	return left
+}
+
+// wait closes done once everything that was delivered until now is acknowledged. It is not
+// closed if the acker ends before.
+func (a *acker) wait(done chan<- struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waits = append(a.waits, ackWait{a.next, done})
+	a.notifyWaits()
+}
+
+// notifyWaits is called with mu held.
+func (a *acker) notifyWaits() {
+	if len(a.waits) == 0 || a.sending {
+		return
+	}
+	oldest := a.low()
+	for _, tag := range a.acked {
+		oldest = min(oldest, tag)
+	}
+	a.waits = slices.DeleteFunc(a.waits, func(w ackWait) bool {
+		if oldest < w.below {
+			return false
+		}
+		close(w.done)
+		return true
+	})
 }
 
 // due removes and returns what flush has to acknowledge: all up to top, if that is not 0,
@@ -147,6 +190,7 @@ func (a *acker) due(tick, all bool) (top uint64, single []uint64, left bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.fresh = 0
+	a.sending = true
 	low := a.low()
 	above := a.acked[:0]
 	for _, tag := range a.acked {

@@ -49,8 +49,8 @@ func TestAcker_AcknowledgesOnceWhatIsAcked(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		prefetch := rapid.IntRange(1, 40).Draw(t, "prefetch")
 		c := &tagChannel{acked: make(map[uint64]bool)}
-		a := newAcker(c.ack, prefetch) // not started: the test flushes
-		var open []uint64              // delivered and not finished
+		a := newAcker(c.ack, nil, prefetch) // not started: the test flushes
+		var open []uint64                   // delivered and not finished
 		abandoned := 0
 		next := uint64(1)
 		for range rapid.IntRange(0, 200).Draw(t, "steps") {
@@ -95,7 +95,7 @@ func TestAcker_AcknowledgesOnceWhatIsAcked(t *testing.T) {
 func TestAcker_Batches(t *testing.T) {
 	t.Parallel()
 	c := &tagChannel{acked: make(map[uint64]bool)}
-	a := newAcker(c.ack, 256)
+	a := newAcker(c.ack, nil, 256)
 	a.start()
 	for tag := uint64(1); tag <= 6400; tag++ {
 		c.mu.Lock()
@@ -123,7 +123,7 @@ func TestAcker_KeepsNothingAboveASlowMessage(t *testing.T) {
 		}
 		acked++
 		return nil
-	}, 1024) // not started: the test flushes
+	}, nil, 1024) // not started: the test flushes
 	a.delivered(slow)
 	a.flush(true, false) // The first tick sees where the mark is, and others that it stays.
 	for tag := uint64(slow + 1); tag <= last; tag++ {

@@ -78,7 +78,8 @@ func (b *Broker) connections() error {
 
 // Ready returns nil while both connections are open and the broker accepts messages, else
 // why not: with the code CONFIG if the broker refuses user or vhost, else with
-// UNAVAILABLE. A broker that blocks publishers reports it only once something is published.
+// UNAVAILABLE. That the broker blocks publishers is known within some seconds, though nothing
+// is published meanwhile.
 func (b *Broker) Ready() error {
 	if err := b.connections(); err != nil {
 		return err

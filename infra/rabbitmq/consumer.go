@@ -31,8 +31,12 @@ type consumer struct {
 	drainOne sync.Once
 	finished chan struct{} // closed when run has returned and all is acknowledged
 
-	mu  sync.Mutex
-	err error // why it is not consuming
+	life   context.Context // ends when acknowledgements are not waited for any more
+	giveUp context.CancelFunc
+
+	mu       sync.Mutex
+	err      error     // why it is not consuming
+	receiver *receiver // the one that it receives with, or did last; nil: none yet
 }
 
 // delivery is what it takes to acknowledge a message.
@@ -52,6 +56,7 @@ func newConsumer(b *Broker, cfg *declaration) *consumer {
 	s.log = b.cfg.Logger.With(slog.String("handler", cfg.Handler), slog.String("queue", s.queue))
 	s.err = events.Errorf(events.CodeUnavailable, "queue %s is not consumed yet", s.queue).MayRetry()
 	s.intake, s.stop = context.WithCancel(context.Background())
+	s.life, s.giveUp = context.WithCancel(context.Background())
 	s.window = dispatcher.New(dispatcher.Config[delivery]{
 		Concurrency: cfg.Concurrency,
 		Window:      cfg.Prefetch,
@@ -66,6 +71,7 @@ func newConsumer(b *Broker, cfg *declaration) *consumer {
 // consumes again whenever connection, channel or queue is lost.
 func (s *consumer) run() {
 	defer close(s.finished)
+	defer s.giveUp()
 	pause := backoff.Backoff{Min: s.broker.cfg.MinBackoff, Max: s.broker.cfg.MaxBackoff}
 	var loggedAt time.Time
 	for s.intake.Err() == nil {
@@ -155,54 +161,6 @@ func (s *consumer) unavailable(err error) error {
 	return events.Errorf(events.CodeUnavailable, "queue %s cannot be consumed: %w", s.queue, err).MayRetry()
 }
 
-// consume receives deliveries until intake ends or the consumer is lost. In the first case
-// it returns when what it received is done and acknowledged.
-func (s *consumer) consume(channel *amqp.Channel, deliveries <-chan amqp.Delivery) {
-	acks := newAcker(channel.Ack, s.cfg.Prefetch)
-	acks.start()
-	if s.receive(acks, deliveries) {
-		acks.abandon()
-		_ = channel.Close() // If only the consumer was lost, its deliveries are requeued.
-		return
-	}
-	_ = channel.Cancel(s.tag(), true) // An error means that the channel is closed.
-	<-s.drained
-	// The broker answers channel.close when it has read every acknowledgement before it,
-	// and requeues what was never delivered. A quorum queue counts that as a delivery, as
-	// it does after basic.nack, basic.reject and basic.recover (seen with 3.10); that is
-	// why the delivery limit is high.
-	last := make(chan struct{})
-	go func() {
-		defer close(last)
-		acks.close()
-		_ = channel.Close()
-	}()
-	select {
-	case <-last:
-	case <-time.After(2 * time.Second): // The heartbeat detects a broker that does not answer.
-	}
-}
-
-// receive returns true if the consumer was lost, and false if intake has ended.
-func (s *consumer) receive(acks *acker, deliveries <-chan amqp.Delivery) (lost bool) {
-	for {
-		select {
-		case d, ok := <-deliveries:
-			if !ok {
-				return s.intake.Err() == nil
-			}
-			acks.delivered(d.DeliveryTag)
-			msg, _ := s.marshaler.Unmarshal(d) // It never fails.
-			err := s.window.Push(s.intake, s.cfg.Key(msg), msg, delivery{acks, d.DeliveryTag})
-			if err != nil {
-				return false
-			}
-		case <-s.intake.Done():
-			return false
-		}
-	}
-}
-
 func (s *consumer) set(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -239,6 +197,7 @@ func (s *consumer) Drain(ctx context.Context) error {
 	select {
 	case <-s.finished:
 	case <-time.After(closeGrace):
+		s.giveUp()
 		err = errors.Join(err, ctx.Err())
 	}
 	return err

@@ -45,6 +45,32 @@ func TestSubscriber_Declare_EndsWithItsSubscriber(t *testing.T) {
 	}
 }
 
+// A type that a handler has once subscribed to does not come any more, though a publisher
+// declares everything again; whatever is not bound may be unbound.
+func TestSubscriber_Declare_RemovesBindings(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	old := b.subscriber(func(c *router.Subscription) { c.Types = []string{"USER_CREATED", "USER_GONE", "#.OLD"} })
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sub := b.subscriber(func(c *router.Subscription) { c.Unbind = []string{"USER_GONE", "#.OLD", "NEVER_BOUND", "USER_CREATED"} })
+	p := b.broker.Publisher()
+	for _, kind := range []string{"USER_GONE", "A.OLD", "USER_CREATED"} {
+		msg := created(kind)
+		msg.Metadata.Set(events.MetaType, kind)
+		if err := p.Publish("user.events", msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := b.depth("q"); n != 1 {
+		t.Errorf("%d of 3 messages are in the queue, want that of USER_CREATED alone", n)
+	}
+	if err := sub.Declare(t.Context()); err != nil {
+		t.Errorf("declared again: %v", err)
+	}
+}
+
 // A network that drops everything delays a declaration no longer than its context allows,
 // however late the heartbeat notices.
 func TestSubscriber_Declare_HonoursContextWithoutAnswer(t *testing.T) {

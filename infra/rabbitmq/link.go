@@ -18,7 +18,9 @@ import (
 type link struct {
 	cfg     Config
 	purpose string // "publish" or "consume", for the log and the broker's list
-	changed func() // called after every change, with no lock held
+	// publishes is whether the connection is told of alarms.
+	publishes bool
+	changed   func() // called after every change, with no lock held
 
 	mu      sync.Mutex
 	conn    *amqp.Connection // nil while there is none
@@ -31,7 +33,7 @@ type link struct {
 
 func newLink(cfg Config, purpose string, changed func()) *link {
 	return &link{
-		cfg: cfg, purpose: purpose, changed: changed,
+		cfg: cfg, purpose: purpose, publishes: purpose == "publish", changed: changed,
 		changes: make(chan struct{}),
 		err: events.Errorf(events.CodeUnavailable, "RabbitMQ at %s has not answered yet", cfg.Address()).MayRetry().
 			WithHint("wait longer, or check user and password of the URL: RabbitMQ takes three seconds to refuse wrong ones"),
@@ -61,12 +63,19 @@ func (l *link) run(ctx context.Context) {
 		l.set(conn, nil)
 		log.Info("connected to RabbitMQ", slog.Int("attempts", attempt))
 		since := time.Now()
+		asking, stop := context.WithCancel(ctx)
+		var asked sync.WaitGroup
+		if l.publishes {
+			asked.Go(func() { l.askForAlarms(asking, conn, log) })
+		}
 		reason := l.watch(ctx, closed, blockings, log)
+		stop()
 		if l.blocks.Load() {
 			_ = socket.Close() // The broker does not read, so it would not answer connection.close.
 		}
 		l.set(nil, l.explain(reason))
 		l.close(conn, socket)
+		asked.Wait()
 		if ctx.Err() != nil {
 			break
 		}

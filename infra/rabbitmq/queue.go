@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"errors"
+	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -27,19 +28,27 @@ func (b *Broker) HasQueue(ctx context.Context, name string) (bool, error) {
 
 // exists reports whether the broker has a queue.
 func (b *Broker) exists(ctx context.Context, queue string) (bool, error) {
-	err := b.onChannel(ctx, func(ch *amqp.Channel) error {
-		_, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	_, exists, err := b.inspect(ctx, queue)
+	return exists, err
+}
+
+// inspect returns how many messages wait in a queue, and whether the broker has it.
+func (b *Broker) inspect(ctx context.Context, queue string) (waiting int, exists bool, err error) {
+	err = b.onChannel(ctx, func(ch *amqp.Channel) error {
+		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		waiting = q.Messages
 		return err
 	})
 	var refusal *amqp.Error
 	var ours *events.Error
 	switch {
 	case err == nil || errors.As(err, &ours):
-		return err == nil, err
-	case errors.As(err, &refusal) && refusal.Code == amqp.NotFound:
-		return false, nil
+		return waiting, err == nil, err
+	// The code is the same if the queue has no leader at the moment.
+	case errors.As(err, &refusal) && refusal.Code == amqp.NotFound && strings.Contains(refusal.Reason, "no queue"):
+		return 0, false, nil
 	}
-	return false, events.Errorf(events.CodeUnavailable, "RabbitMQ did not answer whether queue %s exists: %w", queue, err).MayRetry()
+	return 0, false, events.Errorf(events.CodeUnavailable, "RabbitMQ did not answer whether queue %s exists: %w", queue, err).MayRetry()
 }
 
 // onChannel calls f with a channel of the consuming connection, again whenever the

@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -30,7 +31,7 @@ func checked(c router.Subscription) (router.Subscription, error) {
 		return c, err
 	}
 	switch {
-	case c.Topic != "" && len(c.Types) == 0 || slices.ContainsFunc(c.Types, func(t string) bool { return t == "" || len(t) > maxShort }):
+	case c.Topic != "" && len(c.Types) == 0 || slices.ContainsFunc(slices.Concat(c.Types, c.Unbind), func(t string) bool { return t == "" || len(t) > maxShort }):
 		return c, events.Errorf(events.CodeConfig, "the RabbitMQ subscription of handler %q needs message types of 1 to %d bytes, not %q", c.Handler, maxShort, c.Types).WithField("Types")
 	case c.Prefetch > maxPrefetch:
 		return c, events.Errorf(events.CodeConfig, "the prefetch of handler %q must be between 0 and 65535: %d", c.Handler, c.Prefetch).WithField("Prefetch")
@@ -38,12 +39,17 @@ func checked(c router.Subscription) (router.Subscription, error) {
 	return c, nil
 }
 
+var _ router.Flusher = (*Subscriber)(nil)
+
 // Subscriber is a [router.Subscriber] of one queue. Its methods are safe for concurrent
 // use.
 type Subscriber struct {
 	*subscription.Set
 	broker *Broker
 	cfg    *declaration
+
+	mu        sync.Mutex
+	consumers []*consumer // those that have not finished
 }
 
 func newSubscriber(b *Broker, cfg router.Subscription) *Subscriber {
@@ -74,7 +80,37 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.consumers = append(s.unfinished(), sub)
 	return sub.out, nil
+}
+
+// unfinished is called with mu held.
+func (s *Subscriber) unfinished() []*consumer {
+	return slices.DeleteFunc(s.consumers, func(c *consumer) bool {
+		select {
+		case <-c.finished:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// Flush is as in [router.Flusher]. A message counts as received once the broker has sent it
+// here. If ctx ends first, the error has the code TIMEOUT.
+func (s *Subscriber) Flush(ctx context.Context) error {
+	s.mu.Lock()
+	s.consumers = s.unfinished()
+	consumers := slices.Clone(s.consumers)
+	s.mu.Unlock()
+	for _, c := range consumers {
+		if err := c.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // begin makes the subscription known to publishers. It returns false after Drain or Close.
@@ -90,7 +126,8 @@ func (s *Subscriber) begin() bool {
 // Declare declares exchange, queue, poison queue and bindings, so that the queue receives
 // everything published from then on. It waits for the broker until ctx ends; when the
 // subscriber is drained or closed, or the broker is closed, it returns an error with the
-// code SHUTTING_DOWN. Bindings of types that are no longer subscribed to remain.
+// code SHUTTING_DOWN. Bindings of types that are no longer subscribed to remain,
+// unless Unbind has them.
 func (s *Subscriber) Declare(ctx context.Context) error {
 	if !s.begin() {
 		return errClosed

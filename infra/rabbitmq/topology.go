@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill-amqp/v2/pkg/amqp"
@@ -66,6 +67,11 @@ func (c Config) declare(channel *amqp091.Channel, sub router.Subscription) error
 		name = c.qualify(sub.Topic)
 	}
 	t := &topology{types: sub.Types}
+	for _, key := range sub.Unbind {
+		if !slices.Contains(sub.Types, key) {
+			t.unbind = append(t.unbind, key)
+		}
+	}
 	if !events.IsPoisonQueue(queue) {
 		t.poison = c.queue(events.PoisonQueue(queue), false)
 	}
@@ -77,11 +83,12 @@ func (c Config) declare(channel *amqp091.Channel, sub router.Subscription) error
 
 // topology is watermill-amqp's TopologyBuilder for a handler's exchange, queue, poison
 // queue and bindings; it uses the default one where that suffices. Bindings of types that
-// the handler no longer subscribes to are not removed: another instance may still be of the
-// older version.
+// the handler no longer subscribes to stay unless they are named: another instance may still
+// be of the older version.
 type topology struct {
 	amqp.DefaultTopologyBuilder
 	types  []string
+	unbind []string         // types that the queue is not to receive
 	poison amqp.QueueConfig // zero: the queue is a poison queue itself
 }
 
@@ -108,6 +115,11 @@ func (t *topology) BuildTopology(channel *amqp091.Channel, queue, exchange strin
 	}
 	for _, key := range t.types {
 		if err := channel.QueueBind(queue, key, exchange, false, nil); err != nil {
+			return explainDeclare(err, "queue", queue)
+		}
+	}
+	for _, key := range t.unbind { // What is not bound is not an error.
+		if err := channel.QueueUnbind(queue, key, exchange, nil); err != nil {
 			return explainDeclare(err, "queue", queue)
 		}
 	}

@@ -3,6 +3,8 @@
 package subscription
 
 import (
+	"slices"
+
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -15,8 +17,8 @@ func Checked(c router.Subscription) (router.Subscription, error) {
 	switch {
 	case c.Queue == "":
 		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q names no queue", c.Handler).WithField("Queue")
-	case c.Topic == "" && len(c.Types) > 0:
-		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q has the types %q and no topic", c.Handler, c.Types).WithField("Topic")
+	case c.Topic == "" && len(c.Types)+len(c.Unbind) > 0:
+		return c, events.Errorf(events.CodeConfig, "the subscription of handler %q has the types %q and no topic", c.Handler, slices.Concat(c.Types, c.Unbind)).WithField("Topic")
 	case c.Concurrency < 0:
 		return c, events.Errorf(events.CodeConfig, "the concurrency of handler %q is negative: %d", c.Handler, c.Concurrency).WithField("Concurrency")
 	case c.Prefetch < 0:
