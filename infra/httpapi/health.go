@@ -1,18 +1,21 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/pitwheel/pitwheel/events"
 )
 
 // live is GET /livez: the process responds, whatever the state of its brokers: a restart
 // would not fix them.
 func live(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }
 
-// ready is GET /readyz: one line for each handler that is not consuming, and why.
+// ready is GET /readyz: one line for each handler that is not consuming, and why, with the way out where it is known.
 func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
 	var waiting map[string]error
 	if a.Ready != nil {
@@ -23,7 +26,11 @@ func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
 		status, text = http.StatusServiceUnavailable, ""
 	}
 	for _, name := range slices.Sorted(maps.Keys(waiting)) {
-		text += name + ": " + strings.Join(strings.Fields(fmt.Sprint(waiting[name])), " ") + "\n"
+		why := fmt.Sprint(waiting[name])
+		if e := (*events.Error)(nil); errors.As(waiting[name], &e) && e.Hint != "" {
+			why += "; " + e.Hint
+		}
+		text += name + ": " + strings.Join(strings.Fields(why), " ") + "\n"
 	}
 	for _, name := range a.Paused {
 		text += name + ": paused in the settings\n"

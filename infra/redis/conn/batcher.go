@@ -82,7 +82,7 @@ func (c *Conn) Do(ctx context.Context, args ...any) (any, error) {
 	if errors.Is(err, redis.Nil) {
 		return nil, err
 	}
-	return reply, c.Explain(err)
+	return reply, c.health.explainCommand(err, args)
 }
 
 // Execute carries out commands in one pipeline and repeats those that the network has

@@ -74,6 +74,7 @@ func Open(ctx context.Context, cfg Config, prepare func(context.Context, *Conn) 
 		c.prefix = cfg.Namespace + ":"
 	}
 	c.health = newHealth(c.client, strings.Join(opts.Addrs, ","), cfg)
+	c.health.prefix = c.prefix
 	err = c.health.await(ctx, func() error {
 		if err := c.client.Ping(ctx).Err(); err != nil {
 			return c.Explain(err)

@@ -19,6 +19,7 @@ import (
 type health struct {
 	client    redis.UniversalClient
 	addrs     string
+	prefix    string // of all keys
 	log       *slog.Logger
 	onState   func(bool)
 	onBlocked func(bool)
@@ -64,6 +65,8 @@ func (h *health) await(ctx context.Context, try func() error) error {
 		}
 		reply, replied := replyError(err)
 		switch {
+		case events.CodeOf(err) == events.CodeConfig:
+			return err
 		case replied && deniesAccess(reply):
 			return events.Errorf(events.CodeConfig, "Redis at %s refuses the user or password in the Redis URL: %s", h.addrs, firstWord(reply)).WithField("URL")
 		case replied && !transient(reply):

@@ -41,7 +41,8 @@ func New(c *conn.Conn) *Elector {
 func (e *Elector) key(role string) string { return e.conn.Key("lease:" + role) }
 
 // Lead runs f whenever this instance holds the role, until ctx ends (it then returns nil)
-// or f fails (it then returns f's error). The context given to f ends when the role is
+// or f fails (it then returns f's error), or Redis does not allow what a role needs (the
+// error then has the code CONFIG). The context given to f ends when the role is
 // lost, and what f returns then is ignored. When f returns nil the role is given back,
 // and f is run again as soon as the role is held again. While Redis is unreachable Lead
 // waits. It returns only after f has.
@@ -49,12 +50,18 @@ func (e *Elector) Lead(ctx context.Context, role string, f func(context.Context)
 	token := events.NewID()
 	for ctx.Err() == nil {
 		held, err := e.acquire(ctx, role, token)
+		if events.CodeOf(err) == events.CodeConfig {
+			return err
+		}
 		if err != nil && ctx.Err() == nil {
 			e.conn.Logger().DebugContext(ctx, "a role cannot be acquired", "role", role, "error", err)
 		}
 		if held {
 			lost, err := e.hold(ctx, role, token, f)
-			if err != nil && !lost && ctx.Err() == nil {
+			if events.CodeOf(lost) == events.CodeConfig {
+				return lost
+			}
+			if err != nil && lost == nil && ctx.Err() == nil {
 				return err
 			}
 		}
@@ -71,23 +78,23 @@ func (e *Elector) acquire(ctx context.Context, role, token string) (bool, error)
 	return err == nil, err
 }
 
-// hold runs f and renews the lease meanwhile. It reports whether the role was lost before
-// f returned.
-func (e *Elector) hold(ctx context.Context, role, token string, f func(context.Context) error) (lost bool, err error) {
+// hold runs f and renews the lease meanwhile. It returns why the role was lost, if it was
+// before f returned, and f's error.
+func (e *Elector) hold(ctx context.Context, role, token string, f func(context.Context) error) (lost, err error) {
 	held, drop := context.WithCancel(ctx)
 	defer drop()
-	ended := make(chan bool, 1)
+	ended := make(chan error, 1)
 	go func() {
-		kept := e.keep(held, role, token)
+		lost := e.keep(held, role, token)
 		drop()
-		ended <- !kept
+		ended <- lost
 	}()
 	err = f(held)
 	drop()
 	lost = <-ended
-	if lost {
-		e.conn.Logger().WarnContext(ctx, "a role is lost to another instance", "role", role)
-		return true, err
+	if lost != nil {
+		e.conn.Logger().WarnContext(ctx, "a role is lost", "role", role, "error", lost)
+		return lost, err
 	}
 	// Given back at once, also at the end of ctx, so that no instance waits for it to expire.
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -95,18 +102,19 @@ func (e *Elector) hold(ctx context.Context, role, token string, f func(context.C
 	if _, err := e.conn.Run(release, e.release, []string{e.key(role)}, token); err != nil {
 		e.conn.Logger().DebugContext(ctx, "a role is not given back and will expire", "role", role, "error", err)
 	}
-	return false, err
+	return nil, err
 }
 
-// keep renews the lease until ctx ends, and then returns true; or until the lease is lost,
-// or may be.
-func (e *Elector) keep(ctx context.Context, role, token string) bool {
+// keep renews the lease until ctx ends, and then returns nil; or until the lease is lost, or
+// may be, and then returns why.
+func (e *Elector) keep(ctx context.Context, role, token string) error {
 	until := time.Now().Add(ttl)
-	for t := time.NewTicker(ttl / 3); ; {
+	t := time.NewTicker(ttl / 3)
+	defer t.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			t.Stop()
-			return true
+			return nil
 		case <-t.C:
 		}
 		asked := time.Now()
@@ -118,11 +126,11 @@ func (e *Elector) keep(ctx context.Context, role, token string) bool {
 		case err == nil && kept == 1:
 			until = asked.Add(ttl)
 		case ctx.Err() != nil:
-			t.Stop()
-			return true
-		case err == nil, !time.Now().Before(until):
-			t.Stop()
-			return false
+			return nil
+		case err == nil:
+			return errors.New("another instance holds it, or its lease has expired")
+		case events.CodeOf(err) == events.CodeConfig, !time.Now().Before(until):
+			return err
 		}
 	}
 }

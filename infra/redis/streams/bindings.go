@@ -71,7 +71,7 @@ func (t *Transport) checkBindings(topic string, msgs []*message.Message) error {
 func (t *Transport) bind(ctx context.Context, topic, stream, queue string, types []string) error {
 	_, err := t.conn.Do(ctx, "xgroup", "create", stream, queue, "0", "mkstream")
 	if err != nil && !strings.Contains(err.Error(), "BUSYGROUP") {
-		return err
+		return wrongType(err, queue, stream, "stream")
 	}
 	if topic == "" {
 		return nil
@@ -84,5 +84,15 @@ func (t *Transport) bind(ctx context.Context, topic, stream, queue string, types
 		args = append(args, anyType)
 	}
 	_, err = t.conn.Do(ctx, args...)
-	return err
+	return wrongType(err, queue, t.bindingsKey(topic), "set")
+}
+
+// wrongType gives the error about a key that holds something else than it should the code
+// CONFIG. Other errors are returned as they are.
+func wrongType(err error, queue, key, kind string) error {
+	if err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
+		return err
+	}
+	return events.Errorf(events.CodeConfig, "queue %s cannot be declared: the key %s in Redis is not a %s: %w", queue, key, kind, err).
+		WithHint("rename or delete the key, if it belongs to something else; its queue is declared within seconds then")
 }
