@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/infra/embedded"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router"
 )
@@ -33,6 +34,8 @@ func frameworkSettings(application string) []settings.Setting {
 			Usage: "RabbitMQ queue type, quorum or classic; fixed once a queue exists"},
 		{Name: "durability", Check: settings.OneOf("fast", "strict"),
 			Usage: "what Redis must keep: fast (what is older than 1 s survives a crash) or strict (everything); empty: no demand"},
+		{Name: "publish", Default: redis.PublishNow, Client: true, Check: settings.OneOf(redis.PublishDurable, redis.PublishNow),
+			Usage: "durable: no event is published and no command accepted before Redis has it on disk or on a replica; or now"},
 		{Name: "partitions", Check: settings.IntBetween(1, 1024, ""),
 			Usage: "partitions of the log, 1 to 1024, fixed when the store is made; empty: the store's, 16 for a new one"},
 		// RabbitMQ takes no more than 128 MiB at best.

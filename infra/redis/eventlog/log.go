@@ -62,7 +62,7 @@ func (l *Log) Append(ctx context.Context, a events.AppendRequest) (events.Outcom
 		e := &a.Events[i]
 		args = append(args, e.Type, encodeHead(e.Header, a.Aggregate, a.AggregateID), []byte(e.Data))
 	}
-	reply, err := l.conn.Run(ctx, l.append, []string{
+	reply, err := l.conn.RunDurably(ctx, l.append, []string{
 		l.outcomeKey(p, a.Aggregate, a.AggregateID, a.Outcome.CommandID), l.indexKey(p, a.Aggregate, a.AggregateID), l.endKey(p), l.logKey(p),
 	}, args...)
 	if err != nil {

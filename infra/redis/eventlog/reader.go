@@ -65,7 +65,7 @@ func (l *Log) readOnce(ctx context.Context, after events.Cursor, limit int, bloc
 		args = append(args, after.At(p))
 	}
 	cmd := redis.NewSliceCmd(ctx, args...)
-	_ = l.conn.Client().Process(ctx, cmd) // The command holds its error.
+	l.conn.ReadDurably(ctx, cmd)
 	return l.decodeStreams(nil, cmd, -1)
 }
 
