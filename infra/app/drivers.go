@@ -70,6 +70,7 @@ func (d *Definition) Connect(ctx context.Context, v settings.Values, c Connectio
 		c.OnConnecting = func(string, func() error) {}
 	}
 	store := redis.Config{URL: RedisURL(v), Namespace: v.String("namespace"), ReadOnly: !c.Server, Publish: v.String("publish"), Logger: c.Logger}
+	store.OutcomeTTL, store.InboxTTL = v.Duration("outcome_ttl"), v.Duration("inbox_ttl")
 	broker := rabbitmq.Config{URL: v.String("amqp_url"), Namespace: v.String("namespace"), QueueType: v.String("queue_type"), AppID: d.Name, Logger: c.Logger}
 	if c.Server {
 		store.Partitions, store.Durability = v.Int("partitions"), v.String("durability")

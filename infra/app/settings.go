@@ -38,6 +38,10 @@ func frameworkSettings(application string) []settings.Setting {
 			Usage: "durable: no event is published and no command accepted before Redis has it on disk or on a replica; or now"},
 		{Name: "partitions", Check: settings.IntBetween(1, 1024, ""),
 			Usage: "partitions of the log, 1 to 1024, fixed when the store is made; empty: the store's, 16 for a new one"},
+		{Name: "outcome_ttl", Default: "7d", Check: settings.DurationBetween(time.Minute, 3650*24*time.Hour),
+			Usage: "how long the outcome of a command is kept: for as long, its id cannot be used for a second one"},
+		{Name: "inbox_ttl", Default: "1d", Check: settings.DurationBetween(time.Minute, 3650*24*time.Hour),
+			Usage: "how long it is kept that a handler has handled a message: for as long, it is not handled again"},
 		// RabbitMQ takes no more than 128 MiB at best.
 		{Name: "max_message_bytes", Default: strconv.Itoa(router.DefaultMaxBytes), Client: true, Check: settings.IntBetween(1<<10, 128<<20, "bytes"),
 			Usage: "how large a message may be, 1024 to 134217728 bytes; a larger one is refused, or poisoned after one attempt"},
