@@ -198,7 +198,10 @@ func (r *Router) logDraining(ctx context.Context) {
 }
 
 func (r *Router) closeAll() error {
-	all := slices.Clone(r.declared)
+	var all []Subscriber
+	for _, q := range r.declared {
+		all = append(all, q)
+	}
 	for _, c := range r.consumers {
 		all = append(all, c.sub)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/embedded"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/infra/settings"
 )
 
@@ -38,7 +39,7 @@ func DevDefaults() map[string]string {
 
 // devFlags are settings that dev only takes from flags: of the environment and of the file,
 // they may name the brokers of production.
-func devFlags() []string { return []string{"amqp_url", "redis_url", "durability"} }
+func devFlags() []string { return []string{"amqp_url", "redis_url", "durability", "publish"} }
 
 // isFlag reports whether a flag gives the value of a setting.
 func isFlag(v settings.Values, name string) bool {
@@ -65,6 +66,9 @@ func (d *Definition) checkDev(v settings.Values, o Options) error {
 	case embedded && v.String("durability") != "":
 		return events.Errorf(events.CodeConfig, "--durability %s: the in-process Redis of dev cannot keep that", v.String("durability")).WithField("durability").
 			WithHint("leave it out, or name a Redis with --redis-url; --data keeps all but the last second")
+	case embedded && v.String("publish") == redis.PublishDurable:
+		return events.Errorf(events.CodeConfig, "--publish durable: the in-process Redis of dev cannot keep that").WithField("publish").
+			WithHint("leave it out, or name a Redis with --redis-url")
 	case !embedded && o.Data != "":
 		return events.Errorf(events.CodeConfig, "--data is for the in-process Redis, and --redis-url names another one").WithField("data").
 			WithHint("leave one of them out")
@@ -116,13 +120,13 @@ func (a *App) startDev(routes map[string]http.Handler) (stop func() error, err e
 	running := devInstances{Dev: Dev{Paused: a.paused(), Failing: a.options.Fail}}
 	overrides := map[string]string{}
 	if a.values.String("redis_url") == "" {
-		redis, err := embedded.Start(embedded.Config{Addr: a.values.String("dev_redis_addr"), Dir: a.options.Data, Logger: a.logger})
+		server, err := embedded.Start(embedded.Config{Addr: a.values.String("dev_redis_addr"), Dir: a.options.Data, Logger: a.logger})
 		if err != nil {
 			return stop, a.def.Settings.Explain(err, map[string]string{"Addr": "dev_redis_addr"})
 		}
-		stops = append(stops, redis.Close)
-		running.Redis, running.Fresh = redis.Addr(), redis.Fresh()
-		overrides["redis_url"] = redis.URL()
+		stops = append(stops, server.Close)
+		running.Redis, running.Fresh = server.Addr(), server.Fresh()
+		overrides["redis_url"] = server.URL()
 	}
 	for _, s := range a.def.Application.Dev {
 		var instance *DevInstance

@@ -69,7 +69,8 @@ func (d *Definition) Connect(ctx context.Context, v settings.Values, c Connectio
 	if c.OnConnecting == nil {
 		c.OnConnecting = func(string, func() error) {}
 	}
-	store := redis.Config{URL: RedisURL(v), Namespace: v.String("namespace"), ReadOnly: !c.Server, Logger: c.Logger}
+	store := redis.Config{URL: RedisURL(v), Namespace: v.String("namespace"), ReadOnly: !c.Server, Publish: v.String("publish"), Logger: c.Logger}
+	store.OutcomeTTL, store.InboxTTL = v.Duration("outcome_ttl"), v.Duration("inbox_ttl")
 	broker := rabbitmq.Config{URL: v.String("amqp_url"), Namespace: v.String("namespace"), QueueType: v.String("queue_type"), AppID: d.Name, Logger: c.Logger}
 	if c.Server {
 		store.Partitions, store.Durability = v.Int("partitions"), v.String("durability")
@@ -86,7 +87,7 @@ func (d *Definition) Connect(ctx context.Context, v settings.Values, c Connectio
 
 	if drivers.Store, err = redis.Open(ctx, store); err != nil {
 		return nil, d.explain(err, "Redis", "redis_url", map[string]string{
-			"URL": "redis_url", "Namespace": "namespace", "Partitions": "partitions", "Durability": "durability",
+			"URL": "redis_url", "Namespace": "namespace", "Partitions": "partitions", "Durability": "durability", "Publish": "publish",
 		})
 	}
 	drivers.Transport = drivers.Store

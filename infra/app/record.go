@@ -33,7 +33,7 @@ func (d *Definition) claimStore(ctx context.Context, drivers *Drivers, c Connect
 		return nil
 	}
 	_, err := drivers.Store.ClaimStore(ctx, drivers.Use)
-	if c.Adopt && events.CodeOf(err) == events.CodeConfig {
+	if c.Adopt && record.IsMismatch(err) {
 		var before record.Info
 		if before, err = drivers.Store.AdoptStore(ctx, drivers.Use); err == nil {
 			c.Logger.WarnContext(ctx, "the data was made for another transport: what waits there is not handled here",
@@ -47,11 +47,12 @@ func (d *Definition) claimStore(ctx context.Context, drivers *Drivers, c Connect
 // explainRecord names the setting that differs from the record of the store, and how to
 // change the record. Other errors are returned as they are.
 func (d *Definition) explainRecord(err error) error {
+	differs := record.IsMismatch(err)
 	err = d.Settings.Explain(err, map[string]string{
-		"Transport": "amqp_url", "Broker": "amqp_url", "Namespace": "namespace", "Partitions": "partitions",
+		"Transport": "amqp_url", "Broker": "amqp_url", "Namespace": "namespace", "Partitions": "partitions", "URL": "redis_url",
 	})
 	var e *events.Error
-	if errors.As(err, &e) && e.Code == events.CodeConfig && e.Hint == "" {
+	if differs && errors.As(err, &e) && e.Hint == "" {
 		return e.WithHint("use what the store was made for; to change that on purpose, stop all instances, and run `%s store adopt` with the new settings: it says what stays behind", d.Name)
 	}
 	return err
@@ -72,7 +73,7 @@ func (a *App) keepRecord(ctx context.Context, drivers *Drivers) error {
 		}
 		made, err := drivers.Store.ClaimStore(ctx, use)
 		switch {
-		case events.CodeOf(err) == events.CodeConfig:
+		case record.IsMismatch(err):
 			return a.def.explainRecord(err)
 		case made:
 			a.logger.ErrorContext(ctx, "Redis has lost the record of this store, and so probably all data; the record is made again, and the log begins anew")

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pitwheel/pitwheel/infra/embedded"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router"
 )
@@ -33,8 +34,14 @@ func frameworkSettings(application string) []settings.Setting {
 			Usage: "RabbitMQ queue type, quorum or classic; fixed once a queue exists"},
 		{Name: "durability", Check: settings.OneOf("fast", "strict"),
 			Usage: "what Redis must keep: fast (what is older than 1 s survives a crash) or strict (everything); empty: no demand"},
+		{Name: "publish", Default: redis.PublishNow, Client: true, Check: settings.OneOf(redis.PublishDurable, redis.PublishNow),
+			Usage: "durable: no event is published and no command accepted before Redis has it on disk or on a replica; or now"},
 		{Name: "partitions", Check: settings.IntBetween(1, 1024, ""),
 			Usage: "partitions of the log, 1 to 1024, fixed when the store is made; empty: the store's, 16 for a new one"},
+		{Name: "outcome_ttl", Default: "7d", Check: settings.DurationBetween(time.Minute, 3650*24*time.Hour),
+			Usage: "how long the outcome of a command is kept: for as long, its id cannot be used for a second one"},
+		{Name: "inbox_ttl", Default: "1d", Check: settings.DurationBetween(time.Minute, 3650*24*time.Hour),
+			Usage: "how long it is kept that a handler has handled a message: for as long, it is not handled again"},
 		// RabbitMQ takes no more than 128 MiB at best.
 		{Name: "max_message_bytes", Default: strconv.Itoa(router.DefaultMaxBytes), Client: true, Check: settings.IntBetween(1<<10, 128<<20, "bytes"),
 			Usage: "how large a message may be, 1024 to 134217728 bytes; a larger one is refused, or poisoned after one attempt"},

@@ -55,7 +55,9 @@ func (c *cli) ledger() *cobra.Command {
 			"discarded, or a poison message, parked behind one, or waiting; or it is missing. Waiting are events that are not published\n" +
 			"yet, in the handler's queue, in the hands of an instance, or at the broker until their next attempt.\n\n" +
 			"A running service looks for what is missing by itself, and delivers it again within half a minute.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.printLedger(cmd.Context(), handler, list || all, !all) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.printLedger(cmd.Context(), handler, list || all, !all)
+		},
 	}
 	c.listFlags(cmd.Flags(), "names")
 	cmd.Flags().StringVar(&handler, "handler", "", "only this handler")

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,8 +15,9 @@ import (
 // would not fix them.
 func live(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }
 
-// ready is GET /readyz: one line for each handler that is not consuming, and why; or that
-// the service drains, so that no more requests are sent to it.
+// ready is GET /readyz: one line for each handler that is not consuming, and why, with the
+// way out where it is known; or that the service drains, so that no more requests are sent to
+// it.
 func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
 	if a.stopping() {
 		plain(w, http.StatusServiceUnavailable, "draining\n")
@@ -30,7 +32,11 @@ func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
 		status, text = http.StatusServiceUnavailable, ""
 	}
 	for _, name := range slices.Sorted(maps.Keys(waiting)) {
-		text += name + ": " + strings.Join(strings.Fields(fmt.Sprint(waiting[name])), " ") + "\n"
+		why := fmt.Sprint(waiting[name])
+		if e := (*events.Error)(nil); errors.As(waiting[name], &e) && e.Hint != "" {
+			why += "; " + e.Hint
+		}
+		text += name + ": " + strings.Join(strings.Fields(why), " ") + "\n"
 	}
 	for _, name := range a.Paused {
 		text += name + ": paused in the settings\n"

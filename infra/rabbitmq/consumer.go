@@ -12,6 +12,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/dispatcher"
+	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/backoff"
 )
 

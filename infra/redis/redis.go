@@ -55,6 +55,10 @@ type Config struct {
 	// Durability is what the server must provide: [conn.DurabilityFast],
 	// [conn.DurabilityStrict] or "" (anything; the log says what the server does).
 	Durability string
+	// Publish is [PublishDurable]: nothing is read from the log, and no command is accepted,
+	// before Redis has it on disk or on a replica, which it must be able to confirm. Or it is
+	// [PublishNow] or "".
+	Publish string
 	// Logger is told when the connection is lost or restored. Nil: nothing is logged.
 	Logger *slog.Logger
 	// OnState is called each time the connection is lost or restored. It must not block.
@@ -63,6 +67,12 @@ type Config struct {
 	// out of memory. It must not block.
 	OnBlocked func(blocked bool)
 }
+
+// The values of [Config].Publish.
+const (
+	PublishDurable = "durable"
+	PublishNow     = "now"
+)
 
 // Store is everything that Pitwheel keeps in Redis: each part but the record of
 // the store and that of transports implements a port of the router, and so one value implements all of them. It is safe
@@ -110,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	var made *record.StoreRecord
 	var partitions []string
 	c, err := conn.Open(ctx, conn.Config{
-		URL: cfg.URL, Namespace: cfg.Namespace, Durability: cfg.Durability, ReadOnly: cfg.ReadOnly,
+		URL: cfg.URL, Namespace: cfg.Namespace, Durability: cfg.Durability, ReadOnly: cfg.ReadOnly, Durable: cfg.Publish == PublishDurable,
 		Logger: cfg.Logger, OnState: cfg.OnState, OnBlocked: cfg.OnBlocked,
 	}, func(ctx context.Context, c *conn.Conn) (err error) {
 		var n int
@@ -154,7 +164,8 @@ func (s *Store) Close() error {
 }
 
 // Ready returns nil while Redis answers and accepts writes, else an error with the code
-// UNAVAILABLE; and an error with the code CONFIG while Redis may evict keys.
+// UNAVAILABLE; and an error with the code CONFIG while Redis may evict keys, or
+// cannot confirm what [PublishDurable] asks for.
 func (s *Store) Ready() error { return s.conn.Ready() }
 
 // Client returns the client that the store works with, for what the store itself does not
@@ -171,5 +182,9 @@ func (cfg Config) validate() error {
 	case cfg.InboxTTL != 0 && cfg.InboxTTL < time.Second:
 		return events.Errorf(events.CodeConfig, "inbox entries are to be kept for %s; it must be at least 1s", cfg.InboxTTL).WithField("InboxTTL")
 	}
-	return nil
+	switch cfg.Publish {
+	case "", PublishDurable, PublishNow:
+		return nil
+	}
+	return events.Errorf(events.CodeConfig, "what is published is %q; it must be %q or %q", cfg.Publish, PublishDurable, PublishNow).WithField("Publish")
 }

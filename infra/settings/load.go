@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
 
@@ -48,7 +47,7 @@ func (s *Set) Load(from Source) (Values, error) {
 	}
 	// A separator that no handler's name can hold, so that a name with a dot stays one key.
 	k := koanf.New("/")
-	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil && !(optional && errors.Is(err, os.ErrNotExist)) {
+	if err := k.Load(file.Provider(path), yamlAsWritten{}); err != nil && !(optional && errors.Is(err, os.ErrNotExist)) {
 		return Values{}, events.Errorf(events.CodeConfig, "the configuration file %q cannot be read: %w", path, withoutText(err)).WithHint("%s", hint)
 	}
 	v := s.Defaults()

@@ -27,13 +27,15 @@ type call struct {
 // Batcher sends the commands of many callers in shared pipelines. A part of the store
 // that sends masses of commands has one of its own, so that it delays no other.
 type Batcher struct {
-	conn  *Conn
-	calls *Coalescer[*call]
+	execute func([]*redis.Cmd)
+	calls   *Coalescer[*call]
 }
 
 // NewBatcher starts a batcher with up to size calls in one pipeline; Close ends it.
-func (c *Conn) NewBatcher(size int) *Batcher {
-	b := &Batcher{conn: c}
+func (c *Conn) NewBatcher(size int) *Batcher { return newBatcher(size, c.Execute) }
+
+func newBatcher(size int, execute func([]*redis.Cmd)) *Batcher {
+	b := &Batcher{execute: execute}
 	b.calls = NewCoalescer(size, b.flush)
 	return b
 }
@@ -62,7 +64,7 @@ func (b *Batcher) flush(calls []*call) {
 	for _, c := range calls {
 		cmds = append(cmds, c.cmds...)
 	}
-	b.conn.Execute(cmds)
+	b.execute(cmds)
 	for _, c := range calls {
 		close(c.done)
 	}
@@ -73,16 +75,18 @@ func (c *Conn) Send(ctx context.Context, cmds ...*redis.Cmd) error { return c.ca
 
 // Do sends one command in a pipeline with others and returns its reply, or redis.Nil. If
 // ctx ends first, the command may still be carried out.
-func (c *Conn) Do(ctx context.Context, args ...any) (any, error) {
+func (c *Conn) Do(ctx context.Context, args ...any) (any, error) { return c.do(ctx, c.calls, args...) }
+
+func (c *Conn) do(ctx context.Context, calls *Batcher, args ...any) (any, error) {
 	cmd := redis.NewCmd(ctx, args...)
-	if err := c.calls.Send(ctx, cmd); err != nil {
+	if err := calls.Send(ctx, cmd); err != nil {
 		return nil, err
 	}
 	reply, err := cmd.Result()
 	if errors.Is(err, redis.Nil) {
 		return nil, err
 	}
-	return reply, c.Explain(err)
+	return reply, c.health.explainCommand(err, args)
 }
 
 // Execute carries out commands in one pipeline and repeats those that the network has

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -22,6 +24,10 @@ type Config struct {
 	// Durability is what the server must provide: [DurabilityFast], [DurabilityStrict]
 	// or "" (anything; the log says what the server does).
 	Durability string
+	// Durable asks for what [Conn.RunDurably] and [Conn.ReadDurably] promise: that what they
+	// have written or found is on disk or on a replica. A server that cannot confirm that
+	// is refused.
+	Durable bool
 	// ReadOnly is for clients that may look at a Redis which evicts keys; otherwise it is
 	// refused.
 	ReadOnly bool
@@ -36,13 +42,17 @@ type Config struct {
 
 // Conn is a connection to Redis. It is safe for concurrent use.
 type Conn struct {
-	client    redis.UniversalClient
-	cluster   bool
-	prefix    string
-	log       *slog.Logger
-	health    *health
-	calls     *Batcher
-	probeKeys []string
+	client  redis.UniversalClient
+	cluster bool
+	prefix  string
+	log     *slog.Logger
+	health  *health
+	calls   *Batcher
+	durable *Batcher     // the calls that wait for a confirmation
+	confirm atomic.Int32 // a confirmation
+	// confirmWithin bounds the wait for a confirmation.
+	confirmWithin time.Duration
+	probeKeys     []string
 }
 
 // Open connects to Redis and runs prepare, which may be nil. Both are repeated until they
@@ -69,11 +79,15 @@ func Open(ctx context.Context, cfg Config, prepare func(context.Context, *Conn) 
 	// It writes a line to stderr for each attempt to connect. The health check logs the
 	// same, once.
 	redis.SetLogger(silence{})
-	c := &Conn{client: redis.NewUniversalClient(opts), cluster: len(opts.Addrs) > 1, log: cfg.Logger}
+	c := &Conn{client: redis.NewUniversalClient(opts), cluster: len(opts.Addrs) > 1, log: cfg.Logger, confirmWithin: maxConfirm}
+	if opts.ReadTimeout > 0 {
+		c.confirmWithin = min(maxConfirm, opts.ReadTimeout/2)
+	}
 	if cfg.Namespace != "" {
 		c.prefix = cfg.Namespace + ":"
 	}
 	c.health = newHealth(c.client, strings.Join(opts.Addrs, ","), cfg)
+	c.health.prefix = c.prefix
 	err = c.health.await(ctx, func() error {
 		if err := c.client.Ping(ctx).Err(); err != nil {
 			return c.Explain(err)
@@ -81,10 +95,8 @@ func Open(ctx context.Context, cfg Config, prepare func(context.Context, *Conn) 
 		if err := c.probeDurability(ctx, cfg.Durability); err != nil {
 			return err
 		}
-		if !cfg.ReadOnly {
-			if err := c.probeEviction(ctx); err != nil {
-				return err
-			}
+		if err := c.probeFitness(ctx, cfg); err != nil {
+			return err
 		}
 		if prepare == nil {
 			return nil
@@ -95,18 +107,29 @@ func Open(ctx context.Context, cfg Config, prepare func(context.Context, *Conn) 
 		_ = c.client.Close()
 		return nil, err
 	}
-	probes := probes{writes: c.probeWrites, eviction: c.probeEviction}
-	if cfg.ReadOnly {
-		probes.eviction = func(context.Context) error { return nil }
-	}
-	c.health.watch(probes)
-	c.calls = c.NewBatcher(maxCalls)
+	c.health.watch(probes{writes: c.probeWrites, fitness: func(ctx context.Context) error { return c.probeFitness(ctx, cfg) }})
+	c.calls, c.durable = c.NewBatcher(maxCalls), newBatcher(maxDurable, c.executeDurably)
 	return c, nil
+}
+
+// probeFitness returns an error with the code CONFIG if Redis is configured in a way that
+// loses what must be kept. It is asked at the start and again while running.
+func (c *Conn) probeFitness(ctx context.Context, cfg Config) error {
+	if cfg.Durable {
+		if err := c.probeDurable(ctx); err != nil {
+			return err
+		}
+	}
+	if cfg.ReadOnly {
+		return nil
+	}
+	return c.probeEviction(ctx)
 }
 
 // Close ends the connections. Calls under way end with an error.
 func (c *Conn) Close() error {
 	c.calls.Close()
+	c.durable.Close()
 	c.health.close()
 	if err := c.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("closing the connections to Redis: %w", err)
@@ -115,7 +138,8 @@ func (c *Conn) Close() error {
 }
 
 // Ready returns nil while Redis answers and accepts writes, else an error with the code
-// UNAVAILABLE; and an error with the code CONFIG while Redis may evict keys.
+// UNAVAILABLE; and an error with the code CONFIG while Redis may evict keys, or
+// cannot confirm what [Config].Durable asks for.
 func (c *Conn) Ready() error { return c.health.ready() }
 
 // Explain turns an error of the client into one of the package events. Errors of contexts

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/pitwheel/pitwheel/events"
 )
 
@@ -25,23 +27,32 @@ func validDurability(want string) error {
 // probeDurability asks the server what it persists, and returns an error if that is less
 // than what is required.
 func (c *Conn) probeDurability(ctx context.Context, want string) error {
-	has := map[string]string{}
-	for _, name := range []string{"appendonly", "appendfsync"} {
-		got, err := c.client.ConfigGet(ctx, name).Result()
-		if _, replied := replyError(err); err != nil && !replied {
-			return c.Explain(err)
-		}
-		has[name] = cmp.Or(got[name], "unknown") // Not every server answers.
+	aof, fsync, err := c.persists(ctx, c.client)
+	if err != nil {
+		return err
 	}
 	if want == "" {
-		c.log.InfoContext(ctx, "no durability is required of Redis", "addr", c.health.addrs,
-			"appendonly", has["appendonly"], "appendfsync", has["appendfsync"])
+		c.log.InfoContext(ctx, "no durability is required of Redis", "addr", c.health.addrs, "appendonly", aof, "appendfsync", fsync)
 		return nil
 	}
-	if why, hint := shortfall(want, has["appendonly"], has["appendfsync"]); why != "" {
+	if why, hint := shortfall(want, aof, fsync); why != "" {
 		return events.Errorf(events.CodeConfig, "the durability %q is required, but Redis at %s %s", want, c.health.addrs, why).WithField("Durability").WithHint("%s", hint)
 	}
 	return nil
+}
+
+// persists returns the settings appendonly and appendfsync of a server; "unknown" for one
+// that does not tell.
+func (c *Conn) persists(ctx context.Context, node redis.Cmdable) (aof, fsync string, err error) {
+	var has [2]string
+	for i, name := range []string{"appendonly", "appendfsync"} {
+		got, err := node.ConfigGet(ctx, name).Result()
+		if reply, replied := replyError(err); err != nil && (!replied || transient(reply)) {
+			return "", "", c.Explain(err)
+		}
+		has[i] = cmp.Or(got[name], "unknown")
+	}
+	return has[0], has[1], nil
 }
 
 // shortfall returns what a server with the given settings lacks, and how to configure it.

@@ -19,6 +19,7 @@ import (
 type health struct {
 	client    redis.UniversalClient
 	addrs     string
+	prefix    string // of all keys
 	log       *slog.Logger
 	onState   func(bool)
 	onBlocked func(bool)
@@ -27,14 +28,14 @@ type health struct {
 	mu      sync.Mutex
 	broken  error // why Redis does not answer; nil while it does
 	blocked error // why it refuses writes although it may answer; nil while it does not
-	evicts  error // that it may evict keys; nil while it may not
+	unfit   error // how it is configured to lose what must be kept; nil while it is not
 	stop    context.CancelFunc
 	done    chan struct{}
 }
 
 const (
 	pingEvery   = time.Second
-	lookEvery   = 3 // pings between two looks at the eviction policy
+	lookEvery   = 3                     // pings between two looks at how Redis is configured
 	minConnect  = 50 * time.Millisecond // between two attempts to connect at start
 	maxConnect  = 2 * time.Second
 	logEvery    = 10 * time.Second // between two log lines while waiting
@@ -64,6 +65,8 @@ func (h *health) await(ctx context.Context, try func() error) error {
 		}
 		reply, replied := replyError(err)
 		switch {
+		case events.CodeOf(err) == events.CodeConfig:
+			return err
 		case replied && deniesAccess(reply):
 			return events.Errorf(events.CodeConfig, "Redis at %s refuses the user or password in the Redis URL: %s", h.addrs, firstWord(reply)).WithField("URL")
 		case replied && !transient(reply):
@@ -95,8 +98,8 @@ func (h *health) await(ctx context.Context, try func() error) error {
 type probes struct {
 	// writes writes to every node.
 	writes func(context.Context) error
-	// eviction returns an error with the code CONFIG if Redis may evict keys.
-	eviction func(context.Context) error
+	// fitness is [Conn.probeFitness].
+	fitness func(context.Context) error
 }
 
 // watch starts to observe every command and to ping; close ends it. Writes count as
@@ -118,8 +121,8 @@ func (h *health) watch(probe probes) {
 				h.setBlocked(nil)
 			}
 			if n%lookEvery == 0 {
-				if err := probe.eviction(ping); err == nil || events.CodeOf(err) == events.CodeConfig {
-					h.setEvicts(err)
+				if err := probe.fitness(ping); err == nil || events.CodeOf(err) == events.CodeConfig {
+					h.setUnfit(err)
 				}
 			}
 			cancel()
@@ -145,9 +148,9 @@ func (h *health) setBlocked(err error) {
 	h.set(&h.blocked, err, "Redis accepts no writes at present", "Redis accepts writes again", h.onBlocked)
 }
 
-// setEvicts keeps that Redis may evict keys, or with nil that it may not.
-func (h *health) setEvicts(err error) {
-	h.set(&h.evicts, err, "Redis may evict keys, and so lose events without a trace", "Redis evicts nothing again", func(bool) {})
+// setUnfit keeps how Redis is configured to lose what must be kept, or with nil that it is not.
+func (h *health) setUnfit(err error) {
+	h.set(&h.unfit, err, "Redis is not configured to keep what it is given", "Redis is configured to keep what it is given", func(bool) {})
 }
 
 // set keeps an error in a field, and if the trouble begins or ends by that, logs it and
@@ -184,7 +187,7 @@ func (h *health) ready() error {
 	if h.blocked != nil {
 		return h.explain(h.blocked)
 	}
-	return h.evicts
+	return h.unfit
 }
 
 // ProbeWrites sets the keys that are written once a second while Redis refuses writes, to

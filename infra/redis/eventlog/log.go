@@ -103,7 +103,7 @@ func (l *Log) runAppend(ctx context.Context, p int, keys []string, args []any) (
 	for range maxVerifications {
 		verification := l.guard.verified.Load()
 		args[3] = l.guard.seen[p].Load()
-		reply, err := l.conn.Run(ctx, l.append, keys, args...)
+		reply, err := l.conn.RunDurably(ctx, l.append, keys, args...)
 		if _, behind := reply.([]any); !behind && !isUnknownScript(err) {
 			return reply, err
 		}

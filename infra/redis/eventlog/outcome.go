@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -17,12 +18,17 @@ func (l *Log) Outcomes(ctx context.Context, of []events.Receipt) ([]events.Outco
 	if len(of) == 0 {
 		return out, nil
 	}
-	cmds := make([]*redis.Cmd, len(of))
-	for i, r := range of {
-		cmds[i] = redis.NewCmd(ctx, "get", l.outcomeKey(l.partition(r.AggregateID), r.Aggregate, r.AggregateID, r.CommandID))
-	}
+	cmds := l.getOutcomes(ctx, of)
 	if err := l.conn.Send(ctx, cmds...); err != nil {
 		return nil, err
+	}
+	stored := func(cmd *redis.Cmd) bool { return cmd.Err() == nil }
+	if l.conn.Confirms() && slices.ContainsFunc(cmds, stored) {
+		// Most of the time there is none, and nothing to wait for.
+		cmds = l.getOutcomes(ctx, of)
+		if err := l.conn.SendDurably(ctx, cmds...); err != nil {
+			return nil, err
+		}
 	}
 	for i, r := range of {
 		text, err := cmds[i].Text()
@@ -37,6 +43,14 @@ func (l *Log) Outcomes(ctx context.Context, of []events.Receipt) ([]events.Outco
 		}
 	}
 	return out, nil
+}
+
+func (l *Log) getOutcomes(ctx context.Context, of []events.Receipt) []*redis.Cmd {
+	cmds := make([]*redis.Cmd, len(of))
+	for i, r := range of {
+		cmds[i] = redis.NewCmd(ctx, "get", l.outcomeKey(l.partition(r.AggregateID), r.Aggregate, r.AggregateID, r.CommandID))
+	}
+	return cmds
 }
 
 // storedOutcome is an outcome as it is stored.

@@ -80,7 +80,8 @@ func (l *Log) readOnce(ctx context.Context, after events.Cursor, limit int, bloc
 		args = append(args, after.At(p))
 	}
 	cmd := redis.NewSliceCmd(ctx, args...)
-	streams, err := l.streamsOf(cmd, l.conn.Client().Process(ctx, cmd))
+	l.conn.ReadDurably(ctx, cmd)
+	streams, err := l.streamsOf(cmd, cmd.Err())
 	if err != nil && events.CodeOf(err) == events.CodeInternal {
 		// One of the keys is not a stream, and fails the whole command.
 		return l.readEach(ctx, after, limit, block)

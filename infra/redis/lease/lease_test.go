@@ -1,11 +1,19 @@
 package lease_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/infra/brokertest"
+	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/infra/redis/internal/redistest"
 )
 
@@ -118,4 +126,39 @@ func TestElector_LostLease(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A user who may not run scripts cannot renew a lease. That is no other instance's doing.
+func TestElector_LacksRights(t *testing.T) {
+	t.Parallel()
+	srv := brokertest.StartRedis(t)
+	admin := goredis.NewClient(&goredis.Options{Addr: srv.Addr()})
+	t.Cleanup(func() { _ = admin.Close() })
+	allow := func(rules ...any) {
+		if err := admin.Do(t.Context(), append([]any{"acl", "setuser", "app", "reset", "on", ">secret", "~*", "&*"}, rules...)...).Err(); err != nil {
+			t.Error(err)
+		}
+	}
+	allow("+@all")
+	var log bytes.Buffer // It is written before Lead returns.
+	s := redistest.OpenWith(t, redis.Config{URL: "redis://app:secret@" + srv.Addr(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for missing, right := range map[string]string{"-@scripting": "evalsha", "-set": "set"} {
+		log.Reset()
+		if missing == "-set" {
+			allow("+@all", missing)
+		}
+		err := s.Lead(t.Context(), "r", func(ctx context.Context) error {
+			allow("+@all", missing)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		var e *events.Error
+		if !errors.As(err, &e) || e.Code != events.CodeConfig || !strings.Contains(e.Message, "'"+right+"'") {
+			t.Errorf("%s: got %v", missing, err)
+		}
+		if strings.Contains(log.String(), "another instance") {
+			t.Errorf("%s: %s", missing, log.String())
+		}
+		allow("+@all")
+	}
 }

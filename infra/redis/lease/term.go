@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -43,4 +44,12 @@ func (t *term) Err() error {
 		t.drop()
 	}
 	return t.Context.Err()
+}
+
+// lost returns an error if the lease has expired; nil if the term has ended otherwise.
+func (t *term) lost() error {
+	if t.expired() {
+		return errors.New("its lease has expired, and was not renewed in time")
+	}
+	return nil
 }

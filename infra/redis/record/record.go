@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	_ "embed" // a script
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -113,7 +115,7 @@ func (r *StoreRecord) LogID(ctx context.Context) (string, error) {
 func (r *StoreRecord) ClaimStore(ctx context.Context, use Use) (made bool, err error) {
 	before := r.use.Swap(&use)
 	_, made, err = r.check(ctx)
-	if events.CodeOf(err) == events.CodeConfig {
+	if IsMismatch(err) {
 		r.use.Store(before)
 	}
 	return made, err
@@ -172,6 +174,13 @@ func (i Info) Check(use Use) error {
 		return differs("Namespace", fmt.Sprintf("exchanges and queues with the prefix %q", i.Namespace), fmt.Sprintf("the prefix %q", use.Namespace))
 	}
 	return nil
+}
+
+// IsMismatch reports whether an error of [StoreRecord.ClaimStore] or [Info.Check] says that the
+// record names something else, and not that Redis has refused to tell.
+func IsMismatch(err error) bool {
+	var e *events.Error
+	return errors.As(err, &e) && e.Code == events.CodeConfig && slices.Contains([]string{"Transport", "Broker", "Namespace", "Partitions"}, e.Field)
 }
 
 // differs returns the error for an instance that uses something else than its store.

@@ -134,12 +134,22 @@ func (t *Transport) bind(ctx context.Context, topic, stream, queue string, types
 	}
 	_, err := t.conn.Do(ctx, "xgroup", "create", stream, queue, start, "mkstream")
 	if err != nil && !strings.Contains(err.Error(), "BUSYGROUP") {
-		return err
+		return wrongType(err, queue, stream, "stream")
 	}
 	if topic == "" {
 		return nil
 	}
 	value, _ := json.Marshal(append([]string{}, types...)) // Strings always marshal.
 	_, err = t.conn.Do(ctx, "hset", t.queuesKey(topic), queue, value)
-	return err
+	return wrongType(err, queue, t.queuesKey(topic), "hash")
+}
+
+// wrongType gives the error about a key that holds something else than it should the code
+// CONFIG. Other errors are returned as they are.
+func wrongType(err error, queue, key, kind string) error {
+	if err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
+		return err
+	}
+	return events.Errorf(events.CodeConfig, "queue %s cannot be declared: the key %s in Redis is not a %s: %w", queue, key, kind, err).
+		WithHint("rename or delete the key, if it belongs to something else; its queue is declared within seconds then")
 }

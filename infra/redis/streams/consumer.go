@@ -124,7 +124,7 @@ func (sub *consumer) consume() {
 			stop() // Nothing is in flight: stop standing by.
 		}
 	})()
-	_ = sub.transport.elector.Lead(ctx, "queue:"+sub.cfg.Queue, func(held context.Context) error {
+	lead := func(held context.Context) error {
 		sub.heart.leading.Store(true)
 		defer sub.heart.leading.Store(false)
 		serve, cancel := context.WithCancel(held)
@@ -137,7 +137,8 @@ func (sub *consumer) consume() {
 		<-held.Done() // What is in flight is finished under this lease.
 		stop()
 		return nil
-	})
+	}
+	sub.retry(ctx, func() error { return sub.transport.elector.Lead(ctx, "queue:"+sub.cfg.Queue, lead) })
 }
 
 // serve is one term, under a lease. It returns when ctx ends.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/subscription"
 )
@@ -73,14 +72,11 @@ func (s *Subscriber) declare(ctx context.Context, topic string, again bool) erro
 
 // Subscribe starts to consume. The channel is closed when the subscription ends:
 // by Drain, Close, or the end of ctx, which gives running handlers five seconds.
-// It never ends by an error: what fails, also at its beginning if Redis is unreachable
-// then, is repeated with backoff, and Ready returns why nothing is consumed.
+// It never ends by an error: what fails, also at its beginning, is repeated with backoff, and
+// Ready returns why nothing is consumed. The other subscriptions go on meanwhile.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	topic = s.topic(topic)
 	undeclared := s.declare(ctx, topic, false)
-	if undeclared != nil && events.CodeOf(undeclared) != events.CodeUnavailable {
-		return nil, undeclared
-	}
 	var sub *consumer
 	err := s.Add(ctx, func() subscription.Running {
 		sub = newConsumer(s, topic, undeclared)
