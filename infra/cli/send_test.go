@@ -75,6 +75,24 @@ func TestSend_UnknownField(t *testing.T) {
 	}
 }
 
+// An id that was used with other data is refused, however the command is sent.
+func TestSend_IDInUse(t *testing.T) {
+	t.Parallel()
+	dev := startDev(t, "--sample=false")
+	create := func(name string, args ...string) []string {
+		return append([]string{"send", "CREATE_USER", "-f", "email=ada@example.com", "-f", "name=" + name, "--id", "mine"}, args...)
+	}
+	pitwheel(t, dev.environ, create("Ada", "--wait")...).ok(t)
+	for _, args := range [][]string{{"--wait"}, {}} {
+		r := pitwheel(t, dev.environ, create("Anne", args...)...).exits(t, exitConflict)
+		has(t, r.stderr, "is that of a CREATE_USER with other data on user", "hint: send the CREATE_USER under an id of its own")
+		if r.stdout != "" {
+			t.Errorf("it prints %s", r.stdout)
+		}
+	}
+	pitwheel(t, dev.environ, create("Ada")...).ok(t)
+}
+
 // A command that was decided before is marked, so that nobody takes its outcome for new.
 func TestSend_Replayed(t *testing.T) {
 	t.Parallel()

@@ -64,6 +64,7 @@ func TestCommands_Statuses(t *testing.T) {
 		{name: "timeout", bus: bus{sendErr: events.Errorf(events.CodeTimeout, "late")}, status: 504, code: "TIMEOUT"},
 		{name: "bare deadline", bus: bus{sendErr: context.DeadlineExceeded}, status: 504, code: "TIMEOUT"},
 		{name: "conflict", bus: bus{sendErr: events.Errorf(events.CodeConflict, "moved")}, status: 409, code: "VERSION_CONFLICT"},
+		{name: "an id in use", bus: bus{sendErr: events.Errorf(events.CodeIDInUse, "other data")}, status: 422, code: "ID_IN_USE"},
 		{name: "internal", bus: bus{sendErr: errors.New("secret")}, status: 500, code: "INTERNAL"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -144,6 +145,9 @@ func TestCommands_IDs(t *testing.T) {
 				t.Fatalf("%d %s", w.Code, w.Body)
 			}
 			o := b.sent[0]
+			if o.NewID != (tc.key == "") {
+				t.Errorf("NewID is %v", o.NewID)
+			}
 			if tc.wantID != "" && o.ID != tc.wantID || !events.IsID(o.ID) {
 				t.Errorf("id %q, want %q", o.ID, tc.wantID)
 			}
