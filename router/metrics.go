@@ -29,6 +29,7 @@ type Metrics struct {
 	poison    *prometheus.GaugeVec
 	parked    *prometheus.GaugeVec
 	blocked   *prometheus.GaugeVec
+	orphaned  *prometheus.GaugeVec
 }
 
 // handlerMetrics are the collectors with the labels of one handler, looked up once.
@@ -87,10 +88,12 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Help: "Messages that wait behind a failed one of their key, for handlers that ask for order."}, []string{handler}),
 		blocked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_handler_blocked_keys",
 			Help: "Keys with a failed message that others have to wait behind, for handlers that ask for order."}, []string{handler}),
+		orphaned: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_orphaned_messages",
+			Help: "Messages in the queue of a handler that no instance declares any more."}, []string{"queue"}),
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.execution, m.publish, m.received, m.messages, m.inFlight, m.attempt, m.age,
-		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.viewLag, m.poison, m.parked, m.blocked} {
+		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.viewLag, m.poison, m.parked, m.blocked, m.orphaned} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -155,6 +155,9 @@ type Subscription struct {
 	// empty for a queue that only receives what is published straight into it.
 	Topic string
 	Types []string
+	// Unbind are types of the topic that the queue may be bound to by a former build, and is
+	// not to receive any more: their bindings are removed.
+	Unbind []string
 	// Queue is the name of the queue, shared by all instances of the handler.
 	Queue string
 	// Concurrency is how many messages, all of different keys, are handled at once.

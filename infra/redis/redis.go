@@ -17,6 +17,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/poisonstore"
 	"github.com/pitwheel/pitwheel/infra/redis/projections"
 	"github.com/pitwheel/pitwheel/infra/redis/streams"
+	"github.com/pitwheel/pitwheel/infra/redis/topology"
 	"github.com/pitwheel/pitwheel/infra/redis/transports"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
@@ -66,6 +67,7 @@ type Store struct {
 	*poisonstore.PoisonStore
 	*lease.Elector
 	*transports.Transports
+	*topology.Topology
 
 	conn *conn.Conn
 }
@@ -81,6 +83,7 @@ var (
 	_ poison.Store           = (*Store)(nil)
 	_ router.Elector         = (*Store)(nil)
 	_ router.Transport       = (*Store)(nil)
+	_ router.Topology        = (*Store)(nil)
 )
 
 // Open connects to Redis, and makes the store if there is none. While Redis does not
@@ -111,6 +114,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		PoisonStore: poisonstore.New(c),
 		Elector:     lease.New(c),
 		Transports:  transports.New(c),
+		Topology:    topology.New(c),
 		conn:        c,
 	}
 	s.Transport = streams.New(c, s.Inbox, s.Elector)

@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,13 @@ func (b *bindings) add(topic, kind string) {
 	b.found[[2]string{topic, kind}] = time.Now()
 }
 
+// forget forgets what was found of a topic.
+func (b *bindings) forget(topic string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.found, func(of [2]string, _ time.Time) bool { return of[0] == topic })
+}
+
 // checkBindings returns an error with the code UNHANDLED if a message is of a type that
 // no queue of the topic receives.
 func (t *Transport) checkBindings(topic string, msgs []*message.Message) error {
@@ -76,12 +84,13 @@ func (t *Transport) bind(ctx context.Context, topic, stream, queue string, types
 	if topic == "" {
 		return nil
 	}
+	if len(types) == 0 {
+		types = []string{anyType}
+	}
 	args := []any{"sadd", t.bindingsKey(topic)}
 	for _, kind := range types {
-		args = append(args, kind)
-	}
-	if len(types) == 0 {
-		args = append(args, anyType)
+		// Publishers look for the type; with its queue, it is known when it can be removed.
+		args = append(args, kind, queue+bindingSeparator+kind)
 	}
 	_, err = t.conn.Do(ctx, args...)
 	return err
