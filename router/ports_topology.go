@@ -59,10 +59,14 @@ type Binding struct {
 type QueueAdmin interface {
 	// Unbind removes bindings of a queue. What does not exist is not an error.
 	Unbind(ctx context.Context, topic, queue string, types ...string) error
+	// CountQueue returns how many messages wait in the queue of a subscription, delayed ones
+	// included, and those that a consumer has received and not acknowledged not always.
+	CountQueue(ctx context.Context, of Subscription) (int, error)
 	// MoveQueue publishes everything that waits in the queue of a subscription into another
 	// queue, also what is delayed, and removes each message when the broker has confirmed
-	// it: if that is interrupted, a message may be in both. It returns how many it has moved.
-	// Nobody may consume the queue meanwhile.
+	// it: if that is interrupted, a message may be in both. The queue gets no more messages
+	// of the subscription afterwards. It returns how many it has moved. Nobody may consume
+	// the queue meanwhile.
 	MoveQueue(ctx context.Context, from Subscription, to string) (int, error)
 	// DeleteQueue deletes a queue, its poison queue and what was delayed for it, with all
 	// messages. What does not exist is not an error.

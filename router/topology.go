@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -143,7 +144,7 @@ func (k *topologyKeeper) showLeftBehind(ctx context.Context, left []DeclaredHand
 	for _, h := range left {
 		attrs := []any{slog.String("handler", h.Name), slog.String("kind", string(h.Kind))}
 		if m, ok := k.config.Transport.(Marker); ok && h.Queue != "" {
-			if n, exists, err := m.QueueDepth(ctx, h.topic(), h.Queue); err == nil && exists {
+			if n, exists, err := m.QueueDepth(ctx, h.Subscription().Topic, h.Queue); err == nil && exists {
 				orphaned.WithLabelValues(h.Queue).Set(float64(n))
 				attrs = append(attrs, slog.Int("messages", n))
 			}
@@ -158,24 +159,37 @@ func (k *topologyKeeper) showLeftBehind(ctx context.Context, left []DeclaredHand
 	}
 }
 
-// topic returns the topic that a handler's queue is bound to, "" if it is bound to none: the
-// one that was declared last.
-func (h DeclaredHandler) topic() string {
-	if len(h.Bindings) == 0 {
-		return ""
+// Subscription returns what the handler has subscribed to, by its last declaration.
+func (h DeclaredHandler) Subscription() Subscription { return h.Subscriptions()[0] }
+
+// Subscriptions returns what the handler has subscribed to: for each topic that its queue may
+// be bound to, the one that was declared last before the others. There is always one.
+func (h DeclaredHandler) Subscriptions() []Subscription {
+	bindings := slices.SortedStableFunc(slices.Values(h.Bindings), func(a, b Binding) int { return cmp.Compare(a.DeclaredAgo, b.DeclaredAgo) })
+	var out []Subscription
+	for _, b := range bindings {
+		i := slices.IndexFunc(out, func(s Subscription) bool { return s.Topic == b.Topic })
+		if i < 0 {
+			i = len(out)
+			out = append(out, Subscription{Handler: h.Name, Queue: h.Queue, Ordered: h.Ordered, Topic: b.Topic})
+		}
+		out[i].Types = append(out[i].Types, b.Type)
 	}
-	return slices.MinFunc(h.Bindings, func(a, b Binding) int { return int(a.DeclaredAgo - b.DeclaredAgo) }).Topic
+	if len(out) == 0 {
+		out = append(out, Subscription{Handler: h.Name, Queue: h.Queue, Ordered: h.Ordered})
+	}
+	return out
 }
 
-// Subscription returns what the handler has subscribed to.
-func (h DeclaredHandler) Subscription() Subscription {
-	s := Subscription{Handler: h.Name, Queue: h.Queue, Ordered: h.Ordered, Topic: h.topic()}
-	for _, b := range h.Bindings {
-		if b.Topic == s.Topic {
-			s.Types = append(s.Types, b.Type)
-		}
-	}
-	return s
+// IsDeclared reports whether a running instance has declared the handler within the last
+// minute, and IsConsumed whether one has consumed its queue.
+func (h DeclaredHandler) IsDeclared() bool {
+	return h.DeclaredAgo >= 0 && h.DeclaredAgo < leftBehindAfter
+}
+
+// IsConsumed is described with IsDeclared.
+func (h DeclaredHandler) IsConsumed() bool {
+	return h.ConsumedAgo >= 0 && h.ConsumedAgo < leftBehindAfter
 }
 
 // infos describes the handlers of this build as far as [LeftBehind] compares them.

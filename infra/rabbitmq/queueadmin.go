@@ -34,14 +34,37 @@ func (b *Broker) Unbind(ctx context.Context, topic, queue string, types ...strin
 	return nil
 }
 
-// MoveQueue is as in [router.QueueAdmin]. The topic of the subscription is not used.
-func (b *Broker) MoveQueue(ctx context.Context, from router.Subscription, to string) (int, error) {
-	sources := []string{b.cfg.qualify(from.Queue)}
+// sources returns the queues in which messages wait for the subscribers of a queue.
+func (b *Broker) sources(queue string) []string {
+	out := []string{b.cfg.qualify(queue)}
 	for _, tier := range delayTiers() {
-		sources = append(sources, b.cfg.qualify(from.Queue)+tier.suffix)
+		out = append(out, b.cfg.qualify(queue)+tier.suffix)
+	}
+	return out
+}
+
+// CountQueue is as in [router.QueueAdmin].
+func (b *Broker) CountQueue(ctx context.Context, of router.Subscription) (int, error) {
+	sum := 0
+	for _, source := range b.sources(of.Queue) {
+		n, err := b.messages(ctx, source)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// MoveQueue is as in [router.QueueAdmin].
+func (b *Broker) MoveQueue(ctx context.Context, from router.Subscription, to string) (int, error) {
+	if from.Topic != "" {
+		if err := b.Unbind(ctx, from.Topic, from.Queue, from.Types...); err != nil {
+			return 0, err
+		}
 	}
 	moved := 0
-	for _, source := range sources {
+	for _, source := range b.sources(from.Queue) {
 		for {
 			n, err := b.moveOnce(ctx, source, to)
 			moved += n
@@ -132,12 +155,7 @@ func (b *Broker) messages(ctx context.Context, queue string) (n int, err error) 
 // DeleteQueue is as in [router.QueueAdmin]. The topic is not used: RabbitMQ deletes the
 // bindings with the queue.
 func (b *Broker) DeleteQueue(ctx context.Context, _, queue string) error {
-	name := b.cfg.qualify(queue)
-	names := []string{name, events.PoisonQueue(name)}
-	for _, tier := range delayTiers() {
-		names = append(names, name+tier.suffix)
-	}
-	for _, name := range names {
+	for _, name := range append(b.sources(queue), events.PoisonQueue(b.cfg.qualify(queue))) {
 		err := b.onChannel(ctx, func(ch *amqp.Channel) error {
 			_, err := ch.QueueDelete(name, false, false, false)
 			return err

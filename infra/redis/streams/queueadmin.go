@@ -60,12 +60,8 @@ func isGone(err error) bool {
 
 // MoveQueue is as in [router.QueueAdmin].
 func (t *Transport) MoveQueue(ctx context.Context, from router.Subscription, to string) (int, error) {
-	streams := map[string][]string{t.streamKey(from.Queue): nil} // With the types to move; nil: all.
-	if from.Topic != "" {
-		streams[t.streamKey(from.Topic)] = from.Types
-	}
 	moved, mover := 0, events.NewID()
-	for stream, types := range streams {
+	for stream, types := range t.sources(from) {
 		n, err := t.moveStream(ctx, stream, from.Queue, mover, types, to)
 		moved += n
 		if err != nil && !isGone(err) {
@@ -73,7 +69,77 @@ func (t *Transport) MoveQueue(ctx context.Context, from router.Subscription, to 
 		}
 	}
 	n, err := t.moveDelayed(ctx, from.Queue, to)
-	return moved + n, err
+	if moved += n; err != nil || from.Topic == "" {
+		return moved, err
+	}
+	return moved, t.Unbind(ctx, from.Topic, from.Queue, from.Types...)
+}
+
+// sources returns the streams that feed a queue, each with the types that it receives from
+// it; nil: all.
+func (t *Transport) sources(of router.Subscription) map[string][]string {
+	out := map[string][]string{t.streamKey(of.Queue): nil}
+	if of.Topic != "" {
+		out[t.streamKey(of.Topic)] = of.Types
+	}
+	return out
+}
+
+// CountQueue is as in [router.QueueAdmin].
+func (t *Transport) CountQueue(ctx context.Context, of router.Subscription) (int, error) {
+	sum := 0
+	for stream, types := range t.sources(of) {
+		n, err := t.countStream(ctx, stream, of.Queue, types)
+		if err != nil && !isGone(err) {
+			return 0, err
+		}
+		sum += n
+	}
+	delayed, err := t.conn.Do(ctx, "zcard", t.delayedKey(of.Queue))
+	n, _ := delayed.(int64)
+	return sum + int(n), err
+}
+
+// countStream counts what a group has not acknowledged, and what it has not read.
+func (t *Transport) countStream(ctx context.Context, stream, group string, types []string) (int, error) {
+	reply, err := t.conn.Do(ctx, "xinfo", "groups", stream)
+	if err != nil {
+		return 0, err
+	}
+	groups, _ := reply.([]any)
+	for _, g := range groups {
+		fields, _ := g.([]any)
+		if name, _ := conn.FieldText(fields, "name"); name != group {
+			continue
+		}
+		pending, _ := conn.Field(fields, "pending")
+		n, _ := pending.(int64)
+		last, _ := conn.FieldText(fields, "last-delivered-id")
+		unread, err := t.countAfter(ctx, stream, last, types)
+		return int(n) + unread, err
+	}
+	return 0, nil
+}
+
+// countAfter counts the entries of a stream after an id that are of some types.
+func (t *Transport) countAfter(ctx context.Context, stream, last string, types []string) (n int, err error) {
+	for {
+		reply, err := t.conn.Do(ctx, "xrange", stream, "("+last, "+", "count", moveBatch)
+		entries, _ := reply.([]any)
+		if err != nil || len(entries) == 0 {
+			return n, err
+		}
+		for _, e := range entries {
+			pair, _ := e.([]any)
+			if len(pair) != 2 {
+				continue
+			}
+			last = conn.Text(pair[0])
+			if fields, _ := pair[1].([]any); wanted(types, fields) {
+				n++
+			}
+		}
+	}
 }
 
 // moveStream moves what a group has not acknowledged yet, and then what it has not read.
