@@ -143,20 +143,30 @@ func (k *topologyKeeper) showLeftBehind(ctx context.Context, left []DeclaredHand
 	orphaned.Reset()
 	for _, h := range left {
 		attrs := []any{slog.String("handler", h.Name), slog.String("kind", string(h.Kind))}
-		if m, ok := k.config.Transport.(Marker); ok && h.Queue != "" {
-			if n, exists, err := m.QueueDepth(ctx, h.Subscription().Topic, h.Queue); err == nil && exists {
+		if h.Queue != "" {
+			attrs = append(attrs, slog.String("queue", h.Queue))
+			if n, err := k.depth(ctx, h.Subscription()); err == nil {
 				orphaned.WithLabelValues(h.Queue).Set(float64(n))
 				attrs = append(attrs, slog.Int("messages", n))
 			}
-		}
-		if h.Queue != "" {
-			attrs = append(attrs, slog.String("queue", h.Queue))
 		}
 		if id := h.Name + "\n" + h.Queue; time.Since(k.warned[id]) >= topologyWarning {
 			k.warned[id] = time.Now()
 			k.config.Logger.WarnContext(ctx, "a handler that nobody declares any more has left its messages behind; rename or remove it with the command handler", attrs...)
 		}
 	}
+}
+
+// depth returns how many messages wait in a queue that nobody consumes.
+func (k *topologyKeeper) depth(ctx context.Context, of Subscription) (int, error) {
+	if m, ok := k.config.Transport.(Marker); ok {
+		n, _, err := m.QueueDepth(ctx, of.Topic, of.Queue)
+		return n, err
+	}
+	if admin, ok := k.config.Transport.(QueueAdmin); ok {
+		return admin.CountQueue(ctx, of)
+	}
+	return 0, nil
 }
 
 // Subscription returns what the handler has subscribed to, by its last declaration.

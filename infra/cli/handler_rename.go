@@ -70,6 +70,13 @@ func (c *cli) runRename(ctx context.Context, cmd *cobra.Command, from, to string
 			return err
 		}
 	}
+	// Publishing would make a queue that its handler declares otherwise.
+	if has, err := c.client.Transport.HasQueue(ctx, info.Queue); err != nil || !has {
+		if err == nil {
+			err = events.Errorf(events.CodeUnhandled, "the queue %s does not exist yet", info.Queue).WithHint("start a service of this build, and try again")
+		}
+		return err
+	}
 	found, err := c.remains(ctx, former)
 	if err != nil {
 		return err
