@@ -33,6 +33,7 @@ type Metrics struct {
 	missing   *prometheus.GaugeVec
 	oldest    *prometheus.GaugeVec
 	healed    *prometheus.CounterVec
+	orphaned  *prometheus.GaugeVec
 }
 
 // handlerMetrics are the collectors with the labels of one handler, looked up once.
@@ -99,10 +100,12 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Help: "Age of the oldest event that the handler has neither handled nor discarded; absent while nobody audits."}, []string{handler}),
 		healed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pitwheel_ledger_healed_total",
 			Help: "Missing events that this instance has delivered again."}, []string{handler}),
+		orphaned: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_orphaned_messages",
+			Help: "Messages in the queue of a handler that no instance declares any more."}, []string{"queue"}),
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.execution, m.publish, m.received, m.messages, m.inFlight, m.attempt, m.age,
-		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.viewLag, m.poison, m.parked, m.blocked, m.unsettled, m.missing, m.oldest, m.healed} {
+		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.viewLag, m.poison, m.parked, m.blocked, m.unsettled, m.missing, m.oldest, m.healed, m.orphaned} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

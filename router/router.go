@@ -25,6 +25,9 @@ type Config struct {
 	Catalogue *events.Catalogue
 	// Handlers are all handlers of the application.
 	Handlers []Handler
+	// Application is its name, by which a shared store tells its handlers from those of
+	// others. Optional.
+	Application string
 	// HandlerNames names the handlers to run. Optional; empty: all. The queues of all
 	// handlers are declared anyway, so that a handler that starts later misses no events.
 	HandlerNames []string
@@ -66,6 +69,12 @@ type Config struct {
 	Parking Parking
 	// Poison is optional: without it, poison messages stay in their queues.
 	Poison PoisonStore
+
+	// Topology is optional: without it, a queue keeps the bindings of former builds, and
+	// nobody learns what a renamed handler has left behind. Recorded is what
+	// [Topology].DeclaredHandlers has returned before the start.
+	Topology Topology
+	Recorded []DeclaredHandler
 
 	// MaxBytes bounds the body of a message; a larger one goes to the poison queue.
 	// Default: 1 MiB.
@@ -129,6 +138,7 @@ type Router struct {
 	// ledgersBegun is closed once the ledgers of all reactions have begun.
 	ledgersBegun chan struct{}
 	queues       map[string]Subscriber // of all handlers but projections, by name
+	topology     []DeclaredHandler     // all handlers of this build
 	// commands sends what is not decided here.
 	commands *Commands
 	// deciders are the handlers that may decide commands here, by the name of the command.
@@ -165,6 +175,7 @@ func New(c Config) (*Router, error) {
 	poisonQueues := c.Metrics.publisher("poison", c.Transport.QueuePublisher())
 	parkedQueues := c.Metrics.publisher("parked", c.Transport.QueuePublisher())
 	for _, p := range plans {
+		r.topology = append(r.topology, r.declaredAs(p, chosen(p)))
 		if d, ok := p.declared.(*projection); ok {
 			r.addProjection(p, d, chosen(p), poisonQueues)
 		} else if err := r.addConsumer(p, chosen(p), poisonQueues, parkedQueues); err != nil {
@@ -215,7 +226,7 @@ func (r *Router) addConsumer(p *plan, chosen bool, poisonQueues, parkedQueues me
 	}
 	account := r.account(p)
 	sub, err := c.Transport.Subscriber(Subscription{
-		Handler: p.name, BeforeAck: account.beforeAck(), Topic: p.topic, Types: p.consumed(), Queue: p.policy.Queue,
+		Handler: p.name, BeforeAck: account.beforeAck(), Topic: p.topic, Types: p.consumed(), Unbind: formerTypes(c.Recorded, p), Queue: p.policy.Queue,
 		Concurrency: p.policy.Concurrency, Ordered: p.policy.Ordered, Key: keyOf(c.Catalogue),
 	})
 	if err != nil {

@@ -90,6 +90,7 @@ func (r *Router) Run(ctx context.Context) error {
 			r.lead(background, relay.Role, r.relay.Run)
 		}
 	})
+	roles.Go(func() { r.keepTopology(background) })
 	roles.Go(func() { r.awaitReady(background) })
 
 	// An early stop waits for the start: a subscriber that is about to subscribe cannot be

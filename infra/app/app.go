@@ -203,7 +203,15 @@ func (a *App) runHandlers(ctx context.Context, stopWeb func()) (err error) {
 		poisonStore = reportingPoison{poisonStore, a.options}
 		middleware = append(slices.Clip(middleware), failing(a.options.Fail))
 	}
+	recorded, err := a.recorded(ctx, store)
+	if err != nil && ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	r, err := router.New(router.Config{
+		Application: a.def.Name, Topology: store, Recorded: recorded,
 		Catalogue: a.def.Catalogue, Handlers: handlers, Overrides: a.values.Handlers, HandlerNames: a.options.Only,
 		Transport: transport, Log: log, Reader: store, Checkpoints: store, Projections: projections, Inbox: store, Ledger: store, Audit: store, Marker: drivers.marker(), Parking: store, Elector: store, Poison: poisonStore,
 		Logger: a.logger, WatermillLogger: telemetry.WatermillLogger(a.logger), Metrics: a.metrics,

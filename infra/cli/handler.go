@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -22,6 +23,10 @@ type handlerView struct {
 	Topic    string                 `json:"topic,omitempty"`
 	Queue    string                 `json:"queue,omitempty"`
 	Settings map[string]settingView `json:"settings,omitempty"`
+	// LeftBehind is set for one that no build declares any more, and Messages is how many
+	// wait in its queue.
+	LeftBehind bool `json:"left_behind,omitempty"`
+	Messages   int  `json:"messages,omitempty"`
 }
 
 // settingView is an effective setting: its value, and its source.
@@ -34,7 +39,9 @@ func (c *cli) handler() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list", Args: input.None,
 		Short: "List every declared handler with its effective settings and their sources",
-		RunE:  func(*cobra.Command, []string) error { return c.listHandlers() },
+		Long: "List every declared handler with its effective settings and their sources, and what handlers have left behind that\n" +
+			"no build declares any more: queues, and messages in them. That is found in the store of the running service.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.listHandlers(cmd.Context()) },
 	}
 	c.listFlags(list.Flags(), "names")
 	show := &cobra.Command{
@@ -44,10 +51,10 @@ func (c *cli) handler() *cobra.Command {
 			"and each effective setting with its source: default, declaration (the code) or file.",
 		RunE: func(_ *cobra.Command, args []string) error { return c.showHandler(args[0]) },
 	}
-	return input.Group("handler", "The declared handlers", c.watchable(list), show, c.replayHandler())
+	return input.Group("handler", "The declared handlers", c.watchable(list), show, c.replayHandler(), c.renameHandler(), c.removeHandler())
 }
 
-func (c *cli) listHandlers() error {
+func (c *cli) listHandlers(ctx context.Context) error {
 	infos, err := c.Describe(c.settings)
 	if err != nil {
 		return err
@@ -55,6 +62,13 @@ func (c *cli) listHandlers() error {
 	views := make([]handlerView, len(infos))
 	for i, info := range infos {
 		views[i] = viewOfHandler(info)
+	}
+	if !c.quiet { // Names are for what can be done with declared handlers.
+		left, err := c.leftBehind(ctx, infos)
+		if err != nil {
+			return err
+		}
+		views = append(views, left...)
 	}
 	names := []string{"concurrency", "attempts", "timeout", "backoff", "max_backoff", "break_after", "rate", "ordered"}
 	return output.List(c.printer(), views, output.Columns[handlerView]{
@@ -118,6 +132,12 @@ func viewOfHandler(info router.HandlerInfo) handlerView {
 // state returns whether a handler is to consume, so that a paused one cannot be
 // overlooked.
 func (h handlerView) state() string {
+	switch {
+	case h.LeftBehind && h.Queue == "":
+		return "LEFT BEHIND"
+	case h.LeftBehind:
+		return fmt.Sprintf("LEFT BEHIND (%d messages)", h.Messages)
+	}
 	paused := h.Settings["paused"]
 	if paused.Value != true {
 		return "active"

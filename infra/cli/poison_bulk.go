@@ -36,6 +36,9 @@ type bulk struct {
 	// timeout bounds the wait for what becomes of retried messages.
 	timeout time.Duration
 
+	// unconsumed says what was published into queues that nobody consumes.
+	unconsumed []string
+
 	client    *client
 	admin     *poison.Admin
 	selection poison.Selection

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,12 +20,41 @@ func (b *bulk) retryAndFollow(ctx context.Context, p poison.Plan, o poison.Optio
 	var retried []poison.Message
 	o.Retried = func(messages []poison.Message) { retried = append(retried, messages...) }
 	t, err := b.admin.Retry(ctx, p, o)
+	b.noteQueues(ctx, retried)
 	if err != nil {
 		return t, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	return b.admin.Follow(ctx, t, retried, b.handled)
+}
+
+// retry retries messages, and finds out whether anybody receives them.
+func (b *bulk) retry(ctx context.Context, p poison.Plan, o poison.Options) (poison.Tally, error) {
+	var retried []poison.Message
+	o.Retried = func(messages []poison.Message) { retried = append(retried, messages...) }
+	t, err := b.admin.Retry(ctx, p, o)
+	b.noteQueues(ctx, retried)
+	return t, err
+}
+
+// noteQueues notes which of the queues that messages were published into nobody consumes.
+func (b *bulk) noteQueues(ctx context.Context, retried []poison.Message) {
+	type queue struct{ handler, name string }
+	counts := map[queue]int{}
+	for _, m := range retried {
+		counts[queue{m.Handler, m.Queue}]++
+	}
+	recorded, err := b.client.Store.DeclaredHandlers(ctx)
+	if err != nil {
+		return // What was done is more important than what is known about it.
+	}
+	for q, n := range counts {
+		if why := whyNotConsumed(recorded, q.handler, q.name); why != "" {
+			b.unconsumed = append(b.unconsumed, fmt.Sprintf("%d published to queue %s, which nobody consumes: %s", n, q.name, why))
+		}
+	}
+	slices.Sort(b.unconsumed)
 }
 
 // handled reports which messages were processed: reactions are in the inbox, and commands
@@ -60,6 +91,9 @@ func (b *bulk) handled(ctx context.Context, messages []poison.Message) ([]bool, 
 // nobody has waited for them, it says so.
 func (b *bulk) reportFollowed(t poison.Tally) error {
 	switch {
+	case len(b.unconsumed) > 0:
+		return events.Errorf(codePartly, "%s", strings.Join(b.unconsumed, "\n")).
+			WithHint("they wait there: `%[1]s handler list` shows which handlers run, are paused or left behind, and `%[1]s handler rename` moves what waits", program())
 	case t.Followed == nil:
 		if b.retries && !b.dryRun && t.Done > 0 && b.c.format == output.Table {
 			_, _ = fmt.Fprintf(b.c.stderr, "given back to their handlers: %d; `%s poison list` shows what fails again, and --wait waits for it\n", t.Done, program())

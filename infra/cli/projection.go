@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,9 @@ type rebuildView struct {
 	Name   string `json:"name"`
 	Status string `json:"status"` // "dropped", or "rebuilt" once it has caught up
 	Events uint64 `json:"events"` // how many are replayed
+	// Unknown counts the events of types that this build does not know, by type: they are
+	// skipped, as by a rename of the type they would be.
+	Unknown map[string]uint64 `json:"unknown,omitempty"`
 }
 
 func (c *cli) projection() *cobra.Command {
@@ -56,6 +60,8 @@ func (c *cli) projection() *cobra.Command {
 	timeout := input.Duration(time.Minute)
 	rebuild := &cobra.Command{
 		Use: "rebuild NAME", Short: "Drop the rows and have the running service replay the log", Args: input.Exactly("the projection's name"),
+		Long: "Drop the rows of a projection and have the running service replay the log. Events of types that this build does not\n" +
+			"know are skipped, as of a type that was renamed: the command reads the log for them, lists their types, and exits with 3.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.rebuild(cmd.Context(), args[0], wait, time.Duration(timeout))
 		},
@@ -207,7 +213,7 @@ func (c *cli) rebuild(ctx context.Context, name string, wait bool, timeout time.
 	if err := client.Store.DropProjection(ctx, name); err != nil {
 		return err
 	}
-	view := rebuildView{name, "dropped", events.Cursor(nil).Behind(end)}
+	view := rebuildView{Name: name, Status: "dropped", Events: events.Cursor(nil).Behind(end)}
 	if wait {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
@@ -216,7 +222,44 @@ func (c *cli) rebuild(ctx context.Context, name string, wait bool, timeout time.
 		}
 		view.Status = "rebuilt"
 	}
-	return output.One(c.printer(), view)
+	if view.Unknown, err = c.unknownEvents(ctx, client.Store, end); err != nil {
+		return err
+	}
+	if err := output.One(c.printer(), view); err != nil || len(view.Unknown) == 0 {
+		return err
+	}
+	var types []string
+	for _, t := range slices.Sorted(maps.Keys(view.Unknown)) {
+		types = append(types, fmt.Sprintf("%s (%d events)", t, view.Unknown[t]))
+	}
+	return events.Errorf(codePartly, "the log has events of types that this build does not know, and %s has skipped them: %s", name, strings.Join(types, ", ")).
+		WithHint("a type that was renamed keeps its old name in the log: give it the former wire name, or rebuild with a build that knows it")
+}
+
+// unknownEvents counts the events of the log up to end of which the catalogue does not have
+// the type.
+func (c *cli) unknownEvents(ctx context.Context, log router.LogReader, end events.Cursor) (map[string]uint64, error) {
+	var unknown map[string]uint64
+	at := events.Cursor(nil).Clone(log.Partitions())
+	for at.Behind(end) > 0 {
+		batch, err := log.Read(ctx, at, readBatch, 0)
+		if err != nil {
+			return nil, err
+		}
+		if len(batch) == 0 {
+			break // It has become shorter.
+		}
+		for i := range batch {
+			at[batch[i].Partition] = batch[i].Position
+			if _, known := c.Catalogue.Lookup(batch[i].Type); !known {
+				if unknown == nil {
+					unknown = map[string]uint64{}
+				}
+				unknown[batch[i].Type]++
+			}
+		}
+	}
+	return unknown, nil
 }
 
 // caughtUp returns when a projection has read the log up to end.

@@ -107,9 +107,14 @@ func (r *rig) run() (stop func()) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	recorded, err := r.store.DeclaredHandlers(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	rt, err := router.New(router.Config{
 		Catalogue: sample.Catalogue(), Handlers: []router.Handler{r.handler}, Transport: r.transport, Log: r.store, Reader: r.store,
 		Checkpoints: r.store, Projections: r.store, Elector: r.store, Inbox: r.store, Parking: r.store, Poison: r.store, Metrics: metrics,
+		Application: "rig", Topology: r.store, Recorded: recorded,
 	})
 	if err != nil {
 		r.t.Fatal(err)

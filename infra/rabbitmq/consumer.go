@@ -61,7 +61,7 @@ func newConsumer(b *Broker, cfg *declaration) *consumer {
 	s.window = dispatcher.New(dispatcher.Config[delivery]{
 		Concurrency: cfg.Concurrency,
 		Window:      cfg.Prefetch,
-		Overflow:    overflow(cfg),
+		Overflow:    overflow(cfg.Subscription),
 		Done:        func(d delivery, acked bool) { d.acker.finish(d.tag, acked) },
 		Stale:       func(d delivery) bool { return d.acker.dead.Load() },
 	}, s.out)
@@ -127,7 +127,7 @@ func (s *consumer) start(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
 	if err := s.broker.declarer.declare(channel, s.cfg); err != nil {
 		return nil, err
 	}
-	if err := channel.Qos(s.cfg.Prefetch+overflow(s.cfg), 0, false); err != nil {
+	if err := channel.Qos(s.cfg.Prefetch+overflow(s.cfg.Subscription), 0, false); err != nil {
 		return nil, s.unavailable(err)
 	}
 	deliveries, err := channel.Consume(s.queue, s.tag(), false, false, false, false, nil)

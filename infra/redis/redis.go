@@ -21,6 +21,7 @@ import (
 	"github.com/pitwheel/pitwheel/infra/redis/record"
 	"github.com/pitwheel/pitwheel/infra/redis/replays"
 	"github.com/pitwheel/pitwheel/infra/redis/streams"
+	"github.com/pitwheel/pitwheel/infra/redis/topology"
 	"github.com/pitwheel/pitwheel/infra/redis/transports"
 	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
@@ -89,6 +90,7 @@ type Store struct {
 	*transports.Transports
 	*replays.Replays
 	*record.StoreRecord
+	*topology.Topology
 
 	conn *conn.Conn
 }
@@ -106,6 +108,7 @@ var (
 	_ poison.Store           = (*Store)(nil)
 	_ router.Elector         = (*Store)(nil)
 	_ router.Transport       = (*Store)(nil)
+	_ router.Topology        = (*Store)(nil)
 )
 
 // Open connects to Redis, and makes the store if there is none. While Redis does not
@@ -141,6 +144,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		Transports:  transports.New(c),
 		Replays:     replays.New(c),
 		StoreRecord: made,
+		Topology:    topology.New(c),
 		conn:        c,
 	}
 	s.Projections = projections.New(c, s.Log)

@@ -10,7 +10,7 @@ import (
 type Change struct {
 	// At is set by the store.
 	At time.Time `json:"-"`
-	// Action is what was done: [Retried], [Discarded], [Edited] or [Imported].
+	// Action is what was done: [Retried], [Discarded], [Edited], [Imported] or [Renamed].
 	Action string `json:"action"`
 	// Who did it, and Why, as far as they said.
 	Who string `json:"who"`
@@ -30,6 +30,7 @@ const (
 	Discarded = "discarded"
 	Edited    = "edited"
 	Imported  = "imported"
+	Renamed   = "renamed" // its handler was
 )
 
 // MarshalJSON writes the change with names in snake_case.

@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,13 @@ func (b *bindings) add(topic, kind string) {
 		b.found = map[[2]string]time.Time{}
 	}
 	b.found[[2]string{topic, kind}] = time.Now()
+}
+
+// forget forgets what was found of a topic.
+func (b *bindings) forget(topic string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.found, func(of [2]string, _ time.Time) bool { return of[0] == topic })
 }
 
 // checkBindings returns an error with the code UNHANDLED if a message is of a type that
