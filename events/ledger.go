@@ -20,11 +20,11 @@ type LogPosition struct {
 type Standing uint8
 
 const (
-	// NotOwed: the event is older than the handler's ledger, which says nothing about it.
+	// NotOwed means that the event is older than the handler's ledger, which says nothing about it.
 	NotOwed Standing = iota
-	// Open: the handler has neither handled nor discarded it.
+	// Open means that the handler has neither handled nor discarded it.
 	Open
-	// Settled: the handler has handled it, or an operator has discarded it.
+	// Settled means that the handler has handled it, or an operator has discarded it.
 	Settled
 )
 
@@ -32,9 +32,9 @@ const (
 type Settlement uint8
 
 const (
-	// Handled: the handler has succeeded.
+	// Handled means that the handler has succeeded.
 	Handled Settlement = iota
-	// Discarded: an operator has discarded the poison message.
+	// Discarded means that an operator has discarded the poison message.
 	Discarded
 )
 
@@ -42,16 +42,16 @@ const (
 type PlaceKind string
 
 const (
-	// PlacePoison: in the poison queue, or in the poison store.
+	// PlacePoison is in the poison queue, or in the poison store.
 	PlacePoison PlaceKind = "poison"
-	// PlaceParked: parked behind a failed message of its key.
+	// PlaceParked is parked behind a failed message of its key.
 	PlaceParked PlaceKind = "parked"
-	// PlaceDelayed: at the broker, where it waits for its next attempt until [Place].Until.
+	// PlaceDelayed is at the broker, where it waits for its next attempt until [Place].Until.
 	PlaceDelayed PlaceKind = "delayed"
-	// PlaceQueued: put into the handler's queue again at [Place].Until, later than the relay
+	// PlaceQueued is put into the handler's queue again at [Place].Until, later than the relay
 	// has published it.
 	PlaceQueued PlaceKind = "queued"
-	// PlaceMissing: nowhere. The auditor has found that at [Place].Until.
+	// PlaceMissing is nowhere. The auditor has found that at [Place].Until.
 	PlaceMissing PlaceKind = "missing"
 )
 

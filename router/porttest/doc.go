@@ -48,8 +48,9 @@
 //
 // # Property tests
 //
-// The suites for [router.Log], [router.LogReader] and [router.ProjectionStore] compare the
-// implementation with a model, after random sequences of appends, repeated commands,
-// conflicts, snapshots and commits: versions are 1..n, positions have no gaps, a command
-// keeps its outcome, and rows change only from the stored cursor.
+// The suites for [router.Log], [router.LogReader], [router.ProjectionStore] and
+// [router.Ledger] compare the implementation with a model, after random sequences of appends,
+// repeated commands, conflicts, snapshots, commits and settled events: versions are 1..n,
+// positions have no gaps, a command keeps its outcome, rows change only from the stored
+// cursor, and nothing counts as settled that was not.
 package porttest

@@ -56,6 +56,25 @@ func testLedgerTerms(s suite[LedgerStore]) {
 			t.Errorf("another handler has the terms %v", other.Terms)
 		}
 	})
+	s.run("instances that begin at the same time agree", func(t *testing.T, l LedgerStore) {
+		ctx := t.Context()
+		got := make(chan []events.LedgerTerm)
+		const instances = 20
+		for i := range uint64(instances) {
+			go func() {
+				terms, err := l.BeginLedger(ctx, "h", events.LedgerTerm{After: events.Cursor{i}, Types: []string{"A"}})
+				if err != nil {
+					t.Error(err)
+				}
+				got <- terms
+			}()
+		}
+		first := <-got
+		for range instances - 1 {
+			wantTerms(t, <-got, first)
+		}
+		wantCursor(t, get[events.LedgerState](t)(l.LedgerState(ctx, "h")).Audited, first[0].After...)
+	})
 	s.run("a ledger begins settled and audited up to its first term", func(t *testing.T, l LedgerStore) {
 		beginLedger(t, l, 7)
 		state := get[events.LedgerState](t)(l.LedgerState(t.Context(), "h"))

@@ -53,12 +53,6 @@ func (b *bits) remove(other *bits) {
 // mask returns the bytes of the range.
 func (b *bits) mask() string { return string(b.bytes[b.from:b.to]) }
 
-// clear unsets all bits.
-func (b *bits) clear() {
-	clear(b.bytes[b.from:b.to])
-	b.from, b.to = 0, 0
-}
-
 // chunks are bits by chunk.
 type chunks map[events.LedgerChunk]*bits
 

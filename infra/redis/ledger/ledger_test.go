@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -103,6 +105,37 @@ func TestLedger_SyncLedger_SharesWrites(t *testing.T) {
 	})
 }
 
+// What is on its way and not yet stored is waited for, also if nothing else is.
+func TestLedger_SyncLedger_WaitsForTheWriteUnderWay(t *testing.T) {
+	t.Parallel()
+	redistest.OnEach(t, func(t *testing.T, url string) {
+		ns := redistest.Namespace(t, url)
+		s, other := redistest.OpenIn(t, url, ns), redistest.OpenIn(t, url, ns)
+		begin(t, s, "h")
+		sending, hold := make(chan struct{}), make(chan struct{})
+		once, release := sync.OnceFunc(func() { close(sending) }), sync.OnceFunc(func() { close(hold) })
+		defer release()
+		s.Client().AddHook(redistest.Hook{Before: func(cmd goredis.Cmder) {
+			if isSettle(cmd) {
+				once()
+				<-hold
+			}
+		}})
+		s.Settle("h", at(1), events.Handled)
+		redistest.Receive(t, sending)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.SyncLedger(ended, "h"); !errors.Is(err, context.Canceled) {
+			t.Errorf("it did not wait: %v", err)
+		}
+		release()
+		noError(t, s.SyncLedger(t.Context(), "h"))
+		if standing(t, other, "h", at(1)) != events.Settled {
+			t.Error("it is not stored")
+		}
+	})
+}
+
 // A ledger that is damaged holds up its handler alone, and nothing of it is lost.
 func TestLedger_SyncLedger_OneHandlerFails(t *testing.T) {
 	t.Parallel()
@@ -115,24 +148,36 @@ func TestLedger_SyncLedger_OneHandlerFails(t *testing.T) {
 		if err := s.Client().LPush(ctx, chunk, "x").Err(); err != nil {
 			t.Fatal(err)
 		}
-		for _, handler := range []string{"good", "bad"} {
-			s.Settle(handler, at(1), events.Handled)
-		}
+		sending, hold := make(chan struct{}), make(chan struct{})
+		once := sync.OnceFunc(func() { close(sending) })
+		s.Client().AddHook(redistest.Hook{Before: func(cmd goredis.Cmder) {
+			if isSettle(cmd) && strings.Contains(fmt.Sprint(cmd.Args()[4]), "{bad}") {
+				once()
+				<-hold
+			}
+		}})
+		s.Settle("bad", at(1), events.Handled)
+		redistest.Receive(t, sending)
+		s.Settle("bad", at(2), events.Handled) // While the first is on its way.
+		close(hold)
+		s.Settle("good", at(1), events.Handled)
 		noError(t, s.SyncLedger(ctx, "good"))
 		for range 2 {
 			if err := s.SyncLedger(ctx, "bad"); err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
 				t.Fatalf("the error is %v; want WRONGTYPE", err)
 			}
 		}
-		if standing(t, s, "bad", at(1)) != events.Settled {
-			t.Error("what this process has settled does not count")
+		for p := 1; p <= 2; p++ {
+			if standing(t, s, "bad", at(p)) != events.Settled {
+				t.Errorf("position %d, which this process has settled, does not count", p)
+			}
 		}
 		if err := s.Client().Del(ctx, chunk).Err(); err != nil {
 			t.Fatal(err)
 		}
 		noError(t, s.SyncLedger(ctx, "bad"))
-		if n := redistest.Must[events.LedgerState](t)(s.LedgerState(ctx, "bad")).Handled; n != 1 {
-			t.Errorf("%d events are handled; want 1", n)
+		if n := redistest.Must[events.LedgerState](t)(s.LedgerState(ctx, "bad")).Handled; n != 2 {
+			t.Errorf("%d events are handled; want 2", n)
 		}
 	})
 }

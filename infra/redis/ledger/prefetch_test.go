@@ -86,6 +86,31 @@ func TestLedger_Prefetch_ReturnsOtherMessages(t *testing.T) {
 	})
 }
 
+// The store looks up the log's events in the ledger, and other messages in the inbox.
+func TestStore_Prefetch_LedgerAndInbox(t *testing.T) {
+	t.Parallel()
+	redistest.OnEach(t, func(t *testing.T, url string) {
+		s, ctx := redistest.Open(t, url), t.Context()
+		begin(t, s, "h")
+		foreign := message.NewMessage(events.NewID(), nil)
+		standing(t, s, "h", at(1))
+		redistest.Must[bool](t)(s.Seen(ctx, "h", foreign.UUID))
+		var lookups, ids atomic.Int32
+		s.Client().AddHook(redistest.Hook{Before: func(cmd goredis.Cmder) {
+			switch args := cmd.Args(); {
+			case isLookup(cmd):
+				lookups.Add(1)
+			case args[0] == "smismember":
+				ids.Store(int32(len(args) - 2)) //nolint:gosec // It is small.
+			}
+		}})
+		s.Prefetch(ctx, "h", []*message.Message{messageOf(at(1), ""), foreign, messageOf(at(2), "")})
+		if lookups.Load() == 0 || ids.Load() != 1 {
+			t.Errorf("%d lookups in the ledger, and of %d ids in the inbox; want some and 1", lookups.Load(), ids.Load())
+		}
+	})
+}
+
 // What is looked up ahead before an event is settled, and arrives afterwards, does not say
 // that the event is open.
 func TestLedger_Prefetch_OlderThanSettle(t *testing.T) {
