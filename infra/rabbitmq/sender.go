@@ -23,13 +23,15 @@ type sender struct {
 	declarer  *declarer
 	marshaler Marshaler
 	calls     chan *call
-	done      chan struct{} // closed when the sender has ended
+	binds     map[string]int // how often an exchange was declared with what is bound to it
+	done      chan struct{}  // closed when the sender has ended
 }
 
 func newSender(cfg Config, publish, consume *link, d *declarer) *sender {
 	return &sender{
 		cfg: cfg, link: publish, consume: consume, declarer: d, marshaler: Marshaler{AppID: cfg.AppID},
 		calls: make(chan *call, 64),
+		binds: make(map[string]int),
 		done:  make(chan struct{}),
 	}
 }
@@ -112,8 +114,7 @@ func (s *sender) publish(ctx context.Context, to destination, items []item) erro
 			if to.declare {
 				return unroutableAgain(to, missing, done)
 			}
-			to.declare = true
-			s.cfg.Logger.Warn("RabbitMQ has no queue for a message that a handler wants, declaring everything again", slog.String("type", missing), slog.String("destination", to.name()))
+			to.declare, to.binds = true, c.binds
 		}
 		if reason := c.session.refusal(); reason != nil {
 			if refusals++; refusals == maxRefusals {
