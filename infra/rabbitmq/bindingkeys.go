@@ -29,7 +29,10 @@ func (k *bindingKeys) match(key string) bool {
 	case len(k.patterns) == 0:
 		return false
 	}
-	words := strings.Split(key, ".")
+	var words []string
+	if key != "" { // which has no words, and not an empty one
+		words = strings.Split(key, ".")
+	}
 	for _, pattern := range k.patterns {
 		if matchWords(pattern, words) {
 			return true

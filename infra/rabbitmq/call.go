@@ -29,9 +29,11 @@ type call struct {
 	// mandatory is whether any item is.
 	mandatory bool
 
-	// written is closed when the sender has written the call. err may be read then.
+	// written is closed when the sender has written the call. The fields below it may be
+	// read then.
 	written chan struct{}
 	err     error // why the call cannot be published at all
+	binds   int   // as in destination
 
 	// search is the first item that the next return may be of. The lock of the session's
 	// returns protects it.

@@ -13,7 +13,14 @@
 //     message that was sent when the connection broke is sent again, so a consumer
 //     may see it twice. The code of an error shows whether the outcome is known.
 //   - A message for a topic {aggregate}.commands that no queue is bound for is an error
-//     with the code UNHANDLED.
+//     with the code UNHANDLED. So is an event that a subscriber of the [Broker] wants.
+//   - Whatever declares an exchange declares what the Broker's subscribers need of it. If
+//     the broker has no queue for a message that one of them wants, because an exchange, a
+//     queue or a binding was deleted, all that is bound to the exchange is declared again,
+//     and the message is sent again. A binding that was deleted while other queues receive
+//     the type is declared again within [Config].DeclareEvery; what was published meanwhile
+//     has not reached its queue. The same holds for a queue that the broker refuses to
+//     declare, for which [Subscriber.Ready] is an error.
 //   - A delivery is acknowledged after its handler has acked it, and at no other
 //     time. What is not acknowledged when a connection breaks or a subscriber stops is
 //     delivered again.

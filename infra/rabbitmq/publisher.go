@@ -19,6 +19,9 @@ type destination struct {
 	// declare is whether the queue, or whatever is bound to the exchange, must be declared
 	// first.
 	declare bool
+	// binds is how often the exchange had been declared with what is bound to it when the
+	// messages were returned. If it was since, for another call, that suffices.
+	binds int
 	// exists is whether a queue that does not exist is an error, and is not declared.
 	exists bool
 	// delay is set for the queue of a delay tier; it is declared once for each channel.

@@ -153,9 +153,9 @@ func (s *consumer) beforeAck(ctx context.Context) bool {
 	}
 }
 
-// flush returns nil once everything that was received before is acknowledged, or was given
+// Flush returns nil once everything that was received before is acknowledged, or was given
 // back to the broker.
-func (s *consumer) flush(ctx context.Context) error {
+func (s *consumer) Flush(ctx context.Context) error {
 	s.mu.Lock()
 	r := s.receiver
 	s.mu.Unlock()

@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -247,6 +248,43 @@ func TestPublisher_ReturnsOfManyCalls(t *testing.T) {
 	for range cap(failed) {
 		if err := <-failed; err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Many calls find at the same time that a binding is missing.
+func TestPublisher_RepairsForManyCalls(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *rabbitmq.Config) { c.MaxUnconfirmed = 64 })
+	b.subscriber()
+	b.subscriber(func(c *router.Subscription) { c.Queue = "other" })
+	p := b.broker.Publisher()
+	if err := p.Publish("user.events", created("before")); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	var msgs []*message.Message
+	for _, queue := range []string{".q", ".other"} {
+		if err := b.plain.QueueUnbind(b.ns+queue, "USER_CREATED", b.ns+".user.events", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 32 {
+		var call []*message.Message
+		for _, id := range ids(20) {
+			call = append(call, created(id))
+		}
+		msgs = append(msgs, call...)
+		all.Go(func() {
+			if err := p.Publish("user.events", call...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for _, queue := range []string{"q", "other"} {
+		if missing := b.missing(queue, msgs); len(missing) > 0 {
+			t.Errorf("%d of %d events are confirmed and not in the queue %s", len(missing), len(msgs), queue)
 		}
 	}
 }

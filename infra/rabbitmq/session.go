@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type session struct {
 	declarer *declarer
 	closed   chan struct{}   // closed when the channel is
 	declared map[string]bool // exchanges and queues, on this channel
+	binds    map[string]int  // of the sender
 
 	// unconfirmed are the messages sent and not yet confirmed, oldest first, in a ring.
 	unconfirmed []unconfirmed
@@ -50,7 +52,7 @@ func openSession(conn *amqp.Connection, from *sender) (*session, error) {
 		return nil, err
 	}
 	s := &session{
-		conn: conn, channel: ch, cfg: from.cfg, link: from.link, consume: from.consume, declarer: from.declarer,
+		conn: conn, channel: ch, cfg: from.cfg, link: from.link, consume: from.consume, declarer: from.declarer, binds: from.binds,
 		closed:      make(chan struct{}),
 		declared:    make(map[string]bool),
 		unconfirmed: make([]unconfirmed, from.cfg.MaxUnconfirmed),
@@ -120,6 +122,7 @@ func (s *session) write(c *call) {
 		}
 		return
 	}
+	c.binds = s.binds[c.to.exchange]
 	for i := range c.items {
 		it := &c.items[i]
 		if s.link.blocks.Load() && !s.link.awaitUnblocked(s.closed) || !s.makeRoom() || !c.begin() {
@@ -165,7 +168,10 @@ func (s *session) makeRoom() bool {
 // and the queue where needed. done is closed when the caller does not wait any more.
 func (s *session) declare(to destination, done <-chan struct{}) error {
 	switch {
-	case to.exchange != "" && (to.declare || !s.declared[to.exchange]):
+	case to.exchange != "" && (to.declare && to.binds == s.binds[to.exchange] || !s.declared[to.exchange]):
+		if to.declare {
+			s.cfg.Logger.Warn("RabbitMQ has no queue for a message that a handler here wants: declaring again what is bound to the exchange", slog.String("exchange", to.exchange))
+		}
 		// A message that is routed meanwhile reaches the queues that are bound already, and
 		// is not returned.
 		s.awaitConfirms(done)
@@ -178,6 +184,7 @@ func (s *session) declare(to destination, done <-chan struct{}) error {
 		}
 		s.declarer.declareAll(s.forDeclaring(), s.declarer.boundTo(to.exchange))
 		s.declared[to.exchange] = true
+		s.binds[to.exchange]++
 	case to.queue != "" && (to.declare || to.delay != nil && !s.declared[to.queue]):
 		if sub := s.declarer.of(to.queue); sub != nil {
 			err := declareOn(s.forDeclaring(), func(ch *amqp.Channel) error { return s.declarer.declare(ch, sub) })

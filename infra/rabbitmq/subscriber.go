@@ -106,7 +106,7 @@ func (s *Subscriber) Flush(ctx context.Context) error {
 	consumers := slices.Clone(s.consumers)
 	s.mu.Unlock()
 	for _, c := range consumers {
-		if err := c.flush(ctx); err != nil {
+		if err := c.Flush(ctx); err != nil {
 			return err
 		}
 	}
