@@ -55,8 +55,8 @@ func batches(seq iter.Seq2[Message, error], n int, do func([]Message) error) err
 	return do(batch)
 }
 
-// run calls work with all messages of a plan, in batches, and returns what it counted. An
-// error of work ends the operation.
+// run calls work with all messages of a plan, in batches, and returns what it counted. No
+// other operation works on them at the same time. An error of work ends the operation.
 func (a *Admin) run(ctx context.Context, p Plan, o Options, work func(context.Context, []Message, *Tally) error) (Tally, error) {
 	t := p.Tally
 	t.Problems = slices.Clone(t.Problems)
@@ -72,7 +72,7 @@ func (a *Admin) run(ctx context.Context, p Plan, o Options, work func(context.Co
 		// An interruption lets the batch in progress finish, so that nothing is half done.
 		finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchTimeout)
 		defer cancel()
-		err := work(finishing, batch, &t)
+		err := a.exclusively(ctx, finishing, batch, &t, work)
 		if o.Progress != nil {
 			o.Progress(len(batch))
 		}
@@ -104,9 +104,5 @@ func (a *Admin) planned(ctx context.Context, p Plan) iter.Seq2[Message, error] {
 
 // whole loads the messages of a batch, whole; those that are gone are left out.
 func (a *Admin) whole(ctx context.Context, heads []Message) ([]Message, error) {
-	ids := make([]string, len(heads))
-	for i, m := range heads {
-		ids[i] = m.ID
-	}
-	return a.store.LoadPoison(ctx, ids...)
+	return a.store.LoadPoison(ctx, idsOf(heads)...)
 }

@@ -106,6 +106,7 @@ type watchedStore struct {
 	Store  *routertest.PoisonStore
 	before func(call string) error // nil: nothing happens
 	after  func(call string) error
+	mu     sync.Mutex
 	loaded []int // how many messages each call of LoadPoison was for
 }
 
@@ -126,9 +127,20 @@ func (s *watchedStore) PoisonMessages(ctx context.Context, f poison.Filter, o po
 }
 
 func (s *watchedStore) LoadPoison(ctx context.Context, ids ...string) (out []poison.Message, err error) {
+	s.mu.Lock()
 	s.loaded = append(s.loaded, len(ids))
+	s.mu.Unlock()
 	err = s.around("load", func() error { out, err = s.Store.LoadPoison(ctx, ids...); return err })
 	return out, err
+}
+
+func (s *watchedStore) ClaimPoison(ctx context.Context, operation string, lease time.Duration, ids ...string) (out []poison.Claim, err error) {
+	err = s.around("claim", func() error { out, err = s.Store.ClaimPoison(ctx, operation, lease, ids...); return err })
+	return out, err
+}
+
+func (s *watchedStore) UnclaimPoison(ctx context.Context, operation string, ids ...string) error {
+	return s.Store.UnclaimPoison(ctx, operation, ids...)
 }
 
 func (s *watchedStore) RemovePoison(ctx context.Context, c poison.Change, messages ...poison.Message) (out []poison.Removal, err error) {

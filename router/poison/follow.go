@@ -38,16 +38,12 @@ func (a *Admin) Follow(ctx context.Context, t Tally, retried []Message, handled 
 
 // follow looks once at some messages, and returns those of which nothing is known yet.
 func (a *Admin) follow(ctx context.Context, t *Tally, messages []Message, handled Handled) ([]Message, error) {
-	ids := make([]string, len(messages))
-	for i, m := range messages {
-		ids[i] = m.ID
-	}
 	// The store comes last: what is in it has failed, whatever happened to it before.
 	done, err := handled(ctx, messages)
 	if err != nil {
 		return messages, err
 	}
-	stored, err := a.store.LoadPoison(ctx, ids...)
+	stored, err := a.store.LoadPoison(ctx, idsOf(messages)...)
 	if err != nil {
 		return messages, err
 	}

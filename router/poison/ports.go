@@ -3,6 +3,7 @@ package poison
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 )
@@ -20,12 +21,18 @@ type Store interface {
 	// LoadPoison returns whole messages in the order of the ids; those that are gone are
 	// left out.
 	LoadPoison(ctx context.Context, ids ...string) ([]Message, error)
+	// ClaimPoison claims messages for one operation, so that no other one works on them, and
+	// returns what it found of each. A claim ends after the lease, when its message is
+	// removed or fails again, and with UnclaimPoison. The operation may claim again.
+	ClaimPoison(ctx context.Context, operation string, lease time.Duration, ids ...string) ([]Claim, error)
+	// UnclaimPoison ends claims of an operation. Those of others stay.
+	UnclaimPoison(ctx context.Context, operation string, ids ...string) error
 	// RemovePoison removes the messages that still have the revision they were read with,
 	// and returns what it did with each. The change also has its Action.
 	RemovePoison(ctx context.Context, c Change, messages ...Message) ([]Removal, error)
 	// EditPoison replaces the body of a message that still has the revision it was read
-	// with, and returns the new one. If the revision differs, the error has the code
-	// VERSION_CONFLICT; if the message is gone, NOT_FOUND.
+	// with, and returns the new one. If the revision differs, or an operation has claimed the
+	// message, the error has the code VERSION_CONFLICT; if the message is gone, NOT_FOUND.
 	EditPoison(ctx context.Context, m Message, body []byte, c Change) (Message, error)
 	// ImportPoison stores a message unless there is one with its id, and reports whether
 	// it did.

@@ -9,7 +9,8 @@ import (
 )
 
 // Retry publishes the messages of a plan to the queues of their handlers and removes each
-// when the broker has confirmed it. Whether its handler can process it now is seen later:
+// when the broker has confirmed it. Operations at the same time share the messages: each is
+// retried or discarded by one of them. Whether its handler can process it now is seen later:
 // see [Admin.Follow]. A message that fails again before it is removed is kept and counted
 // as failed again. Messages of projections, which have no queue, and
 // those whose queue does not exist are problems in the tally.

@@ -54,6 +54,7 @@ func TestPoisonStore(t *testing.T, open func(t *testing.T) PoisonStore) {
 	s.run("a list has what the filter selects, in order", listsPoison)
 	s.run("a message that has failed again is not removed", removesPoison)
 	s.run("a message that was edited or removed is not edited", editsPoison)
+	s.run("one operation at a time claims a message", claimsPoison)
 	s.run("a message is imported only if it does not exist", importsPoison)
 	s.run("each change is in the audit trail, the newest first", recordsPoisonChanges)
 }
@@ -134,6 +135,45 @@ func listsPoison(t *testing.T, store PoisonStore) {
 			t.Errorf("%s: %v, want %s", tt.name, got, tt.want)
 		}
 	}
+}
+
+func claimsPoison(t *testing.T, store PoisonStore) {
+	ctx, id := t.Context(), func(n string) string { return poison.ID("h", n) }
+	claim := func(operation string, want ...poison.Claim) {
+		t.Helper()
+		got := get[[]poison.Claim](t)(store.ClaimPoison(ctx, operation, time.Hour, id("1"), id("2"), "unknown"))
+		if want = append(want, poison.Missing); !slices.Equal(got, want) {
+			t.Errorf("the claims of %s ended with %v, want %v", operation, got, want)
+		}
+	}
+	storePoison(t, store, poisoned("h", "1", 1), poisoned("h", "2", 2))
+	claim("a", poison.Claimed, poison.Claimed)
+	claim("b", poison.Held, poison.Held)
+	claim("a", poison.Claimed, poison.Claimed)
+	read := loadPoison(t, store, id("1"))
+	if _, err := store.EditPoison(ctx, read, []byte("{}"), poison.Change{}); events.CodeOf(err) != events.CodeConflict {
+		t.Errorf("editing a claimed message ended with %v", err)
+	}
+	must(t, store.UnclaimPoison(ctx, "b", id("1"), id("2")))
+	claim("b", poison.Held, poison.Held)
+	must(t, store.UnclaimPoison(ctx, "a", id("2"), "unknown"))
+	claim("b", poison.Held, poison.Claimed)
+	storePoison(t, store, poisoned("h", "1", 1)) // The failure is known.
+	claim("b", poison.Held, poison.Claimed)
+	storePoison(t, store, poisoned("h", "1", 5)) // It was retried, and has failed.
+	claim("b", poison.Claimed, poison.Claimed)
+	get[[]poison.Removal](t)(store.RemovePoison(ctx, poison.Change{Action: poison.Discarded}, loadPoison(t, store, id("1"))))
+	claim("b", poison.Missing, poison.Claimed)
+	storePoison(t, store, poisoned("h", "1", 7))
+	claim("c", poison.Claimed, poison.Held)
+	get[[]poison.Claim](t)(store.ClaimPoison(ctx, "c", time.Millisecond, id("1")))
+	eventually(t, "the lease ends", func() bool {
+		return get[[]poison.Claim](t)(store.ClaimPoison(ctx, "d", time.Hour, id("1")))[0] == poison.Claimed
+	})
+	if got, err := store.ClaimPoison(ctx, "a", time.Hour); len(got) > 0 || err != nil {
+		t.Errorf("without ids the claims are %v, %v", got, err)
+	}
+	must(t, store.UnclaimPoison(ctx, "a"))
 }
 
 func removesPoison(t *testing.T, store PoisonStore) {

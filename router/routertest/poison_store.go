@@ -20,7 +20,13 @@ type PoisonStore struct {
 	mu       sync.Mutex
 	kept     map[string]*keptPoison // by id
 	changes  []poison.Change        // the oldest first
+	claims   map[string]poisonClaim // by id
 	revision int64                  // of the latest change
+}
+
+type poisonClaim struct {
+	operation string
+	until     time.Time
 }
 
 type keptPoison struct {
@@ -54,6 +60,7 @@ func (s *PoisonStore) StorePoison(_ context.Context, m poison.Message) error {
 		k.Message = m
 		k.Message = k.copy()
 	}
+	delete(s.claims, m.ID)
 	k.Failures, k.FirstFailedAt, k.failures = failures, first, append(k.failures, failure)
 	k.Revision = s.next()
 	return nil
@@ -130,10 +137,44 @@ func (s *PoisonStore) RemovePoison(_ context.Context, c poison.Change, messages 
 			out[i] = poison.Changed
 		default:
 			delete(s.kept, m.ID)
+			delete(s.claims, m.ID)
 			s.record(c.Action, c, m)
 		}
 	}
 	return out, nil
+}
+
+// ClaimPoison claims messages that no other operation has claimed.
+func (s *PoisonStore) ClaimPoison(_ context.Context, operation string, lease time.Duration, ids ...string) ([]poison.Claim, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]poison.Claim, len(ids))
+	for i, id := range ids {
+		switch {
+		case s.kept[id] == nil:
+			out[i] = poison.Missing
+		case s.claimed(id) && s.claims[id].operation != operation:
+			out[i] = poison.Held
+		default:
+			if s.claims == nil {
+				s.claims = map[string]poisonClaim{}
+			}
+			s.claims[id] = poisonClaim{operation, time.Now().Add(lease)}
+		}
+	}
+	return out, nil
+}
+
+// UnclaimPoison ends claims of an operation.
+func (s *PoisonStore) UnclaimPoison(_ context.Context, operation string, ids ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		if s.claims[id].operation == operation {
+			delete(s.claims, id)
+		}
+	}
+	return nil
 }
 
 // EditPoison replaces the body of a message that still has the revision it was read with.
@@ -146,6 +187,8 @@ func (s *PoisonStore) EditPoison(_ context.Context, m poison.Message, body []byt
 		return m, events.Errorf(events.CodeNotFound, "the poison message %s is gone: it was retried or discarded", m.ID)
 	case k.Revision != m.Revision:
 		return m, events.Errorf(events.CodeConflict, "the poison message %s has failed again or was edited meanwhile", m.ID).MayRetry()
+	case s.claimed(m.ID):
+		return m, events.Errorf(events.CodeConflict, "the poison message %s is being retried or discarded", m.ID).MayRetry()
 	}
 	k.Body, k.Size, k.Revision = slices.Clone(body), len(body), s.next()
 	s.record(poison.Edited, c, m)
@@ -217,6 +260,9 @@ func (s *PoisonStore) keep(m poison.Message) *keptPoison {
 	s.kept[m.ID] = k
 	return k
 }
+
+// claimed reports whether an operation has claimed a message.
+func (s *PoisonStore) claimed(id string) bool { return time.Now().Before(s.claims[id].until) }
 
 func (k *keptPoison) copy() poison.Message {
 	m := k.Message

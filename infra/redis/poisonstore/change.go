@@ -18,7 +18,7 @@ func (p *PoisonStore) RemovePoison(ctx context.Context, c poison.Change, msgs ..
 	}
 	cmds := make([]*redis.Cmd, len(msgs))
 	for i, m := range msgs {
-		args := p.remove.Append(nil, p.messageKey(m.ID), p.key("index"), p.indexKey(m.Handler), p.key("counts"), p.key("audit"))
+		args := p.remove.Append(nil, p.messageKey(m.ID), p.key("index"), p.indexKey(m.Handler), p.key("counts"), p.key("audit"), p.claimKey(m.ID))
 		args = append(args, m.Handler, m.Revision)
 		cmds[i] = redis.NewCmd(ctx, append(args, auditFields(m, c)...)...)
 	}
@@ -37,18 +37,20 @@ func (p *PoisonStore) RemovePoison(ctx context.Context, c poison.Change, msgs ..
 }
 
 // EditPoison gives a poison message another body and returns it with that. If it is no
-// longer as it was read, the error has the code VERSION_CONFLICT; if it does not exist any
+// longer as it was read, or is claimed, the error has the code VERSION_CONFLICT; if it does not exist any
 // more, NOT_FOUND.
 func (p *PoisonStore) EditPoison(ctx context.Context, m poison.Message, body []byte, c poison.Change) (poison.Message, error) {
 	c.Action = poison.Edited
 	args := append([]any{m.Revision, body, len(body)}, auditFields(m, c)...)
-	reply, err := p.conn.Run(ctx, p.edit, []string{p.messageKey(m.ID), p.key("revision"), p.key("audit")}, args...)
+	reply, err := p.conn.Run(ctx, p.edit, []string{p.messageKey(m.ID), p.key("revision"), p.key("audit"), p.claimKey(m.ID)}, args...)
 	if err != nil {
 		return m, err
 	}
 	switch revision, _ := reply.(int64); revision {
 	case -1:
 		return m, events.Errorf(events.CodeNotFound, "the poison message %s does not exist any more: it was retried or discarded meanwhile", m.ID)
+	case -2:
+		return m, events.Errorf(events.CodeConflict, "the poison message %s is being retried or discarded", m.ID).MayRetry()
 	case 0:
 		return m, events.Errorf(events.CodeConflict, "the poison message %s has failed again or was edited meanwhile", m.ID).MayRetry()
 	default:

@@ -5,6 +5,7 @@
 -- KEYS[3] index     the same for the message's handler
 -- KEYS[4] counts    hash: handler → how many messages
 -- KEYS[5] audit     stream
+-- KEYS[6] claim     string: the operation that works on the message
 -- ARGV[1] handler, ARGV[2] revision that was read
 -- ARGV[3…] fields of the audit entry
 --
@@ -18,7 +19,7 @@ end
 if kept[2] ~= ARGV[2] then
   return 0
 end
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[6])
 redis.call('ZREM', KEYS[2], kept[1])
 redis.call('ZREM', KEYS[3], kept[1])
 redis.call('HINCRBY', KEYS[4], ARGV[1], -1)

@@ -19,22 +19,27 @@ var (
 	removeLua string
 	//go:embed edit.lua
 	editLua string
+	//go:embed claim.lua
+	claimLua string
 )
 
 // PoisonStore keeps poison messages. It is safe for concurrent use.
 type PoisonStore struct {
-	conn                *conn.Conn
-	store, remove, edit *conn.Script
+	conn                       *conn.Conn
+	store, remove, edit, claim *conn.Script
 }
 
 // New returns the poison store on a connection.
 func New(c *conn.Conn) *PoisonStore {
-	return &PoisonStore{conn: c, store: conn.NewScript(storeLua), remove: conn.NewScript(removeLua), edit: conn.NewScript(editLua)}
+	return &PoisonStore{
+		conn: c, store: conn.NewScript(storeLua), remove: conn.NewScript(removeLua), edit: conn.NewScript(editLua), claim: conn.NewScript(claimLua),
+	}
 }
 
 // key names a key of the poison store; all of them are in one slot.
 func (p *PoisonStore) key(name string) string         { return p.conn.Key("{poison}:" + name) }
 func (p *PoisonStore) messageKey(id string) string    { return p.key("message:" + id) }
+func (p *PoisonStore) claimKey(id string) string      { return p.key("claim:" + id) }
 func (p *PoisonStore) indexKey(handler string) string { return p.key("index:" + handler) }
 
 // details are the part of a poison message that a list leaves out.
@@ -77,7 +82,7 @@ func (p *PoisonStore) storeMessage(ctx context.Context, m poison.Message, audit 
 		text, rest, m.Body, len(m.Body),
 	}, audit...)
 	reply, err := p.conn.Run(ctx, p.store, []string{
-		p.messageKey(m.ID), p.key("index"), p.indexKey(m.Handler), p.key("counts"), p.key("revision"), p.key("audit"),
+		p.messageKey(m.ID), p.key("index"), p.indexKey(m.Handler), p.key("counts"), p.key("revision"), p.key("audit"), p.claimKey(m.ID),
 	}, args...)
 	return reply == int64(1), err
 }

@@ -6,6 +6,7 @@
 -- KEYS[4] counts    hash: handler → how many messages
 -- KEYS[5] revision  counter of all changes
 -- KEYS[6] audit     stream: what was done to messages, by whom
+-- KEYS[7] claim     string: the operation that worked on the message, until it failed again
 -- ARGV[1] handler
 -- ARGV[2] at        the message's place in the indexes: when it failed last, and its id
 -- ARGV[3] failure   names this failure, so that it is counted once
@@ -31,6 +32,7 @@ if at then
 else
   redis.call('HINCRBY', KEYS[4], ARGV[1], 1)
 end
+redis.call('DEL', KEYS[7])
 -- The newest failures are enough to know a repeated one by.
 seen = string.sub(ARGV[3] .. ' ' .. seen, 1, 1024)
 local revision = redis.call('INCR', KEYS[5])
