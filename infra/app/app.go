@@ -159,6 +159,10 @@ func (a *App) run(ctx context.Context) (err error) {
 		return httpapi.Serve(web.serving, web.patience, listener, api)
 	})
 	group.Go(func() error {
+		a.logWaiting(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		defer web.stop()
 		return a.runHandlers(ctx, web.stop)
 	})

@@ -63,9 +63,10 @@ func (c *cli) queueAdmin(ctx context.Context) (router.QueueAdmin, error) {
 
 // whyNotConsumed returns why nobody consumes the queue of a handler, by the record of what
 // running instances have declared; "" if an instance does, or nothing is recorded at all.
-func whyNotConsumed(recorded []router.DeclaredHandler, handler, queue string) string {
+// waits reports whether some instance declares the handler: its messages just wait.
+func whyNotConsumed(recorded []router.DeclaredHandler, handler, queue string) (why string, waits bool) {
 	if len(recorded) == 0 {
-		return "" // The service is of an older build.
+		return "", false // The service is of an older build.
 	}
 	var others []string
 	for _, h := range recorded {
@@ -74,17 +75,17 @@ func whyNotConsumed(recorded []router.DeclaredHandler, handler, queue string) st
 		case h.Queue != queue:
 			others = append(others, h.Queue)
 		case h.RenamedTo != "":
-			return fmt.Sprintf("the handler %s was renamed to %s", handler, h.RenamedTo)
+			return fmt.Sprintf("the handler %s was renamed to %s", handler, h.RenamedTo), false
 		case h.IsConsumed():
-			return ""
+			return "", false
 		case h.IsDeclared():
-			return fmt.Sprintf("the handler %s is paused, or no running instance has it among its own", handler)
+			return fmt.Sprintf("the handler %s is paused, or no running instance has it among its own", handler), true
 		default:
-			return fmt.Sprintf("the handler %s is not running", handler)
+			return fmt.Sprintf("the handler %s is not running", handler), false
 		}
 	}
 	if len(others) > 0 {
-		return fmt.Sprintf("the handler %s consumes %s now", handler, strings.Join(others, ", "))
+		return fmt.Sprintf("the handler %s consumes %s now", handler, strings.Join(others, ", ")), false
 	}
-	return fmt.Sprintf("no running instance has ever declared the handler %s", handler)
+	return fmt.Sprintf("no running instance has ever declared the handler %s", handler), false
 }

@@ -50,8 +50,14 @@ func (b *bulk) noteQueues(ctx context.Context, retried []poison.Message) {
 		return // What was done is more important than what is known about it.
 	}
 	for q, n := range counts {
-		if why := whyNotConsumed(recorded, q.handler, q.name); why != "" {
-			b.unconsumed = append(b.unconsumed, fmt.Sprintf("%d published to queue %s, which nobody consumes: %s", n, q.name, why))
+		why, waits := whyNotConsumed(recorded, q.handler, q.name)
+		text := fmt.Sprintf("%d published to queue %s, which nobody consumes: %s", n, q.name, why)
+		switch {
+		case why == "":
+		case waits: // As an operator may want it, before the handler is resumed.
+			_, _ = fmt.Fprintln(b.c.stderr, text)
+		default:
+			b.unconsumed = append(b.unconsumed, text)
 		}
 	}
 	slices.Sort(b.unconsumed)

@@ -17,7 +17,7 @@ func (c *cli) poisonRetry() *cobra.Command {
 		Short: "Retry poison messages",
 		Long: "Put messages back into the queue of the handler that failed to process them, and of no other, with the same\n" +
 			"id. Interrupted and run again, it loses none; a message that is published twice has the same id. Where nobody\n" +
-			"consumes the queue, it says so and exits with 3.\n\n" +
+			"consumes the queue, it says so, and exits with 3 unless a running instance declares it.\n\n" +
 			"Their handlers process them afterwards. With --wait, the command follows each one until it is handled or fails\n" +
 			"again, and exits with 3 if some failed again, and with 124 if nothing is known of some at the end of --timeout.",
 		RunE: func(cmd *cobra.Command, ids []string) error {
