@@ -12,6 +12,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/internal/keylock"
 	"github.com/pitwheel/pitwheel/router/internal/relay"
+	"github.com/pitwheel/pitwheel/router/internal/witness"
 	"github.com/pitwheel/pitwheel/router/internal/workerpool"
 )
 
@@ -55,6 +56,9 @@ type Config struct {
 	// Parking is optional: without it, later messages of a key pass one that failed also
 	// in handlers that are Ordered.
 	Parking Parking
+	// Witness is optional: without it, a log that lost its end while no instance ran is not
+	// noticed. It is the one that the log is verified by, if Reader is a [GuardedLog].
+	Witness Witness
 	// Poison is optional: without it, poison messages stay in their queues.
 	Poison PoisonStore
 
@@ -114,6 +118,7 @@ type Router struct {
 	projectors []*projector
 	collectors []*poisonCollector
 	relay      *relay.Relay
+	guard      *logGuard
 	// commands sends what is not decided here.
 	commands *Commands
 	// deciders are the handlers that may decide commands here, by the name of the command.
@@ -166,7 +171,14 @@ func New(c Config) (*Router, error) {
 		r.collectors = append(r.collectors, k)
 	}
 	r.relay, err = relay.New(c.Reader, c.Checkpoints, c.Metrics.publisher("relay", c.Transport.Publisher()), c.Logger)
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	r.guard = newLogGuard(c)
+	if c.Witness != nil {
+		r.relay.RecordBy(witness.NewRecorder(c.Witness, r.guard.epoch))
+	}
+	return r, nil
 }
 
 // addProjection prepares a projection, if it is to run here.

@@ -55,6 +55,7 @@ func (r *Router) Run(ctx context.Context) error {
 		roles.Go(func() { r.lead(background, p.role(), p.run) })
 	}
 	roles.Go(func() { r.sampleGauges(background) })
+	roles.Go(func() { r.guard.run(background) })
 	roles.Go(func() {
 		// No queue may miss an event, so all of them are declared before the relay starts.
 		if r.declareQueues(background) {
@@ -122,6 +123,9 @@ func (r *Router) Ready() map[string]error {
 	}
 	if err := r.relay.Health().Err(); err != nil {
 		out[relay.Role] = err
+	}
+	if err := r.guard.health.Err(); err != nil {
+		out[logName] = err
 	}
 	return out
 }

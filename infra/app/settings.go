@@ -33,6 +33,8 @@ func frameworkSettings(application string) []settings.Setting {
 			Usage: "RabbitMQ queue type, quorum or classic; fixed once a queue exists"},
 		{Name: "durability", Check: settings.OneOf("fast", "strict"),
 			Usage: "what Redis must keep: fast (what is older than 1 s survives a crash) or strict (everything); empty: no demand"},
+		{Name: "witness_path",
+			Usage: "without RabbitMQ, the file that remembers how far the log was published, to notice a Redis that has lost events; none: no file (default below $XDG_STATE_HOME or ~/.local/state)"},
 		{Name: "partitions", Check: settings.IntBetween(1, 1024, ""),
 			Usage: "partitions of the log, 1 to 1024, fixed when the store is made; empty: the store's, 16 for a new one"},
 		// RabbitMQ takes no more than 128 MiB at best.

@@ -12,7 +12,8 @@ import (
 // would not fix them.
 func live(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }
 
-// ready is GET /readyz: one line for each handler that is not consuming, and why.
+// ready is GET /readyz: one line for each handler that is not consuming, and why, and one
+// for each thing that an operator has to look at though the service is ready.
 func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
 	var waiting map[string]error
 	if a.Ready != nil {
@@ -27,6 +28,12 @@ func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 	for _, name := range a.Paused {
 		text += name + ": paused in the settings\n"
+	}
+	if a.Warnings != nil {
+		warnings := a.Warnings()
+		for _, name := range slices.Sorted(maps.Keys(warnings)) {
+			text += name + ": " + warnings[name] + "\n"
+		}
 	}
 	plain(w, status, text)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/internal/catchup"
 	"github.com/pitwheel/pitwheel/router/internal/codec"
 	"github.com/pitwheel/pitwheel/router/internal/health"
+	"github.com/pitwheel/pitwheel/router/internal/witness"
 )
 
 // Role is the name of the relay's role in elections and of its checkpoint.
@@ -37,6 +38,7 @@ type Relay struct {
 	checkpoints Checkpoints
 	bus         *cqrs.EventBus
 	batch       *batchPublisher
+	recorder    witness.Recorder
 	health      health.Health
 	logger      *slog.Logger
 }
@@ -57,6 +59,10 @@ func New(reader catchup.Reader, checkpoints Checkpoints, publisher message.Publi
 	return &Relay{reader: reader, checkpoints: checkpoints, bus: bus, batch: batch, logger: logger}, nil
 }
 
+// RecordBy has the positions of all events recorded before they are published. It is to be
+// called before Run.
+func (r *Relay) RecordBy(w witness.Recorder) { r.recorder = w }
+
 // Health returns the health of the role.
 func (r *Relay) Health() *health.Health { return &r.health }
 
@@ -66,6 +72,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.health.Run(ctx, r.logger, Role, func(ctx context.Context) error {
 		cursor, err := r.checkpoints.Checkpoint(ctx, Role)
 		if err != nil {
+			return err
+		}
+		if err := r.recorder.Begin(ctx); err != nil {
 			return err
 		}
 		cursor = cursor.Clone(r.reader.Partitions())
@@ -89,12 +98,19 @@ func (r *Relay) publish(ctx context.Context, batch []events.Recorded, cursor eve
 	ctx, cancel := catchup.Grace(ctx)
 	defer cancel()
 	defer r.batch.reset()
+	recorded, err := r.recorder.Record(ctx, batch)
+	if err != nil {
+		return err
+	}
 	for i := range batch {
 		if err := r.bus.Publish(ctx, &batch[i].Envelope); err != nil {
 			return err
 		}
 	}
 	if err := r.batch.flush(); err != nil {
+		return err
+	}
+	if err := recorded(); err != nil {
 		return err
 	}
 	catchup.Advance(cursor, batch)
