@@ -117,6 +117,15 @@ func (c Cursor) Clone(n int) Cursor {
 	return out
 }
 
+// Max returns the later position of each partition, of c and of other.
+func (c Cursor) Max(other Cursor) Cursor {
+	out := c.Clone(len(other))
+	for p, position := range other {
+		out[p] = max(out[p], position)
+	}
+	return out
+}
+
 // Behind returns how many events lie between c and the later cursor end.
 func (c Cursor) Behind(end Cursor) uint64 {
 	var n uint64

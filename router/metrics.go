@@ -25,6 +25,7 @@ type Metrics struct {
 	append    prometheus.Histogram
 	conflicts prometheus.Counter
 	relayLag  prometheus.Gauge
+	lost      prometheus.Gauge
 	viewLag   *prometheus.GaugeVec
 	poison    *prometheus.GaugeVec
 	parked    *prometheus.GaugeVec
@@ -84,6 +85,8 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Help: "Appends refused because the aggregate had moved on; the command was decided again."}),
 		relayLag: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pitwheel_relay_lag_events",
 			Help: "Events in the log that the relay has not published yet."}),
+		lost: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pitwheel_log_rolled_back",
+			Help: "Events that are gone from the log, as its store was put back, until that is accepted; every instance shows all of them."}),
 		viewLag: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_projection_lag_events",
 			Help: "Events in the log that the projection has not applied yet."}, []string{"projection"}),
 		poison: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pitwheel_poison_messages",
@@ -105,7 +108,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.execution, m.publish, m.received, m.messages, m.inFlight, m.attempt, m.age,
-		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.viewLag, m.poison, m.parked, m.blocked, m.unsettled, m.missing, m.oldest, m.healed, m.orphaned} {
+		m.paused, m.breaker, m.rateLimit, m.commands, m.append, m.conflicts, m.relayLag, m.lost, m.viewLag, m.poison, m.parked, m.blocked, m.unsettled, m.missing, m.oldest, m.healed, m.orphaned} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -12,10 +12,11 @@ type Witness interface {
 	// Witnessed returns the highest recorded position of each partition, and the latest
 	// epoch; the zero value if nothing was ever recorded.
 	Witnessed(ctx context.Context) (events.Witnessed, error)
-	// Record records the positions of all partitions, before their events are published: it
-	// returns once the record is on its way and cannot be overtaken by what is published
-	// afterwards. confirmed waits until it is stored.
-	Record(ctx context.Context, w events.Witnessed) (confirmed func(context.Context) error, err error)
+	// Record records positions of all partitions before their events are published: it
+	// returns once the record is on its way and cannot be overtaken by what this process
+	// publishes afterwards. confirmed returns nil once it is stored, and an error if ctx
+	// ends before.
+	Record(ctx context.Context, w events.Witnessed) (confirmed func() error, err error)
 }
 
 // GuardedLog is a [Log] that finds out when it has lost its end, and goes on behind what is

@@ -13,6 +13,7 @@ import (
 	"github.com/pitwheel/pitwheel/router/internal/audit"
 	"github.com/pitwheel/pitwheel/router/internal/keylock"
 	"github.com/pitwheel/pitwheel/router/internal/relay"
+	"github.com/pitwheel/pitwheel/router/internal/witness"
 	"github.com/pitwheel/pitwheel/router/internal/workerpool"
 )
 
@@ -67,6 +68,9 @@ type Config struct {
 	// Parking is optional: without it, later messages of a key pass one that failed also
 	// in handlers that are Ordered.
 	Parking Parking
+	// Witness is optional: without it, a log that lost its end while no instance ran is not
+	// noticed. It is the one that the log is verified by, if Reader is a [GuardedLog].
+	Witness Witness
 	// Poison is optional: without it, poison messages stay in their queues.
 	Poison PoisonStore
 
@@ -139,6 +143,7 @@ type Router struct {
 	ledgersBegun chan struct{}
 	queues       map[string]Subscriber // of all handlers but projections, by name
 	topology     []DeclaredHandler     // all handlers of this build
+	guard        *logGuard
 	// commands sends what is not decided here.
 	commands *Commands
 	// deciders are the handlers that may decide commands here, by the name of the command.
@@ -194,7 +199,11 @@ func New(c Config) (*Router, error) {
 	}
 	r.auditor = r.newAuditor()
 	r.relay = relay.New(c.Reader, c.Checkpoints, c.Metrics.publisher("relay", c.Transport.Publisher()), c.Logger)
-	return r, err
+	r.guard = newLogGuard(c)
+	if c.Witness != nil {
+		r.relay.RecordBy(witness.NewRecorder(c.Witness, r.guard.epoch))
+	}
+	return r, nil
 }
 
 // addProjection prepares a projection, if it is to run here.

@@ -78,6 +78,7 @@ func (r *Router) Run(ctx context.Context) error {
 			roles.Go(func() { c.attend(attending, instance) })
 		}
 	}
+	roles.Go(func() { r.guard.run(background) })
 	roles.Go(func() {
 		// No queue may miss an event, so all of them are declared before the relay starts.
 		refused, ok := r.declareQueues(background)
@@ -159,6 +160,9 @@ func (r *Router) Ready() map[string]error {
 	}
 	if err := r.auditor.Health().Err(); err != nil {
 		out[audit.Role] = err
+	}
+	if err := r.guard.health.Err(); err != nil {
+		out[logName] = err
 	}
 	return out
 }

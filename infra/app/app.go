@@ -145,7 +145,7 @@ func (a *App) run(ctx context.Context) (err error) {
 	api, err := httpapi.New(httpapi.Config{
 		Application: a.def.Name, Version: telemetry.ThisBuild().Version, Example: a.def.Samples.First,
 		Catalogue: a.def.Catalogue, Commands: a.proxy, Projections: a.proxy, Names: a.def.Projections(),
-		Ready: a.proxy.Ready, Stopping: ctx.Done(), Paused: a.paused(), Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
+		Ready: a.proxy.Ready, Warnings: a.proxy.Warnings, Stopping: ctx.Done(), Paused: a.paused(), Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
 		Extra: routes, MaxBody: int64(a.values.Int("max_message_bytes")), Logger: a.logger,
 	})
 	if err != nil {
@@ -214,13 +214,17 @@ func (a *App) runHandlers(ctx context.Context, stopWeb func()) (err error) {
 	if err != nil {
 		return err
 	}
+	witness := a.witness(ctx, drivers)
+	if witness != nil {
+		store.Guard(witness)
+	}
 	r, err := router.New(router.Config{
 		Application: a.def.Name, Topology: store, Recorded: recorded,
 		Catalogue: a.def.Catalogue, Handlers: handlers, Overrides: a.values.Handlers, HandlerNames: a.options.Only,
 		Transport: transport, Log: log, Reader: store, Checkpoints: store, Projections: projections, Inbox: store, Ledger: store, Audit: store, Marker: drivers.marker(), Parking: store, Elector: store, Poison: poisonStore,
 		Logger: a.logger, WatermillLogger: telemetry.WatermillLogger(a.logger), Metrics: a.metrics,
 		DrainTimeout: a.drainTimeout(), MaxBytes: a.values.Int("max_message_bytes"),
-		Middleware: middleware,
+		Middleware: middleware, Witness: witness,
 	})
 	if err != nil {
 		return err

@@ -71,6 +71,16 @@ func (p *startupProxy) Ready() map[string]error {
 	return out
 }
 
+// Warnings returns what an operator has to look at, though the service is ready.
+func (p *startupProxy) Warnings() map[string]string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.router == nil {
+		return nil
+	}
+	return p.router.Warnings()
+}
+
 // service returns what the proxy stands for, if it is connected.
 func (p *startupProxy) service() (*router.Commands, Projections, error) {
 	p.mu.RLock()

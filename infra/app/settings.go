@@ -36,6 +36,8 @@ func frameworkSettings(application string) []settings.Setting {
 			Usage: "what Redis must keep: fast (what is older than 1 s survives a crash) or strict (everything); empty: no demand"},
 		{Name: "publish", Default: redis.PublishNow, Client: true, Check: settings.OneOf(redis.PublishDurable, redis.PublishNow),
 			Usage: "durable: no event is published and no command accepted before Redis has it on disk or on a replica; or now"},
+		{Name: "witness_path",
+			Usage: "without RabbitMQ, the file that remembers how far the log was published, to notice a Redis that has lost events; none: no file (default below $XDG_STATE_HOME or ~/.local/state)"},
 		{Name: "partitions", Check: settings.IntBetween(1, 1024, ""),
 			Usage: "partitions of the log, 1 to 1024, fixed when the store is made; empty: the store's, 16 for a new one"},
 		{Name: "outcome_ttl", Default: "7d", Check: settings.DurationBetween(time.Minute, 3650*24*time.Hour),

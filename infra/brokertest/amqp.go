@@ -5,7 +5,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,8 +35,8 @@ func AMQP(t testing.TB) string {
 	return local
 }
 
-// CleanAMQP deletes queues, each with its poison queue, and exchanges when the
-// test ends. Names are complete, with the namespace.
+// CleanAMQP deletes queues, each with its poison queue, exchanges and the witness of
+// their namespace when the test ends. Names are complete, with the namespace.
 func CleanAMQP(t testing.TB, url string, queues, exchanges []string) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -53,6 +55,11 @@ func CleanAMQP(t testing.TB, url string, queues, exchanges []string) {
 		for _, queue := range queues {
 			_, _ = ch.QueueDelete(queue, false, false, false)
 			_, _ = ch.QueueDelete(events.PoisonQueue(queue), false, false, false)
+		}
+		for _, name := range slices.Concat(queues, exchanges) {
+			if namespace, _, ok := strings.Cut(name, "."); ok { // Of a service that has run there.
+				_, _ = ch.QueueDelete(namespace+".pitwheel.witness", false, false, false)
+			}
 		}
 		for _, exchange := range exchanges {
 			_ = ch.ExchangeDelete(exchange, false, false)

@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"os"
@@ -46,10 +47,22 @@ func CleanRedis(t testing.TB, url, namespace string) {
 		for keys.Next(ctx) {
 			c.Unlink(ctx, keys.Val())
 		}
+		removeWitness(namespace)
 		if err := keys.Err(); err != nil {
 			t.Logf("keys of %s are left in Redis: %v", namespace, err)
 		}
 	})
+}
+
+// removeWitness removes the files in which services of a namespace have kept the witness of
+// their log.
+func removeWitness(namespace string) {
+	if home, err := os.UserHomeDir(); err == nil {
+		files, _ := filepath.Glob(filepath.Join(cmp.Or(os.Getenv("XDG_STATE_HOME"), filepath.Join(home, ".local", "state")), "*", "witness-"+namespace+"-*"))
+		for _, file := range files {
+			_ = os.Remove(file)
+		}
+	}
 }
 
 // RedisServer is a Redis for one test, which may kill it and start it again.

@@ -17,6 +17,7 @@
 //	shop event list, tail    the log: what is stored, and what is new
 //	shop aggregate …         history and state of one aggregate
 //	shop projection …        rows; rebuild
+//	shop log recover         what the log has lost, if Redis was put back
 //	shop poison …            messages that a handler failed to process
 //	shop config …            print the settings with their sources; validate them
 //	shop completion, version

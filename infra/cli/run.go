@@ -108,7 +108,7 @@ func (c *cli) root() (*cobra.Command, error) {
 	c.settingFlags(flags, true, nil)
 	root.SetFlagErrorFunc(flagError)
 	_ = root.RegisterFlagCompletionFunc("output", input.Words(output.Formats()...)) // It fails only for a flag that is not there.
-	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.ledger(), c.poison(), c.store(), c.configuration(), c.version())
+	root.AddCommand(c.dev(), c.serve(), c.send(), c.handler(), c.event(), c.aggregate(), c.projection(), c.ledger(), c.log(), c.poison(), c.store(), c.configuration(), c.version())
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
 	if err := c.addOwn(root); err != nil {

@@ -45,6 +45,9 @@ type Config struct {
 	// Ready returns each handler that is not consuming and should, and why. nil or
 	// empty: ready.
 	Ready func() map[string]error
+	// Warnings returns what an operator has to look at, by its name, though the service is
+	// ready. Optional.
+	Warnings func() map[string]string
 	// Paused are the handlers that are not to consume. They are listed, and the service is
 	// ready all the same.
 	Paused []string

@@ -16,8 +16,8 @@ import (
 func live(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }
 
 // ready is GET /readyz: one line for each handler that is not consuming, and why, with the
-// way out where it is known; or that the service drains, so that no more requests are sent to
-// it.
+// way out where it is known, and one for each thing that an operator has to look at though the
+// service is ready; or that the service drains, so that no more requests are sent to it.
 func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
 	if a.stopping() {
 		plain(w, http.StatusServiceUnavailable, "draining\n")
@@ -40,6 +40,12 @@ func (a *api) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 	for _, name := range a.Paused {
 		text += name + ": paused in the settings\n"
+	}
+	if a.Warnings != nil {
+		warnings := a.Warnings()
+		for _, name := range slices.Sorted(maps.Keys(warnings)) {
+			text += name + ": " + warnings[name] + "\n"
+		}
 	}
 	plain(w, status, text)
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pitwheel/pitwheel/infra/redis/conn"
 )
 
 // fieldLogID is the field of the store record that identifies the log.
@@ -14,12 +16,20 @@ const fieldLogID = "log_id"
 // Epoch returns the epoch of the log as it is at the time of the call; see
 // [events.SameLog]. A log without one, as after all of Redis was deleted, gets a new one.
 func (l *Log) Epoch(ctx context.Context) (string, error) {
-	reply, err := l.conn.Do(ctx, "hget", l.conn.Key("store"), fieldLogID)
-	if epoch, _ := reply.(string); err == nil && epoch != "" {
-		return epoch, nil
-	}
-	if err != nil && !errors.Is(err, redis.Nil) {
+	id, number := redis.NewCmd(ctx, "hget", l.conn.Key("store"), fieldLogID), redis.NewCmd(ctx, "get", l.epochKey())
+	if err := l.conn.Send(ctx, id, number); err != nil {
 		return "", err
+	}
+	for _, cmd := range []*redis.Cmd{id, number} {
+		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return "", l.conn.Explain(err)
+		}
+	}
+	if text := conn.Text(id.Val()); text != "" {
+		if n := conn.Text(number.Val()); n != "" && n != "0" {
+			text += "." + n
+		}
+		return text, nil
 	}
 	// Whoever opens the store later must find its partitions, too.
 	pipe := l.conn.Client().Pipeline()

@@ -11,6 +11,7 @@ import (
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/router/internal/catchup"
 	"github.com/pitwheel/pitwheel/router/internal/health"
+	"github.com/pitwheel/pitwheel/router/internal/witness"
 )
 
 // Role is the name of the relay's role in elections and of its checkpoint.
@@ -35,6 +36,7 @@ type Relay struct {
 	reader      catchup.Reader
 	checkpoints Checkpoints
 	publisher   message.Publisher
+	recorder    witness.Recorder
 	health      health.Health
 	logger      *slog.Logger
 }
@@ -45,6 +47,10 @@ func New(reader catchup.Reader, checkpoints Checkpoints, publisher message.Publi
 	return &Relay{reader: reader, checkpoints: checkpoints, publisher: publisher, logger: logger}
 }
 
+// RecordBy has the positions of all events recorded before they are published. It is to be
+// called before Run.
+func (r *Relay) RecordBy(w witness.Recorder) { r.recorder = w }
+
 // Health returns the health of the role.
 func (r *Relay) Health() *health.Health { return &r.health }
 
@@ -53,6 +59,9 @@ func (r *Relay) Health() *health.Health { return &r.health }
 // if it has got nowhere for 5 s, so that another instance can try.
 func (r *Relay) Run(ctx context.Context) error {
 	return r.health.Run(ctx, r.logger, Role, func(ctx context.Context) error {
+		if err := r.recorder.Begin(ctx); err != nil {
+			return err
+		}
 		s, err := r.open(ctx)
 		if err == nil {
 			err = s.run(ctx)

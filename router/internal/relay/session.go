@@ -109,12 +109,21 @@ func (s *session) apply(batch []events.Recorded) error {
 		}
 	}
 	catchup.Advance(s.read, batch)
+	// The witness is written first, in the same stream to the broker: it must not know less
+	// than what was published.
+	witnessed, err := s.recorder.Record(s.ctx, batch)
+	if err != nil {
+		return err
+	}
 	for _, t := range s.order {
 		if !t.aside && len(t.messages) > 0 {
 			s.start(t)
 		}
 	}
 	s.await(false)
+	if err := witnessed(); err != nil {
+		return err
+	}
 	for time.Since(began) < patience {
 		started, err := s.resend()
 		if err != nil {
