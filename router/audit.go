@@ -115,6 +115,9 @@ func (c *consumer) attend(ctx context.Context, instance string) {
 		if err != nil && ctx.Err() == nil {
 			c.logger.DebugContext(ctx, "auditor not answered", slog.String("handler", a.handler), slog.Any("error", err))
 		}
+		if err == nil && passed < cleared {
+			cleared = 0 // The store was lost, and marks are counted anew.
+		}
 		if err == nil && flushing == 0 && passed > cleared {
 			flushing = passed
 			go func() { flushed <- c.sub.(Flusher).Flush(ctx) == nil }() // It ends with ctx.

@@ -3,6 +3,7 @@ package redis
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -49,10 +50,6 @@ type Config struct {
 	// InboxTTL is how long it is remembered at least that a message was handled; at least a
 	// second. 0: [inbox.DefaultTTL].
 	InboxTTL time.Duration
-	// OwnsEpoch reports whether an epoch ([events.MetaLogEpoch]) is one of the store's log.
-	// What it refuses is not looked up ahead in the ledger, but in the inbox. Nil: every
-	// epoch is.
-	OwnsEpoch func(epoch string) bool
 	// Durability is what the server must provide: [conn.DurabilityFast],
 	// [conn.DurabilityStrict] or "" (anything; the log says what the server does).
 	Durability string
@@ -135,9 +132,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		Log:         eventlog.New(c, partitions, cmp.Or(cfg.OutcomeTTL, eventlog.DefaultOutcomeTTL)),
+		Log:         eventlog.New(c, partitions, cmp.Or(cfg.OutcomeTTL, eventlog.DefaultOutcomeTTL), made.LogID),
 		Inbox:       inbox.New(c, cmp.Or(cfg.InboxTTL, inbox.DefaultTTL)),
-		Ledger:      ledger.New(c, len(partitions), cfg.OwnsEpoch),
 		Parking:     parking.New(c),
 		PoisonStore: poisonstore.New(c),
 		Elector:     lease.New(c),
@@ -148,6 +144,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		conn:        c,
 	}
 	s.Projections = projections.New(c, s.Log)
+	if s.Ledger, err = ledger.Open(ctx, c, len(partitions), s.Epoch); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	s.Transport = streams.New(c, s, s.Elector)
 	return s, nil
 }

@@ -3,48 +3,34 @@ package eventlog
 import (
 	"context"
 	"errors"
+	"strconv"
 
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
-
-	"github.com/pitwheel/pitwheel/infra/redis/conn"
 )
 
-// fieldLogID is the field of the store record that identifies the log.
-const fieldLogID = "log_id"
-
 // Epoch returns the epoch of the log as it is at the time of the call; see
-// [events.SameLog]. A log without one, as after all of Redis was deleted, gets a new one.
+// [events.SameLog]: the id of the log, and the number of the epoch from the second one on. It
+// is empty in a store that is opened for reading and does not exist.
 func (l *Log) Epoch(ctx context.Context) (string, error) {
-	id, number := redis.NewCmd(ctx, "hget", l.conn.Key("store"), fieldLogID), redis.NewCmd(ctx, "get", l.epochKey())
-	if err := l.conn.Send(ctx, id, number); err != nil {
+	id, err := l.id(ctx)
+	if err != nil || id == "" {
 		return "", err
 	}
-	for _, cmd := range []*redis.Cmd{id, number} {
-		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
-			return "", l.conn.Explain(err)
-		}
+	n, err := l.storedEpoch(ctx)
+	if err != nil {
+		return "", err
 	}
-	if text := conn.Text(id.Val()); text != "" {
-		if n := conn.Text(number.Val()); n != "" && n != "0" {
-			text += "." + n
-		}
-		return text, nil
+	if n = max(n, l.guard.epoch.Load()); n > 0 {
+		id += "." + strconv.FormatUint(n, 10)
 	}
-	// Whoever opens the store later must find its partitions, too.
-	pipe := l.conn.Client().Pipeline()
-	key := l.conn.Key("store")
-	pipe.HSetNX(ctx, key, "partitions", len(l.parts))
-	pipe.HSetNX(ctx, key, fieldLogID, newLogID())
-	epoch := pipe.HGet(ctx, key, fieldLogID)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return "", l.conn.Explain(err)
-	}
-	return epoch.Val(), nil
+	return id, nil
 }
 
-// newLogID returns a random id that no other log has.
-func newLogID() string {
-	id := uuid.New() // Unlike [events.NewID], all of it is random.
-	return id.String()[:8]
+// storedEpoch returns the number of the epoch in Redis; 0 if the log never lost its end.
+func (l *Log) storedEpoch(ctx context.Context) (uint64, error) {
+	n, err := l.conn.Client().Get(ctx, l.epochKey()).Uint64()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, l.conn.Explain(err)
+	}
+	return n, nil
 }

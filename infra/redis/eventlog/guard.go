@@ -2,13 +2,10 @@ package eventlog
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redis/conn"
@@ -157,14 +154,6 @@ func (l *Log) recoverPartition(ctx context.Context, p int, witnessed uint64) err
 			slog.Int64("events_gone", lost), slog.Uint64("epoch", l.guard.epoch.Load()))
 	}
 	return nil
-}
-
-func (l *Log) storedEpoch(ctx context.Context) (uint64, error) {
-	n, err := l.conn.Client().Get(ctx, l.epochKey()).Uint64()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return 0, l.conn.Explain(err)
-	}
-	return n, nil
 }
 
 // beginEpoch begins an epoch, unless this or a later one has begun.

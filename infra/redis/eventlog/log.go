@@ -34,16 +34,18 @@ type Log struct {
 	conn       *conn.Conn
 	parts      []string // what the keys of each partition start with
 	outcomeTTL time.Duration
+	id         func(context.Context) (string, error)
 	guard      guard
 
 	append, load, snapshot, checkpoint, recover, accept, raise *conn.Script
 }
 
 // New returns the log with the partitions of [OpenPartitions]. The outcome of a command
-// is kept for outcomeTTL, at least a millisecond.
-func New(c *conn.Conn, partitions []string, outcomeTTL time.Duration) *Log {
+// is kept for outcomeTTL, at least a millisecond. The function id returns the id of the log that
+// Redis has at the time of the call.
+func New(c *conn.Conn, partitions []string, outcomeTTL time.Duration, id func(context.Context) (string, error)) *Log {
 	return &Log{
-		conn: c, parts: partitions, outcomeTTL: outcomeTTL, guard: newGuard(len(partitions)),
+		conn: c, parts: partitions, outcomeTTL: outcomeTTL, id: id, guard: newGuard(len(partitions)),
 		append: conn.NewLoadedScript(appendLua), load: conn.NewScript(loadLua),
 		snapshot: conn.NewScript(snapshotLua), checkpoint: conn.NewScript(checkpointLua),
 		recover: conn.NewScript(recoverLua), accept: conn.NewScript(acceptLua), raise: conn.NewScript(raiseLua),

@@ -22,7 +22,11 @@ const (
 // LedgerState returns a handler's ledger without its bits.
 func (l *Ledger) LedgerState(ctx context.Context, handler string) (events.LedgerState, error) {
 	var s events.LedgerState
-	key := l.key(handler)
+	of, err := l.of(ctx, handler)
+	if err != nil {
+		return s, err
+	}
+	key := l.key(of)
 	reply, err := l.conn.Do(ctx, "hgetall", key)
 	if err != nil {
 		return s, err
@@ -59,12 +63,16 @@ func number(key, field, text string) (uint64, error) {
 
 // LedgerBits returns the bits of chunks.
 func (l *Ledger) LedgerBits(ctx context.Context, handler string, chunks []events.LedgerChunk) ([][]byte, error) {
+	of, err := l.of(ctx, handler)
+	if err != nil {
+		return nil, err
+	}
 	out := make([][]byte, 0, len(chunks))
 	for some := range slices.Chunk(chunks, maxChunks) {
 		args := make([]any, 1, 1+len(some))
 		args[0] = "mget"
 		for _, c := range some {
-			args = append(args, l.chunkKey(handler, c))
+			args = append(args, l.chunkKey(of, c))
 		}
 		reply, err := l.conn.Do(ctx, args...)
 		if err != nil {
@@ -88,7 +96,11 @@ func (l *Ledger) LedgerBits(ctx context.Context, handler string, chunks []events
 // LedgerPlaces returns the places of all open events that have one. It reads them in steps:
 // of one that is set or forgotten meanwhile, it returns the place before or afterwards.
 func (l *Ledger) LedgerPlaces(ctx context.Context, handler string) (map[events.LogPosition]events.Place, error) {
-	key, places := l.placesKey(handler), map[events.LogPosition]events.Place{}
+	of, err := l.of(ctx, handler)
+	if err != nil {
+		return nil, err
+	}
+	key, places := l.placesKey(of), map[events.LogPosition]events.Place{}
 	for cursor := "0"; ; {
 		reply, err := l.conn.Do(ctx, "hscan", key, cursor, "count", scanCount)
 		if err != nil {
@@ -133,7 +145,11 @@ func readPlace(key, field, value string) (events.LogPosition, events.Place, erro
 // AdvanceLedger moves the audit of a handler forward, and deletes up to 1,024 chunks that the
 // watermark has passed; the next call goes on.
 func (l *Ledger) AdvanceLedger(ctx context.Context, handler string, a events.LedgerAdvance) error {
-	reply, err := l.conn.Run(ctx, l.scripts.advance, []string{l.key(handler)},
+	of, err := l.of(ctx, handler)
+	if err != nil {
+		return err
+	}
+	reply, err := l.conn.Run(ctx, l.scripts.advance, []string{l.key(of)},
 		l.cursorText(a.From), l.cursorText(a.Audited), l.cursorText(a.Watermark), a.Events, maxDropped, l.partitions)
 	if err != nil {
 		return err
@@ -146,7 +162,11 @@ func (l *Ledger) AdvanceLedger(ctx context.Context, handler string, a events.Led
 
 // SendMark returns the number of the next mark.
 func (l *Ledger) SendMark(ctx context.Context, handler string) (uint64, error) {
-	reply, err := l.conn.Do(ctx, "hincrby", l.key(handler), "sent", 1)
+	of, err := l.of(ctx, handler)
+	if err != nil {
+		return 0, err
+	}
+	reply, err := l.conn.Do(ctx, "hincrby", l.key(of), "sent", 1)
 	if err != nil {
 		return 0, err
 	}
@@ -157,8 +177,12 @@ func (l *Ledger) SendMark(ctx context.Context, handler string) (uint64, error) {
 // LedgerRound returns how far the marks have been answered.
 func (l *Ledger) LedgerRound(ctx context.Context, handler string) (events.LedgerRound, error) {
 	var r events.LedgerRound
-	key := l.instancesKey(handler)
-	reply, err := l.conn.Run(ctx, l.scripts.round, []string{key, l.key(handler)})
+	of, err := l.of(ctx, handler)
+	if err != nil {
+		return r, err
+	}
+	key := l.instancesKey(of)
+	reply, err := l.conn.Run(ctx, l.scripts.round, []string{key, l.key(of)})
 	if err != nil {
 		return r, err
 	}

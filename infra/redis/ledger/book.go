@@ -23,7 +23,7 @@ const (
 // acknowledged, because acknowledgements wait for it.
 type book struct {
 	ledger  *Ledger
-	handler string
+	of      account
 	flusher *conn.Flusher
 
 	mu      sync.Mutex
@@ -54,8 +54,8 @@ type write struct {
 
 func newWrite() *write { return &write{done: make(chan struct{})} }
 
-func newBook(l *Ledger, handler string) *book {
-	b := &book{ledger: l, handler: handler, fresh: newSettled(), sending: newSettled(), next: newWrite()}
+func newBook(l *Ledger, of account) *book {
+	b := &book{ledger: l, of: of, fresh: newSettled(), sending: newSettled(), next: newWrite()}
 	b.flusher = conn.NewFlusher(settleDelay, retryAfter, b.flush)
 	return b
 }
@@ -63,7 +63,11 @@ func newBook(l *Ledger, handler string) *book {
 // Settle settles an event, and forgets its place. The bit is written a moment later, or as
 // soon as somebody calls SyncLedger.
 func (l *Ledger) Settle(handler string, at events.LogPosition, how events.Settlement) {
-	b := l.book(handler)
+	of := account{handler, at.Log}
+	if of.log == "" {
+		of.log = l.logs.known()
+	}
+	b := l.book(of)
 	if b == nil || !l.has(at) {
 		return
 	}
@@ -91,10 +95,28 @@ func (b *book) settled(c events.LedgerChunk, bit int) bool {
 // SyncLedger returns nil once everything that Settle was called with before, for the handler,
 // is stored. Calls at the same time share a write.
 func (l *Ledger) SyncLedger(ctx context.Context, handler string) error {
-	b := l.book(handler)
-	if b == nil {
+	l.mu.RLock()
+	var books []*book // Usually one: there is one log.
+	closed := l.books == nil
+	for of, b := range l.books {
+		if of.handler == handler {
+			books = append(books, b)
+		}
+	}
+	l.mu.RUnlock()
+	if closed {
 		return closedError()
 	}
+	for _, b := range books {
+		if err := b.sync(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sync waits until what is settled is stored.
+func (b *book) sync(ctx context.Context) error {
 	b.mu.Lock()
 	var w *write
 	switch {
@@ -114,7 +136,7 @@ func (l *Ledger) SyncLedger(ctx context.Context, handler string) error {
 		return w.err
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-l.closed:
+	case <-b.ledger.closed:
 		return closedError()
 	}
 }
@@ -151,7 +173,7 @@ func (b *book) flush(ctx context.Context) error {
 
 // send writes the bits that are being sent.
 func (b *book) send(ctx context.Context) error {
-	ledger, places := b.ledger.key(b.handler), b.ledger.placesKey(b.handler)
+	ledger, places := b.ledger.key(b.of), b.ledger.placesKey(b.of)
 	var cmds []*redis.Cmd
 	keys, args := []string{ledger, places}, []any(nil)
 	add := func() {
@@ -165,7 +187,7 @@ func (b *book) send(ctx context.Context) error {
 			kind = "d"
 		}
 		for c, bits := range all {
-			keys = append(keys, b.ledger.chunkKey(b.handler, c))
+			keys = append(keys, b.ledger.chunkKey(b.of, c))
 			before := c.Number*events.ChunkPositions + 8*uint64(bits.from) //nolint:gosec // It is in a chunk.
 			args = append(args, kind, c.Partition, before, bits.mask())
 			if len(keys) == 2+maxChunks {

@@ -52,32 +52,32 @@ var (
 type Ledger struct {
 	conn       *conn.Conn
 	partitions int
-	owns       func(epoch string) bool
+	logs       logs
 	scripts    scripts
 	lookups    *conn.Coalescer[*lookup]
 
 	mu     sync.RWMutex
-	books  map[string]*book
+	books  map[account]*book
 	closed chan struct{}
 }
 
-// New returns the ledgers of a log with so many partitions. Owns reports whether an epoch is
-// one of this log, so that [Ledger.Prefetch] skips events of others; nil: every one is.
-// [Ledger.Close] must be called before the connection is closed.
-func New(c *conn.Conn, partitions int, owns func(epoch string) bool) *Ledger {
+// Open returns the ledgers of a log with so many partitions. Epoch returns the epoch of the log
+// that the store has; each log has ledgers of its own. [Ledger.Close] must be called before
+// the connection is closed.
+func Open(ctx context.Context, c *conn.Conn, partitions int, epoch func(context.Context) (string, error)) (*Ledger, error) {
 	l := &Ledger{
-		conn: c, partitions: partitions, owns: owns, books: map[string]*book{}, closed: make(chan struct{}),
+		conn: c, partitions: partitions, logs: logs{epoch: epoch}, books: map[account]*book{}, closed: make(chan struct{}),
 		scripts: scripts{
 			begin: conn.NewScript(beginLua), settle: conn.NewScript(settleLua), standing: conn.NewScript(standingLua),
 			place: conn.NewScript(placeLua), advance: conn.NewScript(advanceLua), attend: conn.NewScript(attendLua),
 			pass: conn.NewScript(passLua), round: conn.NewScript(roundLua),
 		},
 	}
-	if l.owns == nil {
-		l.owns = func(string) bool { return true }
+	if _, err := l.logs.current(ctx); err != nil {
+		return nil, err
 	}
 	l.lookups = conn.NewCoalescer(maxLookups, l.lookUp)
-	return l
+	return l, nil
 }
 
 // Close writes what is gathered, for a second at most, and refuses further lookups. What is
@@ -98,19 +98,19 @@ func (l *Ledger) Close() {
 	l.lookups.Close()
 }
 
-// book returns what this process knows of a handler's ledger; nil once it is closed.
-func (l *Ledger) book(handler string) *book {
+// book returns what this process knows of a ledger; nil once it is closed.
+func (l *Ledger) book(of account) *book {
 	l.mu.RLock()
-	b, closed := l.books[handler], l.books == nil
+	b, closed := l.books[of], l.books == nil
 	l.mu.RUnlock()
 	if b != nil || closed {
 		return b
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if b = l.books[handler]; b == nil && l.books != nil {
-		b = newBook(l, handler)
-		l.books[handler] = b
+	if b = l.books[of]; b == nil && l.books != nil {
+		b = newBook(l, of)
+		l.books[of] = b
 	}
 	return b
 }
@@ -120,15 +120,17 @@ func (l *Ledger) has(at events.LogPosition) bool {
 	return at.Partition >= 0 && at.Partition < l.partitions && at.Position > 0 && at.Position < maxPosition
 }
 
-// key is the hash of a handler; its other keys start with it.
-func (l *Ledger) key(handler string) string { return l.conn.Key("ledger:{" + handler + "}") }
+// key is the hash of a ledger; its other keys start with it.
+func (l *Ledger) key(of account) string {
+	return l.conn.Key("ledger:{" + of.handler + "}:" + of.log)
+}
 
-func (l *Ledger) placesKey(handler string) string    { return l.key(handler) + ":places" }
-func (l *Ledger) instancesKey(handler string) string { return l.key(handler) + ":instances" }
-func (l *Ledger) reportsKey() string                 { return l.conn.Key("ledger:reports") }
+func (l *Ledger) placesKey(of account) string    { return l.key(of) + ":places" }
+func (l *Ledger) instancesKey(of account) string { return l.key(of) + ":instances" }
+func (l *Ledger) reportsKey() string             { return l.conn.Key("ledger:reports") }
 
-func (l *Ledger) chunkKey(handler string, c events.LedgerChunk) string {
-	return l.key(handler) + ":" + strconv.Itoa(c.Partition) + ":" + strconv.FormatUint(c.Number, 10)
+func (l *Ledger) chunkKey(of account, c events.LedgerChunk) string {
+	return l.key(of) + ":" + strconv.Itoa(c.Partition) + ":" + strconv.FormatUint(c.Number, 10)
 }
 
 // digits is the width of a position in the text of a cursor.

@@ -144,7 +144,7 @@ func TestLedger_SyncLedger_OneHandlerFails(t *testing.T) {
 		s, ctx := redistest.OpenIn(t, url, ns), t.Context()
 		begin(t, s, "good")
 		begin(t, s, "bad")
-		chunk := ns + ":ledger:{bad}:0:0"
+		chunk := keyOf(t, s, ns, "bad") + ":0:0"
 		if err := s.Client().LPush(ctx, chunk, "x").Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func TestLedger_LostStore(t *testing.T) {
 		begin(t, s, "h")
 		s.Settle("h", at(1), events.Handled)
 		noError(t, s.SyncLedger(ctx, "h"))
-		if err := s.Client().Del(ctx, ns+":ledger:{h}").Err(); err != nil {
+		if err := s.Client().Del(ctx, keyOf(t, s, ns, "h")).Err(); err != nil {
 			t.Fatal(err)
 		}
 		for p := 1; p <= 2; p++ {
@@ -251,7 +251,7 @@ func TestLedger_AdvanceLedger_DeletesInSteps(t *testing.T) {
 			to := from + 1
 			err := s.AdvanceLedger(ctx, "h", events.LedgerAdvance{From: events.Cursor{from}, Audited: events.Cursor{to}, Watermark: events.Cursor{end}})
 			noError(t, err)
-			if keys := redistest.Must[[]string](t)(s.Client().Keys(ctx, ns+":ledger:{h}:0:*").Result()); len(keys) != left {
+			if keys := redistest.Must[[]string](t)(s.Client().Keys(ctx, keyOf(t, s, ns, "h")+":0:*").Result()); len(keys) != left {
 				t.Errorf("%d chunks are left; want %d", len(keys), left)
 			}
 			from = to
@@ -265,7 +265,7 @@ func TestLedger_LedgerRound_DeadInstance(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, url string) {
 		ns := redistest.Namespace(t, url)
 		s, ctx := redistest.OpenIn(t, url, ns), t.Context()
-		key := ns + ":ledger:{h}:instances"
+		key := keyOf(t, s, ns, "h") + ":instances"
 		if _, err := s.Attend(ctx, "h", "alive", 7); err != nil {
 			t.Fatal(err)
 		}
@@ -316,6 +316,11 @@ func isLookup(cmd goredis.Cmder) bool {
 }
 
 // messageOf returns a message of the log's event.
+// keyOf returns the key of a handler's ledger.
+func keyOf(t testing.TB, s *redis.Store, ns, handler string) string {
+	return ns + ":ledger:{" + handler + "}:" + redistest.Must[string](t)(s.Epoch(context.Background()))
+}
+
 func messageOf(at events.LogPosition, epoch string) *message.Message {
 	msg := message.NewMessage(events.NewID(), nil)
 	msg.Metadata[events.MetaLogPartition] = fmt.Sprint(at.Partition)

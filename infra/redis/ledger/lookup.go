@@ -24,7 +24,11 @@ type lookup struct {
 // Standing returns what the ledger says about an event. Calls at the same time share a round
 // trip.
 func (l *Ledger) Standing(ctx context.Context, handler string, at events.LogPosition) (events.Standing, error) {
-	b := l.book(handler)
+	of, err := l.at(ctx, handler, at)
+	if err != nil {
+		return events.NotOwed, err
+	}
+	b := l.book(of)
 	if b == nil {
 		return events.NotOwed, closedError()
 	}
@@ -97,13 +101,17 @@ func (l *Ledger) lookUp(lookups []*lookup) {
 // have, and all of a handler that has never called Standing. A failure does no harm: Standing
 // then looks up by itself.
 func (l *Ledger) Prefetch(ctx context.Context, handler string, msgs []*message.Message) (others []*message.Message) {
-	b := l.book(handler)
-	if len(msgs) == 0 || b == nil || !b.uses() {
+	of := account{handler, l.logs.known()}
+	if len(msgs) == 0 || of.log == "" {
+		return msgs
+	}
+	b := l.book(of)
+	if b == nil || !b.uses() {
 		return msgs
 	}
 	positions := make([]events.LogPosition, 0, len(msgs))
 	for _, msg := range msgs {
-		if at, ok := l.position(msg.Metadata); ok {
+		if at, ok := l.position(msg.Metadata); ok && at.Log == of.log {
 			positions = append(positions, at)
 		} else {
 			others = append(others, msg)
@@ -115,10 +123,10 @@ func (l *Ledger) Prefetch(ctx context.Context, handler string, msgs []*message.M
 	return others
 }
 
-// position returns where in the log the event of a message is, if it is the log's.
+// position returns where in a log the event of a message is, if it is in one.
 func (l *Ledger) position(m message.Metadata) (events.LogPosition, bool) {
 	text := m[events.MetaLogPosition]
-	if text == "" || !l.owns(m[events.MetaLogEpoch]) {
+	if text == "" {
 		return events.LogPosition{}, false
 	}
 	partition, err := strconv.Atoi(m[events.MetaLogPartition])
@@ -126,8 +134,8 @@ func (l *Ledger) position(m message.Metadata) (events.LogPosition, bool) {
 		return events.LogPosition{}, false
 	}
 	position, err := strconv.ParseUint(text, 10, 64)
-	at := events.LogPosition{Partition: partition, Position: position}
-	return at, err == nil && l.has(at)
+	at := events.LogPosition{Log: logOf(m[events.MetaLogEpoch]), Partition: partition, Position: position}
+	return at, err == nil && at.Log != "" && l.has(at)
 }
 
 // uses reports whether the handler uses its ledger.
@@ -198,13 +206,13 @@ func (q *question) add(at events.LogPosition) {
 
 // commands returns the commands that answer the question.
 func (q *question) commands(ctx context.Context) []*redis.Cmd {
-	l, handler := q.book.ledger, q.book.handler
+	l, of := q.book.ledger, q.book.of
 	for from := 0; from < len(q.chunks); from += maxChunks {
 		some := q.chunks[from:min(len(q.chunks), from+maxChunks)]
 		keys := make([]string, 1, 1+len(some))
-		keys[0] = l.key(handler)
+		keys[0] = l.key(of)
 		for _, p := range some {
-			keys = append(keys, l.chunkKey(handler, p.chunk))
+			keys = append(keys, l.chunkKey(of, p.chunk))
 		}
 		args := l.scripts.standing.Append(make([]any, 0, 3+len(keys)+2*len(some)), keys...)
 		for _, p := range some {

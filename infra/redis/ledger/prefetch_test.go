@@ -9,7 +9,6 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
-	"github.com/pitwheel/pitwheel/infra/redis"
 	"github.com/pitwheel/pitwheel/infra/redis/internal/redistest"
 )
 
@@ -22,7 +21,7 @@ func TestLedger_Prefetch_SparesLookups(t *testing.T) {
 		begin(t, s, "h")
 		var msgs []*message.Message
 		for i := 4000; i < 4200; i++ {
-			msgs = append(msgs, messageOf(at(i), ""))
+			msgs = append(msgs, messageOf(at(i), redistest.Must[string](t)(s.Epoch(ctx))))
 			if i%3 == 0 {
 				other.Settle("h", at(i), events.Handled)
 			}
@@ -59,18 +58,18 @@ func TestLedger_Prefetch_SparesLookups(t *testing.T) {
 func TestLedger_Prefetch_ReturnsOtherMessages(t *testing.T) {
 	t.Parallel()
 	redistest.OnEach(t, func(t *testing.T, url string) {
-		ns := redistest.Namespace(t, url)
-		s := redistest.OpenWith(t, redis.Config{URL: url, Namespace: ns, OwnsEpoch: func(epoch string) bool { return epoch == "ours" }})
+		s := redistest.Open(t, url)
 		begin(t, s, "h")
-		ours := messageOf(at(1), "ours")
+		epoch := redistest.Must[string](t)(s.Epoch(t.Context()))
+		ours := messageOf(at(1), epoch)
 		if others := s.Ledger.Prefetch(t.Context(), "h", []*message.Message{ours}); len(others) != 1 {
 			t.Error("it is looked up for a handler that has never asked")
 		}
 		standing(t, s, "h", at(1))
 		foreign := []*message.Message{
-			message.NewMessage(events.NewID(), nil), messageOf(at(1), "theirs"), messageOf(at(0), "ours"),
-			messageOf(events.LogPosition{Partition: 16, Position: 1}, "ours"), messageOf(events.LogPosition{Partition: -1, Position: 1}, "ours"),
-			messageOf(at(1), "ours"), messageOf(at(1), "ours"),
+			message.NewMessage(events.NewID(), nil), messageOf(at(1), "theirs"), messageOf(at(0), epoch),
+			messageOf(events.LogPosition{Partition: 16, Position: 1}, epoch), messageOf(events.LogPosition{Partition: -1, Position: 1}, epoch),
+			messageOf(at(1), epoch), messageOf(at(1), epoch),
 		}
 		foreign[5].Metadata[events.MetaLogPartition] = "x"
 		foreign[6].Metadata[events.MetaLogPosition] = "99999999999999999999"
@@ -104,7 +103,8 @@ func TestStore_Prefetch_LedgerAndInbox(t *testing.T) {
 				ids.Store(int32(len(args) - 2)) //nolint:gosec // It is small.
 			}
 		}})
-		s.Prefetch(ctx, "h", []*message.Message{messageOf(at(1), ""), foreign, messageOf(at(2), "")})
+		epoch := redistest.Must[string](t)(s.Epoch(ctx))
+		s.Prefetch(ctx, "h", []*message.Message{messageOf(at(1), epoch), foreign, messageOf(at(2), epoch)})
 		if lookups.Load() == 0 || ids.Load() != 1 {
 			t.Errorf("%d lookups in the ledger, and of %d ids in the inbox; want some and 1", lookups.Load(), ids.Load())
 		}
@@ -132,8 +132,9 @@ func TestLedger_Prefetch_OlderThanSettle(t *testing.T) {
 			}
 		}})
 		prefetched := make(chan struct{})
+		epoch := redistest.Must[string](t)(s.Epoch(ctx))
 		go func() {
-			s.Prefetch(ctx, "h", []*message.Message{messageOf(at(7), ""), messageOf(at(8), "")})
+			s.Prefetch(ctx, "h", []*message.Message{messageOf(at(7), epoch), messageOf(at(8), epoch)})
 			close(prefetched)
 		}()
 		redistest.Receive(t, lookedUp)

@@ -93,8 +93,10 @@ func (m *model) syncOne(rt *rapid.T, who int) {
 func (m *model) prefetch(rt *rapid.T) {
 	who, some := m.draw(rt)
 	var msgs []*message.Message
+	epoch, err := m.stores[who].Epoch(context.Background())
+	m.must(rt, err)
 	for _, at := range some {
-		msgs = append(msgs, messageOf(at, ""))
+		msgs = append(msgs, messageOf(at, epoch))
 		by := m.ahead[at]
 		by[who] = true
 		m.ahead[at] = by

@@ -17,7 +17,11 @@ import (
 // BeginLedger begins a handler's ledger with a term, or adds the term if its types differ from
 // those of the last one.
 func (l *Ledger) BeginLedger(ctx context.Context, handler string, t events.LedgerTerm) ([]events.LedgerTerm, error) {
-	key := l.key(handler)
+	of, err := l.of(ctx, handler)
+	if err != nil {
+		return nil, err
+	}
+	key := l.key(of)
 	for {
 		stored, err := l.text(ctx, key, "terms")
 		if err != nil {
@@ -76,8 +80,12 @@ func (l *Ledger) SetPlace(ctx context.Context, handler string, at events.LogPosi
 	if !l.has(at) {
 		return nil
 	}
+	of, err := l.at(ctx, handler, at)
+	if err != nil {
+		return err
+	}
 	if p == (events.Place{}) {
-		_, err := l.conn.Do(ctx, "hdel", l.placesKey(handler), placeField(at))
+		_, err := l.conn.Do(ctx, "hdel", l.placesKey(of), placeField(at))
 		return err
 	}
 	place := string(p.Kind)
@@ -85,7 +93,7 @@ func (l *Ledger) SetPlace(ctx context.Context, handler string, at events.LogPosi
 		place += ":" + strconv.FormatInt(p.Until.UnixMilli(), 10)
 	}
 	c, bit := events.ChunkOf(at)
-	_, err := l.conn.Run(ctx, l.scripts.place, []string{l.key(handler), l.placesKey(handler), l.chunkKey(handler, c)},
+	_, err = l.conn.Run(ctx, l.scripts.place, []string{l.key(of), l.placesKey(of), l.chunkKey(of, c)},
 		at.Partition, at.Position, bit, place)
 	return err
 }
@@ -99,7 +107,11 @@ const attendance = 30 * time.Second
 
 // Attend tells for 30 s, by the clock of Redis, that an instance consumes the handler's queue.
 func (l *Ledger) Attend(ctx context.Context, handler, instance string, cleared uint64) (passed uint64, err error) {
-	reply, err := l.conn.Run(ctx, l.scripts.attend, []string{l.instancesKey(handler), l.key(handler)}, instance, cleared, attendance.Milliseconds())
+	of, err := l.of(ctx, handler)
+	if err != nil {
+		return 0, err
+	}
+	reply, err := l.conn.Run(ctx, l.scripts.attend, []string{l.instancesKey(of), l.key(of)}, instance, cleared, attendance.Milliseconds())
 	if err != nil {
 		return 0, err
 	}
@@ -109,12 +121,20 @@ func (l *Ledger) Attend(ctx context.Context, handler, instance string, cleared u
 
 // Leave ends what Attend has told.
 func (l *Ledger) Leave(ctx context.Context, handler, instance string) error {
-	_, err := l.conn.Do(ctx, "hdel", l.instancesKey(handler), instance)
+	of, err := l.of(ctx, handler)
+	if err != nil {
+		return err
+	}
+	_, err = l.conn.Do(ctx, "hdel", l.instancesKey(of), instance)
 	return err
 }
 
 // MarkPassed records that a mark has arrived.
 func (l *Ledger) MarkPassed(ctx context.Context, handler string, mark uint64) error {
-	_, err := l.conn.Run(ctx, l.scripts.pass, []string{l.key(handler)}, mark)
+	of, err := l.of(ctx, handler)
+	if err != nil {
+		return err
+	}
+	_, err = l.conn.Run(ctx, l.scripts.pass, []string{l.key(of)}, mark)
 	return err
 }

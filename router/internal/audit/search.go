@@ -74,7 +74,7 @@ func (b *books) search(ctx context.Context, a *account, s *sorted, answered even
 		// An instance that is gone has given back what it had, which may be behind the mark now.
 		r.suspects = nil
 		return b.sendMark(ctx, a, answered.Instances, now)
-	case answered.Cleared >= r.mark:
+	case answered.Passed >= r.mark && answered.Cleared >= r.mark:
 		return b.conclude(ctx, a, s, answered.Instances, now)
 	case answered.Passed < r.mark:
 		return b.awaitMark(ctx, a, answered.Instances, now)
