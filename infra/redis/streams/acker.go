@@ -9,6 +9,7 @@ import (
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redis/conn"
+	"github.com/pitwheel/pitwheel/router/backoff"
 )
 
 const (
@@ -29,12 +30,12 @@ type acker struct {
 	n       int
 	lastErr error // why the last batch was not sent
 
-	sending sync.Mutex   // held while a batch is sent: a batch is called sent when none is on its way
-	acked   atomic.Int64 // how many were acknowledged, to decide when streams are trimmed
+	sending chan struct{} // holds a token while a batch is on its way
+	acked   atomic.Int64  // how many were acknowledged, to decide when streams are trimmed
 }
 
 func newAcker(sub *consumer) *acker {
-	a := &acker{sub: sub, waiting: map[string][]any{}}
+	a := &acker{sub: sub, waiting: map[string][]any{}, sending: make(chan struct{}, 1)}
 	a.flusher = conn.NewFlusher(ackDelay, minRetry, a.flush)
 	return a
 }
@@ -53,22 +54,34 @@ func (a *acker) add(d delivery) {
 	}
 }
 
-// stuck returns why acknowledgements are not sent, once so many wait that no more messages
-// may be received: their number is what bounds the memory that they take.
-func (a *acker) stuck() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.n < maxUnsent || a.lastErr == nil {
-		return nil
+// await waits while so many acknowledgements are not sent that no more messages may be
+// received: their number is what bounds the memory that they take. It returns why they are
+// not, if that has failed.
+func (a *acker) await(ctx context.Context) error {
+	for {
+		a.mu.Lock()
+		n, err := a.n, a.lastErr
+		a.mu.Unlock()
+		switch {
+		case n < maxUnsent:
+			return nil
+		case err != nil:
+			return events.Errorf(events.CodeUnavailable, "%d messages of queue %s are handled and cannot be acknowledged: %w", n, a.sub.cfg.Queue, err).MayRetry()
+		case !backoff.Wait(ctx, ackDelay):
+			return ctx.Err()
+		}
 	}
-	return events.Errorf(events.CodeUnavailable, "%d messages of queue %s are handled and cannot be acknowledged: %w", a.n, a.sub.cfg.Queue, a.lastErr).MayRetry()
 }
 
 // flush sends everything that was added before the call, once BeforeAck allows it. What is
 // not allowed, or what Redis does not confirm, waits for the next attempt.
 func (a *acker) flush(ctx context.Context) error {
-	a.sending.Lock()
-	defer a.sending.Unlock()
+	select {
+	case a.sending <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-a.sending }()
 	batch := a.take()
 	if len(batch) == 0 {
 		return nil

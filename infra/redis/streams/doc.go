@@ -15,6 +15,14 @@
 // consumers that are not: their entries are reclaimed (claim.lua). It also trims from
 // streams what all groups have acknowledged (trim.lua).
 //
+// The group of a queue that is new to a topic begins at the end of the topic's stream, and one
+// that is lost and made again at the beginning of what is left of it. A topic that no group
+// reads keeps nothing.
+//
+// A mark ([Transport.Mark]) is an entry in the topic's stream whose type names a queue. The
+// subscriber of that queue moves it to the queue's own stream, and receives it from there, so
+// that it follows everything that was in both; subscribers of others skip it.
+//
 // With [router.Subscription].Ordered, one elected instance reads and the others stand by.
 //
 // An entry has the fields type, meta and body; see [Marshaller]. Entries of foreign

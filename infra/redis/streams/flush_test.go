@@ -131,12 +131,16 @@ func TestSubscriber_BeforeAck_BoundsWhatWaits(t *testing.T) {
 		errNotNow := errors.New("not now")
 		var failing atomic.Bool
 		failing.Store(true)
-		sub := redistest.Subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "q", Concurrency: 64, BeforeAck: func(context.Context) error {
-			if failing.Load() {
-				return errNotNow
-			}
-			return nil
-		}})
+		sub := redistest.Subscriber(t, s, router.Subscription{
+			Topic: "user.events", Queue: "q", Concurrency: 64,
+			Key: func(*message.Message) string { return "" }, // Of one key, more would wait in memory.
+			BeforeAck: func(context.Context) error {
+				if failing.Load() {
+					return errNotNow
+				}
+				return nil
+			},
+		})
 		out := redistest.Must[<-chan *message.Message](t)(sub.Subscribe(ctx, ""))
 		const n = 8000 // Beyond 4,096 that wait, and what is read ahead.
 		var ids []string

@@ -56,7 +56,7 @@ func (in *intake) read(ctx context.Context) {
 }
 
 func (in *intake) readOnce(ctx context.Context, failed bool) error {
-	if err := in.sub.acks.stuck(); err != nil {
+	if err := in.sub.acks.await(ctx); err != nil {
 		return err
 	}
 	if err := in.reclaim(ctx); err != nil {
