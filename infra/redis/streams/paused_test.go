@@ -84,7 +84,7 @@ func TestSubscriber_Ordered_PausedInstance(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(2 * time.Second) // What must not happen is watched for.
+	<-time.After(2 * time.Second)            // What must not happen is watched for.
 	if now := begun.Load(); now > before+1 { // One may have been under way.
 		t.Errorf("the instance that was paused has begun %d messages while another one was at work", now-before)
 	}
