@@ -13,5 +13,10 @@
 // Redis Cluster.
 //
 // [Log.Read] returns the events of all partitions after a cursor, for those who follow
-// the log: the relay and projections. [Log.SaveCheckpoint] keeps how far a role has read.
+// the log: the relay and projections. An entry that is not an event ends its partition alone.
+//
+// [Log.SaveCheckpoint] keeps how far a role has read, for the one that has opened the
+// checkpoint last ([Log.OpenCheckpoint]), and never beyond the end of the log: what was on its
+// way when Redis lost the log, or while another instance took over, is not kept.
+// [Log.Epoch] tells which log it is.
 package eventlog

@@ -15,13 +15,13 @@ func TestTerm_Err_KnowsTheClock(t *testing.T) {
 		defer drop()
 		child, cancel := context.WithCancel(held)
 		defer cancel()
-		time.Sleep(ttl - time.Second)
+		<-time.After(ttl - time.Second)
 		held.extend(time.Now().Add(ttl))
-		time.Sleep(ttl - time.Second)
+		<-time.After(ttl - time.Second)
 		if err := held.Err(); err != nil {
 			t.Errorf("a lease that is held: %v", err)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if held.Err() == nil {
 			t.Error("a lease that has expired is held")
 		}

@@ -91,7 +91,7 @@ type brokenReader struct {
 }
 
 func (b *brokenReader) Read(ctx context.Context, after events.Cursor, _ int, _ time.Duration) ([]events.Recorded, error) {
-	time.Sleep(time.Second)
+	<-time.After(time.Second)
 	b.next++
 	found := []events.Recorded{at(0, b.next)}
 	if after.At(1) == events.Nowhere {

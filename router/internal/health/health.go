@@ -192,5 +192,5 @@ func (h *Health) Run(ctx context.Context, logger *slog.Logger, role string, f fu
 		backoff.Wait(ctx, backoff.After(firstPause, maxPause, failures))
 	}
 	h.end(false)
-	return nil
+	return nil //nolint:nilerr // Of a role that was stopped no error counts.
 }

@@ -66,7 +66,7 @@ func TestHealth_Run_GivesUp(t *testing.T) {
 		if h.Err() == nil {
 			t.Error("nothing is shown while no other instance may have the role")
 		}
-		time.Sleep(showFor + time.Second)
+		<-time.After(showFor + time.Second)
 		if err := h.Err(); err != nil {
 			t.Errorf("another instance has the role, and %v is shown", err)
 		}

@@ -150,7 +150,7 @@ func TestRelay_TopicsFailAlone(t *testing.T) {
 					if i%3 == 0 {
 						orders = append(orders, record(t, store, "order"))
 					}
-					time.Sleep(250 * time.Millisecond)
+					<-time.After(250 * time.Millisecond)
 				}
 				if diff := cmp.Diff(users, x.positions("user.events")); diff != "" {
 					t.Errorf("the events of the good topic (-want +got):\n%s", diff)
@@ -168,7 +168,7 @@ func TestRelay_TopicsFailAlone(t *testing.T) {
 					return // It ends with the role.
 				}
 				x.set("order.events", nil)
-				time.Sleep(10 * time.Second)
+				<-time.After(10 * time.Second)
 				if diff := cmp.Diff(orders, x.positions("order.events")); diff != "" {
 					t.Errorf("the events of the topic that was bad (-want +got):\n%s", diff)
 				}
@@ -206,12 +206,12 @@ func TestRelay_WaitsForATopicThatIsFarBehind(t *testing.T) {
 				synctest.Wait()
 			}
 		}
-		time.Sleep(4 * time.Second)
+		<-time.After(4 * time.Second)
 		if n := len(x.positions("user.events")); n < 4000 || n > 5000 {
 			t.Errorf("%d of %d events are published while one holds up the checkpoint; want some 4,096", n, all)
 		}
 		x.set("order.events", nil)
-		time.Sleep(20 * time.Second)
+		<-time.After(20 * time.Second)
 		if n := len(x.positions("user.events")); n != all {
 			t.Errorf("%d of %d events are published in the end", n, all)
 		}
@@ -265,7 +265,7 @@ func TestRelay_IsFenced(t *testing.T) {
 			t.Fatal(err)
 		}
 		second := record(t, store, "user")
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		got := x.positions("user.events")
 		if want := []string{first, second, second}; !slices.Equal(got, want) || checkpoint(t, store) != 2 {
 			t.Errorf("published are %v, up to checkpoint %d; want %v and 2", got, checkpoint(t, store), want)

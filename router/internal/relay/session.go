@@ -95,7 +95,7 @@ func (s *session) topic(name string) *topic {
 // apply publishes a batch, and saves the checkpoint.
 func (s *session) apply(batch []events.Recorded) error {
 	if s.role.Err() != nil {
-		return nil // After a pause of the process, another instance has published it.
+		return nil //nolint:nilerr // After a pause of the process, another instance has published it.
 	}
 	began := time.Now()
 	s.await(false)
