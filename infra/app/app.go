@@ -186,7 +186,7 @@ func (a *App) runHandlers(ctx context.Context) (err error) {
 		middleware = append(slices.Clip(middleware), failing(a.options.Fail))
 	}
 	r, err := router.New(router.Config{
-		Catalogue: a.def.Catalogue, Handlers: handlers, Overrides: a.values.Handlers, HandlerNames: a.options.Only,
+		Catalogue: a.def.Catalogue, Handlers: handlers, Overrides: failingSoon(a.options.Fail, a.values.Handlers), HandlerNames: a.options.Only,
 		Transport: transport, Log: log, Reader: store, Checkpoints: store, Projections: projections, Inbox: store, Parking: store, Elector: store, Poison: poisonStore,
 		Logger: a.logger, WatermillLogger: telemetry.WatermillLogger(a.logger), Metrics: a.metrics,
 		DrainTimeout: a.drainTimeout(), MaxBytes: a.values.Int("max_message_bytes"),
