@@ -139,10 +139,11 @@ func (c *poisonCollector) read(msg *message.Message, now time.Time) poison.Messa
 	return m
 }
 
-// parseTime reads a time to the millisecond; zero if it is not RFC 3339.
+// parseTime reads a time to the millisecond; zero if it is not RFC 3339, or before 1970, when
+// nothing can have failed.
 func parseTime(s string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
+	if err != nil || t.Unix() < 0 {
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Millisecond)

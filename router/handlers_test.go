@@ -3,6 +3,7 @@ package router_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -41,7 +42,7 @@ func TestOn_Results(t *testing.T) {
 	}{
 		{"handled at once", nil, 1, ""},
 		{"handled at the third attempt", []error{boom, boom}, 3, ""},
-		{"poison after all attempts", []error{boom, boom, boom, boom, boom}, 5, events.CodeInternal},
+		{"poison after all attempts", slices.Repeat([]error{boom}, 10), 10, events.CodeInternal},
 		{"permanent is poison at once", []error{events.Permanent(boom)}, 1, events.CodeInternal},
 		{"a refusal is poison at once", []error{events.Reject("NO", "no")}, 1, "NO"},
 		{"the handler says when", []error{events.RetryAfter(time.Millisecond, boom)}, 2, ""},

@@ -17,16 +17,17 @@ type Policy struct {
 	// once by one instance: 1 to 10,000. Default: 64.
 	Concurrency int
 	// Attempts is how often a message is tried before it goes to the poison queue: 1 to
-	// 100. Default: 5.
+	// 100. Default: 10, which with the default pauses takes about six minutes: longer than
+	// most restarts and the first refusal of a mail server that greylists.
 	Attempts int
 	// RetryIf reports whether another attempt may help after an error; if not, the message
 	// goes to the poison queue at once. It is not called for [events.Permanent] and
 	// [events.RetryAfter], which decide that themselves. It must be safe for concurrent
 	// use. Nil: after every other error.
 	RetryIf func(error) bool
-	// Backoff is the pause before the second attempt: 1 ms to 1 h. Default: 100 ms. It
+	// Backoff is the pause before the second attempt: 1 ms to 1 h. Default: 1 s. It
 	// doubles with every further attempt up to MaxBackoff: from Backoff to 1 h; default:
-	// 10 s, or Backoff if that is longer. Pauses are spread by half to either side, so that
+	// 2 min, or Backoff if that is longer. Pauses are spread by half to either side, so that
 	// failures do not come in waves.
 	//
 	// During a pause of up to [Config].MaxInMemoryDelay the message waits in memory, in its
@@ -107,9 +108,9 @@ type Setting struct {
 
 const (
 	defaultConcurrency = 64
-	defaultAttempts    = 5
-	defaultBackoff     = 100 * time.Millisecond
-	defaultMaxBackoff  = 10 * time.Second
+	defaultAttempts    = 10
+	defaultBackoff     = time.Second
+	defaultMaxBackoff  = 2 * time.Minute
 	defaultTimeout     = 30 * time.Second
 	defaultBreakPause  = 10 * time.Second
 	// The broker cancels a consumer that does not acknowledge a message for 30 minutes.

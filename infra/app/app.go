@@ -220,7 +220,7 @@ func (a *App) runHandlers(ctx context.Context, stopWeb func()) (err error) {
 	}
 	r, err := router.New(router.Config{
 		Application: a.def.Name, Topology: store, Recorded: recorded,
-		Catalogue: a.def.Catalogue, Handlers: handlers, Overrides: a.values.Handlers, HandlerNames: a.options.Only,
+		Catalogue: a.def.Catalogue, Handlers: handlers, Overrides: failingSoon(a.options.Fail, a.values.Handlers), HandlerNames: a.options.Only,
 		Transport: transport, Log: log, Reader: store, Checkpoints: store, Projections: projections, Inbox: store, Ledger: store, Audit: store, Marker: drivers.marker(), Parking: store, Elector: store, Poison: poisonStore,
 		Logger: a.logger, WatermillLogger: telemetry.WatermillLogger(a.logger), Metrics: a.metrics,
 		DrainTimeout: a.drainTimeout(), MaxBytes: a.values.Int("max_message_bytes"),

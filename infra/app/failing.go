@@ -1,8 +1,10 @@
 package app
 
 import (
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -28,6 +30,25 @@ func failing(handlers []string) message.HandlerMiddleware {
 			return next(msg)
 		}
 	}
+}
+
+// failingSoon returns overrides with which the named handlers fail for the last time within
+// seconds, so that nobody who tries out a failure waits for minutes. What the operator has set
+// remains.
+func failingSoon(handlers []string, overrides map[string]router.Overrides) map[string]router.Overrides {
+	if len(handlers) == 0 {
+		return overrides
+	}
+	out := map[string]router.Overrides{}
+	maps.Copy(out, overrides)
+	attempts, backoff, maxBackoff := 5, 100*time.Millisecond, time.Second
+	for _, name := range handlers {
+		if o := out[name]; o.Attempts == nil && o.Backoff == nil && o.MaxBackoff == nil {
+			o.Attempts, o.Backoff, o.MaxBackoff = &attempts, &backoff, &maxBackoff
+			out[name] = o
+		}
+	}
+	return out
 }
 
 // checkFail returns an error if one of the names is not that of a handler that can be made

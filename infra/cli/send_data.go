@@ -61,7 +61,7 @@ func (c *cli) given(ctx context.Context, data string) (json.RawMessage, error) {
 	if err != nil {
 		return nil, input.Usagef("-d: %w", err)
 	}
-	return bytes.TrimSpace(text), nil
+	return bytes.TrimSpace(input.WithoutBOM(text)), nil
 }
 
 // fieldValue returns a value as JSON of the field's kind. One that does not fit becomes a

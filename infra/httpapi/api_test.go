@@ -206,6 +206,29 @@ func TestProjections(t *testing.T) {
 	}
 }
 
+// A parameter that is misspelt is not taken for one that is left out.
+func TestRoutes_UnknownQueryParameter(t *testing.T) {
+	t.Parallel()
+	for target, hint := range map[string]string{
+		"POST /v1/commands/CREATE_USER?waite=5s":           "it has wait",
+		"GET /v1/commands?x=1":                             "it has none",
+		"GET /v1/commands/CREATE_USER?x=1":                 "it has none",
+		"GET /v1/projections?limit=3":                      "it has none",
+		"GET /v1/projections/user-directory?limits=3":      "it has limit, after",
+		"GET /v1/projections/user-directory/k001?after=k0": "it has none",
+	} {
+		method, path, _ := strings.Cut(target, " ")
+		b := &bus{}
+		w := call(handler(t, func(c *httpapi.Config) { c.Commands, c.Projections = b, views{rows: 5} }), method, path, ada)
+		_, query, _ := strings.Cut(path, "?")
+		name, _, _ := strings.Cut(query, "=")
+		e, _ := decode(t, w)["error"].(map[string]any)
+		if w.Code != 400 || e["code"] != "INVALID" || e["field"] != name || e["hint"] != hint || len(b.sent) > 0 {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+	}
+}
+
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	h := handler(t, func(c *httpapi.Config) {

@@ -40,6 +40,9 @@ func (a *api) command(w http.ResponseWriter, r *http.Request) error {
 		return events.Errorf(events.CodeInvalid, "the header %s is empty", headerIdempotencyKey).
 			WithHint("leave it out, or give the command an id, so that it can be sent again")
 	}
+	if err := checkQuery(r, "wait"); err != nil {
+		return err
+	}
 	wait, err := waitOf(r)
 	if err != nil {
 		return err

@@ -29,6 +29,9 @@ type fieldInfo struct {
 
 // commandTypes is GET /v1/commands.
 func (a *api) commandTypes(w http.ResponseWriter, r *http.Request) error {
+	if err := checkQuery(r); err != nil {
+		return err
+	}
 	all := []commandInfo{}
 	for _, name := range a.Catalogue.Commands() {
 		info, err := a.describe(r, name)
@@ -43,6 +46,9 @@ func (a *api) commandTypes(w http.ResponseWriter, r *http.Request) error {
 
 // commandType is GET /v1/commands/{type}.
 func (a *api) commandType(w http.ResponseWriter, r *http.Request) error {
+	if err := checkQuery(r); err != nil {
+		return err
+	}
 	info, err := a.describe(r, r.PathValue("type"))
 	if err != nil {
 		return err

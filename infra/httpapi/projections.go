@@ -18,6 +18,9 @@ const (
 
 // projectionNames is GET /v1/projections.
 func (a *api) projectionNames(w http.ResponseWriter, r *http.Request) error {
+	if err := checkQuery(r); err != nil {
+		return err
+	}
 	type info struct {
 		Name string `json:"name"`
 		Rows string `json:"rows"` // the path of its rows
@@ -32,6 +35,9 @@ func (a *api) projectionNames(w http.ResponseWriter, r *http.Request) error {
 
 // row is GET /v1/projections/{name}/{key}.
 func (a *api) row(w http.ResponseWriter, r *http.Request) error {
+	if err := checkQuery(r); err != nil {
+		return err
+	}
 	name, err := a.projection(r)
 	if err != nil {
 		return err
@@ -51,6 +57,9 @@ func (a *api) row(w http.ResponseWriter, r *http.Request) error {
 
 // rows is GET /v1/projections/{name}.
 func (a *api) rows(w http.ResponseWriter, r *http.Request) error {
+	if err := checkQuery(r, "limit", "after"); err != nil {
+		return err
+	}
 	name, err := a.projection(r)
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ func (a *Admin) exclusively(ctx, finishing context.Context, batch []Message, t *
 	for {
 		claims, err := a.store.ClaimPoison(finishing, operation, claimLease, idsOf(batch)...)
 		if err != nil {
+			_ = a.store.UnclaimPoison(finishing, operation, idsOf(batch)...) // It may have claimed them all the same.
 			return err
 		}
 		var mine, held []Message

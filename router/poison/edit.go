@@ -49,7 +49,8 @@ func editedBody(m Message, text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, events.Errorf(events.CodeInvalid, "the edited body of poison message %s: %w", m.ID, err)
 	}
-	if e.ID != m.MessageID {
+	// The id of a command is a UUID, which one of another form in the body is hashed into.
+	if e.ID != m.MessageID && events.NormalizeID(e.ID) != m.MessageID {
 		return nil, events.Errorf(events.CodeInvalid, "the edited body of poison message %s has the id %s; it must stay %s, by which a repeated message is recognised", m.ID, e.ID, m.MessageID)
 	}
 	return body, nil

@@ -61,5 +61,8 @@ func parseTime(field, text string) (time.Time, error) {
 	if err != nil {
 		return t, events.Errorf(events.CodeInvalid, "%s is not an RFC 3339 time: %.40q", field, text)
 	}
+	if t.Unix() < 0 { // Stores sort by the milliseconds since then.
+		return t, events.Errorf(events.CodeInvalid, "%s is %s; it must not be before 1970", field, text)
+	}
 	return t.UTC().Truncate(time.Millisecond), nil
 }

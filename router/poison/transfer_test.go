@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -65,6 +66,22 @@ func TestAdmin_ImportOfOthers(t *testing.T) {
 	}
 	if _, err := f.Import(t.Context(), iotest.ErrReader(errAway), poison.Change{}); !errors.Is(err, errAway) {
 		t.Errorf("the error of the reader is lost: %v", err)
+	}
+}
+
+// A store could not find a message by a time before 1970 again.
+func TestAdmin_ImportOfATimeBefore1970(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	m := failed(1)
+	m.LastFailedAt = time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC)
+	line, err := m.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tally, err := f.Import(t.Context(), bytes.NewReader(line), poison.Change{})
+	if err != nil || tally.Failed != 1 || f.left(t) != 0 || !strings.Contains(tally.Problems[0].Error(), "last_failed_at is 1960-01-01T00:00:00.000Z; it must not be before 1970") {
+		t.Errorf("the import ends with %+v, %v", tally, err)
 	}
 }
 

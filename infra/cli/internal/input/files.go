@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// Reader returns stdin, whose reads fail once ctx has ended. Reading a terminal cannot be
+// Reader returns stdin without a byte order mark, whose reads fail once ctx has ended. Reading a terminal cannot be
 // interrupted, so that the goroutine that does it then ends with the process.
 func Reader(ctx context.Context, stdin io.Reader) io.ReadCloser {
 	in, out := io.Pipe()
@@ -17,10 +17,11 @@ func Reader(ctx context.Context, stdin io.Reader) io.ReadCloser {
 		_, err := io.Copy(out, stdin)
 		_ = out.CloseWithError(err)
 	}()
-	return in
+	return withoutBOM(in)
 }
 
-// Open opens the file that an argument names, or stdin for a dash.
+// Open opens the file that an argument names, or stdin for a dash. A byte order mark at the
+// beginning is not part of what is read.
 func Open(ctx context.Context, stdin io.Reader, name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return Reader(ctx, stdin), nil
@@ -34,7 +35,7 @@ func Open(ctx context.Context, stdin io.Reader, name string) (io.ReadCloser, err
 		_ = file.Close()
 		return nil, Usagef("%s is a directory", name).WithHint("name a file, or - for stdin")
 	}
-	return file, nil
+	return withoutBOM(file), nil
 }
 
 // reason returns an error of the operating system without the call and the path.

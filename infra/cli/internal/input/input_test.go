@@ -1,7 +1,12 @@
 package input
 
 import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -17,6 +22,31 @@ func TestParseRate(t *testing.T) {
 	for _, text := range []string{"0/s", "-1/s", "5/h", "fast", "5/s/s", "5x/s", "2000/s", "/s", "NaN/s", "Inf/s"} {
 		if got, err := ParseRate(text); events.CodeOf(err) != CodeUsage {
 			t.Errorf("%q gives %s, %v, not an error of usage", text, got, err)
+		}
+	}
+}
+
+// A byte order mark is left out at the beginning, and nowhere else.
+func TestReader_ByteOrderMark(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"\xef\xbb\xbf{}": "{}", "{}": "{}", "": "", "\xef\xbb": "\xef\xbb", "\xef\xbb\xbf": "", "x\xef\xbb\xbf": "x\xef\xbb\xbf", "\xef\xbb\xbf\xef\xbb\xbf": "\xef\xbb\xbf",
+	} {
+		name := filepath.Join(t.TempDir(), "in")
+		if err := os.WriteFile(name, []byte(given), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, source := range []string{"-", name} {
+			in, err := Open(t.Context(), iotest.OneByteReader(strings.NewReader(given)), source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(in); err != nil || string(got) != want || string(WithoutBOM([]byte(given))) != want {
+				t.Errorf("%q is read from %s as %q, %v", given, source, got, err)
+			}
+			if err := in.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }
