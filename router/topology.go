@@ -38,7 +38,7 @@ func LeftBehind(recorded []DeclaredHandler, application string, declared []Handl
 func formerTypes(recorded []DeclaredHandler, p *plan) []string {
 	var out []string
 	for _, h := range recorded {
-		if h.Name != p.name || h.Queue != p.policy.Queue {
+		if h.Queue != p.policy.Queue { // Whatever the handler's name was.
 			continue
 		}
 		for _, b := range h.Bindings {
@@ -105,7 +105,10 @@ func (k *topologyKeeper) unbindFormer(ctx context.Context, recorded []DeclaredHa
 		return nil // Its subscribers have removed those of Subscription.Unbind.
 	}
 	for _, h := range recorded {
-		i := slices.IndexFunc(k.topology, func(own DeclaredHandler) bool { return own.Name == h.Name && own.Queue == h.Queue })
+		// A handler that was renamed may have kept its queue.
+		i := slices.IndexFunc(k.topology, func(own DeclaredHandler) bool {
+			return own.Queue == h.Queue && (own.Name == h.Name || h.Queue != "")
+		})
 		if i < 0 {
 			continue
 		}
@@ -143,7 +146,7 @@ func (k *topologyKeeper) showLeftBehind(ctx context.Context, left []DeclaredHand
 	orphaned.Reset()
 	for _, h := range left {
 		attrs := []any{slog.String("handler", h.Name), slog.String("kind", string(h.Kind))}
-		if h.Queue != "" {
+		if h.Queue != "" && !h.QueueTaken(k.infos()) {
 			attrs = append(attrs, slog.String("queue", h.Queue))
 			if n, err := k.depth(ctx, h.Subscription()); err == nil {
 				orphaned.WithLabelValues(h.Queue).Set(float64(n))
@@ -189,6 +192,12 @@ func (h DeclaredHandler) Subscriptions() []Subscription {
 		out = append(out, Subscription{Handler: h.Name, Queue: h.Queue, Ordered: h.Ordered})
 	}
 	return out
+}
+
+// QueueTaken reports whether one of some declared handlers has the handler's queue, so that
+// the queue is not left behind.
+func (h DeclaredHandler) QueueTaken(declared []HandlerInfo) bool {
+	return h.Queue != "" && slices.ContainsFunc(declared, func(i HandlerInfo) bool { return i.Queue == h.Queue })
 }
 
 // IsDeclared reports whether a running instance has declared the handler within the last

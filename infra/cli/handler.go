@@ -59,9 +59,9 @@ func (c *cli) listHandlers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	views := make([]handlerView, len(infos))
-	for i, info := range infos {
-		views[i] = viewOfHandler(info)
+	var views []handlerView
+	for _, info := range infos {
+		views = append(views, viewOfHandler(info))
 	}
 	if !c.quiet { // Names are for what can be done with declared handlers.
 		left, err := c.leftBehind(ctx, infos)

@@ -27,7 +27,7 @@ func (c *cli) leftBehind(ctx context.Context, declared []router.HandlerInfo) ([]
 	for _, h := range router.LeftBehind(recorded, c.Name, declared) {
 		s := h.Subscription()
 		v := handlerView{Name: h.Name, Kind: string(h.Kind), Consumes: s.Types, Topic: s.Topic, Queue: h.Queue, LeftBehind: true}
-		v.Messages, err = c.waiting(ctx, h)
+		v.Messages, err = c.waiting(ctx, h, declared)
 		if err != nil {
 			_, _ = fmt.Fprintf(c.stderr, "the messages of %s cannot be counted: %v\n", h.Name, err)
 		}
@@ -36,9 +36,10 @@ func (c *cli) leftBehind(ctx context.Context, declared []router.HandlerInfo) ([]
 	return out, ctx.Err()
 }
 
-// waiting returns how many messages wait in the queues of a handler.
-func (c *cli) waiting(ctx context.Context, h router.DeclaredHandler) (int, error) {
-	if h.Queue == "" {
+// waiting returns how many messages wait in the queue of a former handler, unless a declared
+// one has the queue now.
+func (c *cli) waiting(ctx context.Context, h router.DeclaredHandler, declared []router.HandlerInfo) (int, error) {
+	if h.Queue == "" || h.QueueTaken(declared) {
 		return 0, nil
 	}
 	admin, err := c.queueAdmin(ctx)
@@ -70,14 +71,17 @@ func whyNotConsumed(recorded []router.DeclaredHandler, handler, queue string) (w
 	}
 	var others []string
 	for _, h := range recorded {
+		if h.Queue == queue && h.IsConsumed() {
+			return "", false // Also if the handler was renamed and kept its queue.
+		}
+	}
+	for _, h := range recorded {
 		switch {
 		case h.Name != handler:
 		case h.Queue != queue:
 			others = append(others, h.Queue)
 		case h.RenamedTo != "":
 			return fmt.Sprintf("the handler %s was renamed to %s", handler, h.RenamedTo), false
-		case h.IsConsumed():
-			return "", false
 		case h.IsDeclared():
 			return fmt.Sprintf("the handler %s is paused, or no running instance has it among its own", handler), true
 		default:

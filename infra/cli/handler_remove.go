@@ -63,7 +63,7 @@ func (c *cli) runRemove(ctx context.Context, cmd *cobra.Command, name string, ye
 	if err != nil {
 		return err
 	}
-	found, err := c.remains(ctx, former)
+	found, err := c.remains(ctx, former, infos)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (c *cli) runRemove(ctx context.Context, cmd *cobra.Command, name string, ye
 		}
 	}
 	for _, h := range former {
-		if err := c.removeFormer(ctx, h, reason); err != nil {
+		if err := c.removeFormer(ctx, h, infos, reason); err != nil {
 			return err
 		}
 	}
@@ -90,15 +90,10 @@ func (c *cli) runRemove(ctx context.Context, cmd *cobra.Command, name string, ye
 }
 
 // removeFormer removes everything of a former handler, the record of it last.
-func (c *cli) removeFormer(ctx context.Context, h router.DeclaredHandler, reason string) error {
-	admin, err := c.queueAdmin(ctx)
-	if err != nil {
-		return err
-	}
+func (c *cli) removeFormer(ctx context.Context, h router.DeclaredHandler, infos []router.HandlerInfo, reason string) error {
 	store := c.client.Store
-	// A projection has a poison queue named like itself.
-	for _, s := range h.Subscriptions() {
-		if err := admin.DeleteQueue(ctx, s.Topic, cmp.Or(h.Queue, h.Name)); err != nil {
+	if !h.QueueTaken(infos) {
+		if err := c.deleteQueues(ctx, h); err != nil {
 			return err
 		}
 	}
@@ -119,6 +114,21 @@ func (c *cli) removeFormer(ctx context.Context, h router.DeclaredHandler, reason
 		}
 	}
 	return store.ForgetHandler(ctx, h, "")
+}
+
+// deleteQueues deletes the queues of a former handler. A projection has a poison queue only,
+// named like itself.
+func (c *cli) deleteQueues(ctx context.Context, h router.DeclaredHandler) error {
+	admin, err := c.queueAdmin(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range h.Subscriptions() {
+		if err := admin.DeleteQueue(ctx, s.Topic, cmp.Or(h.Queue, h.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // left returns what is recorded of a former handler. An error has the code CONFLICT if it is
@@ -156,21 +166,23 @@ func (c *cli) left(ctx context.Context, name string, infos []router.HandlerInfo)
 }
 
 // remains counts what former handlers of one name have left behind.
-func (c *cli) remains(ctx context.Context, former []router.DeclaredHandler) (r remains, err error) {
+func (c *cli) remains(ctx context.Context, former []router.DeclaredHandler, infos []router.HandlerInfo) (r remains, err error) {
 	admin, err := c.queueAdmin(ctx)
 	if err != nil {
 		return r, err
 	}
 	for _, h := range former {
-		n, err := c.waiting(ctx, h)
+		n, err := c.waiting(ctx, h, infos)
 		if err != nil {
 			return r, err
 		}
 		r.Messages += n
-		if n, err = admin.CountQueue(ctx, router.Subscription{Queue: events.PoisonQueue(cmp.Or(h.Queue, h.Name))}); err != nil {
-			return r, err
+		if !h.QueueTaken(infos) {
+			if n, err = admin.CountQueue(ctx, router.Subscription{Queue: events.PoisonQueue(cmp.Or(h.Queue, h.Name))}); err != nil {
+				return r, err
+			}
+			r.Poison += n
 		}
-		r.Poison += n
 		heads, err := c.poisonOf(ctx, h)
 		if err != nil {
 			return r, err

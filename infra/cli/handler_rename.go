@@ -77,7 +77,7 @@ func (c *cli) runRename(ctx context.Context, cmd *cobra.Command, from, to string
 		}
 		return err
 	}
-	found, err := c.remains(ctx, former)
+	found, err := c.remains(ctx, former, infos)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (c *cli) runRename(ctx context.Context, cmd *cobra.Command, from, to string
 	}
 	view := renameView{From: from, To: to}
 	for _, h := range former {
-		if err := c.moveHandler(ctx, h, info, reason, &view); err != nil {
+		if err := c.moveHandler(ctx, h, info, infos, reason, &view); err != nil {
 			if ctx.Err() != nil {
 				return err
 			}
@@ -120,11 +120,7 @@ func fits(h router.DeclaredHandler, to router.HandlerInfo) error {
 
 // moveHandler moves everything of a former handler, the record of it last: until then, the
 // command can be run again.
-func (c *cli) moveHandler(ctx context.Context, h router.DeclaredHandler, to router.HandlerInfo, reason string, view *renameView) error {
-	admin, err := c.queueAdmin(ctx)
-	if err != nil {
-		return err
-	}
+func (c *cli) moveHandler(ctx context.Context, h router.DeclaredHandler, to router.HandlerInfo, infos []router.HandlerInfo, reason string, view *renameView) error {
 	store, queues := c.client.Store, c.client.Transport.QueuePublisher()
 	// The ledger first: what was settled under the former name is not handled again.
 	if l, ok := any(store).(ledgerRenamer); ok {
@@ -132,19 +128,14 @@ func (c *cli) moveHandler(ctx context.Context, h router.DeclaredHandler, to rout
 			return err
 		}
 	}
-	for _, s := range h.Subscriptions() {
-		n, err := admin.MoveQueue(ctx, s, to.Queue)
-		if view.Messages += n; err != nil {
+	taken := h.QueueTaken(infos) // It was renamed, and has kept its queue.
+	if !taken {
+		if err := c.moveQueues(ctx, h, to, view); err != nil {
 			return err
 		}
 	}
-	// What its poison queue has is on its way to the poison store.
-	n, err := admin.MoveQueue(ctx, router.Subscription{Queue: events.PoisonQueue(h.Queue)}, events.PoisonQueue(to.Queue))
-	if view.Poison += n; err != nil {
-		return err
-	}
 	change := poison.Change{Action: poison.Renamed, Who: c.who(), Why: reason}
-	n, err = c.movePoison(ctx, h, to, change)
+	n, err := c.movePoison(ctx, h, to, change)
 	if view.Poison += n; err != nil {
 		return err
 	}
@@ -155,12 +146,30 @@ func (c *cli) moveHandler(ctx context.Context, h router.DeclaredHandler, to rout
 			return err
 		}
 	}
-	for _, s := range h.Subscriptions() {
-		if err := admin.DeleteQueue(ctx, s.Topic, h.Queue); err != nil {
+	if !taken {
+		if err := c.deleteQueues(ctx, h); err != nil {
 			return err
 		}
 	}
 	return store.ForgetHandler(ctx, h, to.Name)
+}
+
+// moveQueues moves what waits for a former handler, and what is on its way from its poison
+// queue to the poison store.
+func (c *cli) moveQueues(ctx context.Context, h router.DeclaredHandler, to router.HandlerInfo, view *renameView) error {
+	admin, err := c.queueAdmin(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range h.Subscriptions() {
+		n, err := admin.MoveQueue(ctx, s, to.Queue)
+		if view.Messages += n; err != nil {
+			return err
+		}
+	}
+	n, err := admin.MoveQueue(ctx, router.Subscription{Queue: events.PoisonQueue(h.Queue)}, events.PoisonQueue(to.Queue))
+	view.Poison += n
+	return err
 }
 
 // movePoison gives the poison messages of a former handler to the other one. Each is there

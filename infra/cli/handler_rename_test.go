@@ -207,6 +207,47 @@ func TestHandlerRename_MovesEverything(t *testing.T) {
 	}
 }
 
+// A handler that is renamed may keep its queue: what waits there is not touched, and its
+// poison messages are those of the new name.
+func TestHandlerRename_SameQueue(t *testing.T) {
+	t.Parallel()
+	b := newTestStore(t)
+	const queue = "notification-service" // That of send-welcome.
+	for _, name := range []string{"greet", "salute"} {
+		h := router.DeclaredHandler{
+			Application: "pitwheel", Name: name, Kind: router.KindReaction, Queue: queue,
+			Bindings: []router.Binding{{Topic: "user.events", Type: "USER_CREATED"}},
+		}
+		if err := b.store.DeclareHandlers(t.Context(), h); err != nil {
+			t.Fatal(err)
+		}
+		age(t, b.store, "", name)
+	}
+	sub, err := b.store.Subscriber(router.Subscription{Queue: queue, Topic: "user.events", Types: []string{"USER_CREATED"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sub.Declare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, transport: b.store}
+	r.publish(events.NewID(), "waits")
+	b.fill(2, func(_ int, m *poison.Message) { m.Handler = "greet" })
+	b.fill(1, func(_ int, m *poison.Message) { m.Handler = "salute" })
+
+	res := pitwheel(t, b.environ, "handler", "rename", "greet", "send-welcome", "-y", "-o", "json").ok(t)
+	has(t, res.stdout, `"messages":0,"poison":2,"parked":0`)
+	res = pitwheel(t, b.environ, "handler", "remove", "salute", "--force", "--reason", "test", "-y", "-o", "json").ok(t)
+	has(t, res.stdout, `"messages":0,"poison":1,"parked":0`)
+	counts, err := b.store.CountPoison(t.Context())
+	if err != nil || counts["send-welcome"] != 2 || counts["greet"]+counts["salute"] != 0 {
+		t.Errorf("%v: the poison messages are %v", err, counts)
+	}
+	if n, err := b.store.CountQueue(t.Context(), router.Subscription{Queue: queue, Topic: "user.events", Types: []string{"USER_CREATED"}}); n != 1 || err != nil {
+		t.Errorf("%d messages wait in the queue, not 1: %v", n, err)
+	}
+}
+
 // greetQueue declares the handler greet, which no build has, with messages in its queue.
 func greetQueue(t *testing.T, b *testStore, n int) router.DeclaredHandler {
 	t.Helper()
