@@ -67,11 +67,14 @@
 //	execute.go      deciding a command for a caller in this process
 //	commands.go     sending commands; await.go: waiting for their outcomes
 //	ports.go        what drivers implement
+//	logguard.go     has the log compared with its witness; ports_witness.go: what drivers implement for it
 //	metrics.go      the collectors; gauges.go: those that are sampled from the store
 //	internal/       relay, catch-up subscription, worker pool, locks by key, health, message codec
 //
 // # Glossary
 //
+//	witness           knows outside of the store how far the log was published  Witness, GuardedLog
+//	epoch             of the log; a new one begins when it has lost its end  events.Witnessed
 //	aggregate         what a command changes; the id orders its messages    events.Command, events.State
 //	outcome           how a command ended, stored with its events           events.Outcome
 //	relay             publishes the log, which is the outbox, to the bus    internal/relay

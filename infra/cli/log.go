@@ -64,6 +64,9 @@ func (c *cli) recoverLog(ctx context.Context, cmd *cobra.Command, accept, yes bo
 				return err
 			}
 			ok, err := c.confirm(ctx, cmd, fmt.Sprintf("Accept that %d events are gone?", lost))
+			if err != nil && ctx.Err() == nil {
+				return asError(err).WithHint("add -y to say yes, or leave out --accept to only look")
+			}
 			if err != nil || !ok {
 				return err
 			}

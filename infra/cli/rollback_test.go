@@ -91,7 +91,7 @@ func redisIsPutBack(t *testing.T, b *brokers, server *brokertest.RedisServer, tr
 
 	// Everything that happened is published, and Redis put back while nothing runs.
 	seen.settle(t)
-	p.Cmd.Process.Kill() //nolint:errcheck // Exit waits for it.
+	_ = p.Cmd.Process.Kill() // Exit waits for it.
 	p.Exit(t)
 	before := seen.highest()
 	server.Restore(backup)

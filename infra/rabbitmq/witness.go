@@ -28,6 +28,8 @@ const (
 	// witnessPatience is how long an empty queue may be one whose record another reader
 	// holds: longer than the broker takes to notice that a reader is dead.
 	witnessPatience = 15 * time.Second
+	// witnessWait bounds the wait for records that the queue had a moment ago.
+	witnessWait = 2 * time.Second
 )
 
 var _ router.Witness = (*Witness)(nil)
@@ -54,7 +56,9 @@ func (w *Witness) Witnessed(ctx context.Context) (events.Witnessed, error) {
 	pause := backoff.Backoff{Min: 10 * time.Millisecond, Max: 200 * time.Millisecond}
 	for began := time.Now(); !made; {
 		known, found, err := w.read(ctx)
-		if err != nil || found {
+		if errors.Is(err, errWitnessLocked) {
+			began = time.Now() // Nothing is known about the queue.
+		} else if err != nil || found {
 			return known, err
 		}
 		if time.Since(began) > witnessPatience {
@@ -104,6 +108,9 @@ func (w *Witness) declare(ctx context.Context) (made bool, err error) {
 	return true, nil
 }
 
+// errWitnessLocked is that another process reads the queue just now.
+var errWitnessLocked = errors.New("another process reads the witness")
+
 // read returns what the records in the queue say together, and whether there was any. All
 // but the newest are removed.
 func (w *Witness) read(ctx context.Context) (known events.Witnessed, found bool, err error) {
@@ -121,7 +128,7 @@ func (w *Witness) read(ctx context.Context) (known events.Witnessed, found bool,
 	})
 	switch {
 	case errors.As(err, &locked) && locked.Code == amqp.ResourceLocked:
-		return known, false, nil
+		return known, false, errWitnessLocked
 	case err != nil:
 		return known, false, explainDeclare(err, "queue", lock)
 	}
@@ -132,16 +139,30 @@ func (w *Witness) read(ctx context.Context) (known events.Witnessed, found bool,
 		})
 	}()
 	err = declareOn(conn, func(ch *amqp.Channel) error {
+		// As many as there are now: the newest that is confirmed is among them.
+		q, err := ch.QueueDeclarePassive(w.queue(), true, false, false, false, nil)
+		if err != nil || q.Messages == 0 {
+			return err
+		}
+		if err := ch.Qos(2*witnessLength, 0, false); err != nil {
+			return err
+		}
+		deliveries, err := ch.Consume(w.queue(), "", false, false, false, false, nil)
+		if err != nil {
+			return err
+		}
 		var records []amqp.Delivery
-		for range 2 * witnessLength { // The relay may go on recording.
-			d, ok, err := ch.Get(w.queue(), false)
-			if err != nil {
-				return err
+		ctx, cancel := context.WithTimeout(ctx, witnessWait)
+		defer cancel()
+		for len(records) < q.Messages && ctx.Err() == nil {
+			select {
+			case d, ok := <-deliveries:
+				if !ok {
+					return amqp.ErrClosed
+				}
+				records = append(records, d)
+			case <-ctx.Done(): // Some were superseded, or another reader was given them before.
 			}
-			if !ok {
-				break
-			}
-			records = append(records, d)
 		}
 		decoded := make([]events.Witnessed, len(records))
 		for i, d := range records {

@@ -23,6 +23,8 @@
 //	store                           hash: how the store was made
 //	{p3}:log                        stream: the events of partition 3; entry ids are 1-0, 2-0, … without gap
 //	{p3}:end                        the position of the last event
+//	{p3}:gaps                       what the partition has lost, if Redis was put back; see eventlog/gaps.go
+//	epoch                           how often the log has lost its end, if it ever has
 //	{p3}:index:user:ID              list: the positions of one aggregate's events; its length is the version
 //	{p3}:outcome:user:ID:COMMAND    the outcome of a command on an aggregate, for a while
 //	{p3}:snapshot:user:ID           hash: a state at a version

@@ -63,7 +63,7 @@ func DefaultPath(application, namespace, store string) string {
 func (f *File) Path() string { return f.path }
 
 // Witnessed returns what was recorded last; the zero value if there is no file. A file that
-// is not a record is an error with the code UNDECODABLE.
+// is not a record is an error with the code UNDECODABLE, one that cannot be read with CONFIG.
 func (f *File) Witnessed(context.Context) (events.Witnessed, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,7 +76,7 @@ func (f *File) read() (w events.Witnessed, err error) {
 		return w, nil
 	}
 	if err != nil {
-		return w, events.Errorf(events.CodeUnavailable, "the file that is the witness of the log cannot be read: %w", err)
+		return w, events.Errorf(events.CodeConfig, "the file that is the witness of the log cannot be read: %w", err).WithHint("name another one, or none")
 	}
 	if err := json.Unmarshal(text, &w); err != nil {
 		return w, events.Errorf(events.CodeUndecodable, "the file %s is not the witness of a log: %w", f.path, err).WithHint("move it away")

@@ -12,6 +12,13 @@
 // the index and the outcome of the command, or nothing. All of them are in one slot of a
 // Redis Cluster.
 //
+// A Redis that is put back to an earlier state, by a failover, a crash or from a backup, has
+// lost the end of the log, which was published. guard.go has how that is found, by a witness
+// outside of Redis, and gaps.go how the log goes on: the next event of the partition follows
+// the last position known, and each of its aggregates skips as many versions as the
+// partition has lost events, since they may all have been its own. So neither a position nor
+// a version ever stands for two published events.
+//
 // [Log.Read] returns the events of all partitions after a cursor, for those who follow
 // the log: the relay and projections. An entry that is not an event ends its partition alone.
 //
