@@ -158,7 +158,7 @@ func (r *requirements) missingInArray(b []byte) (string, []byte) {
 		if path != "" {
 			return "[" + strconv.Itoa(i) + "]" + joined(path), nil
 		}
-		more := false
+		var more bool
 		if b, more = separated(rest, ']'); !more {
 			return "", b
 		}
