@@ -158,7 +158,7 @@ func (r *requirements) missingInArray(b []byte) (string, []byte) {
 		if path != "" {
 			return "[" + strconv.Itoa(i) + "]" + joined(path), nil
 		}
-		more := false
+		var more bool
 		if b, more = separated(rest, ']'); !more {
 			return "", b
 		}
@@ -180,9 +180,9 @@ func (r *requirements) missingInObject(b []byte) (path string, rest []byte) {
 		if name, b = memberName(skipSpace(b)); b == nil {
 			return "", nil
 		}
-		within, i := r.elements, -1
+		within := r.elements
 		if !r.isMap {
-			if i = r.find(name); i >= 0 {
+			if i := r.find(name); i >= 0 {
 				within = r.fields[i].within
 				there[i] = true
 				if value := skipSpace(b); len(value) > 0 && value[0] == 'n' && !r.fields[i].nullable {

@@ -50,7 +50,7 @@ func (c *Commands) hashedReceipt(e *events.Envelope) events.Receipt {
 // that of another command.
 func checkedOutcome(r events.Receipt, o events.Outcome) (events.Outcome, error) {
 	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
-	what := ""
+	var what string
 	switch {
 	case differ(o.Command, r.Command):
 		what = "a " + o.Command
@@ -70,7 +70,7 @@ func (c *Commands) inUse(ctx context.Context, r events.Receipt) error {
 	defer cancel()
 	stored, err := c.log.Outcomes(ctx, []events.Receipt{r})
 	if err != nil || stored[0].Status == "" {
-		return nil //nolint:nilerr // See above.
+		return nil
 	}
 	_, err = checkedOutcome(r, stored[0])
 	return err

@@ -65,7 +65,8 @@
 //	middleware.go   the application's own Watermill middleware
 //	decider.go      load, fold, decide, append; projector.go: from the log to rows
 //	execute.go      deciding a command for a caller in this process
-//	commands.go     sending commands; await.go: waiting for their outcomes
+//	commands.go     sending commands; await.go: waiting for their outcomes; commandhash.go: one
+//	                id for two commands
 //	ports.go        what drivers implement
 //	logguard.go     has the log compared with its witness; ports_witness.go: what drivers implement for it
 //	metrics.go      the collectors; gauges.go: those that are sampled from the store

@@ -81,7 +81,7 @@ func TestAdmin_RetryAfterADeadOne(t *testing.T) {
 		if p := tally.Problems[0]; events.CodeOf(p.Err) != events.CodeConflict || p.First.ID != all[1].ID {
 			t.Errorf("the problem is %+v", p)
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		tally, err = f.Retry(t.Context(), f.plan(t), poison.Options{})
 		if err != nil {
 			t.Fatal(err)

@@ -8,5 +8,6 @@
 //
 // A reader acts on what it has read: a removal or an edit is refused if the message has
 // failed again meanwhile (its revision differs), and is written together with its entry in
-// the audit stream ([PoisonStore.PoisonChanges]).
+// the audit stream ([PoisonStore.PoisonChanges]). An operation on many messages claims them
+// first (claim.lua), so that no other one works on them at the same time.
 package poisonstore

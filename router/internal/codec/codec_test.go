@@ -41,10 +41,10 @@ func TestReceiver_MessageWithoutID(t *testing.T) {
 		return e.ID
 	}
 	any, byContent := Receiver{MaxBytes: 100}, Receiver{MaxBytes: 100, ContentID: true}
-	if receive(any, "") == receive(any, "") || receive(any, "s 1-0") == receive(any, "s 2-0") {
+	if first, second := receive(any, ""), receive(any, ""); first == second || receive(any, "s 1-0") == receive(any, "s 2-0") {
 		t.Error("two messages have one id")
 	}
-	if receive(any, "s 1-0") != receive(any, "s 1-0") || receive(byContent, "s 1-0") != receive(byContent, "s 2-0") {
+	if first, again := receive(any, "s 1-0"), receive(any, "s 1-0"); first != again || receive(byContent, "s 1-0") != receive(byContent, "s 2-0") {
 		t.Error("one message has two ids")
 	}
 }
