@@ -33,8 +33,8 @@ func (c *cli) log() *cobra.Command {
 		Long: "Show what the log has lost because Redis was put back to an earlier state, by a failover, a crash or from a backup:\n" +
 			"for each partition the positions that are gone, which its witness outside of Redis knows to have been in use.\n\n" +
 			"The log has gone on by itself: the next event of the partition follows the gap, and aggregates skip as many versions\n" +
-			"as events are gone, so that no position and no version is used for two events. Readiness, the metric\n" +
-			"pitwheel_log_rolled_back and its alert show the loss until it is accepted.",
+			"as events are gone, so that no position and no version is used for two events. /readyz and an alert\n" +
+			"show the loss until it is accepted.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.recoverLog(cmd.Context(), cmd, accept, yes) },
 	}
 	cmd.Flags().BoolVar(&accept, "accept", false, "accept that these events are gone, which ends the alert")
