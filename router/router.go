@@ -102,6 +102,8 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Catalogue == nil, c.Transport == nil, c.Log == nil, c.Reader == nil, c.Checkpoints == nil, c.Projections == nil, c.Elector == nil:
 		return c, events.Errorf(events.CodeConfig, "a router needs Catalogue, Transport, Log, Reader, Checkpoints, Projections and Elector")
+	case (c.Ledger == nil) != (c.Audit == nil) || (c.Ledger == nil) != (c.Marker == nil):
+		return c, events.Errorf(events.CodeConfig, "a router needs Ledger, Audit and Marker together, or none of them")
 	case c.MaxBytes < 0:
 		return c, events.Errorf(events.CodeConfig, "MaxBytes is %d; it must not be negative", c.MaxBytes)
 	case c.MaxInMemoryDelay < 0:

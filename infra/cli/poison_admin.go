@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router"
 	"github.com/pitwheel/pitwheel/router/poison"
 )
 
@@ -24,7 +25,7 @@ func (c *cli) poisonAdminOf(client *client) (*poison.Admin, error) {
 	if client.Commands != nil {
 		q.Queues = client.Transport
 	}
-	return poison.New(poison.Config{Store: client.Store, Queues: q, Parking: client.Store})
+	return poison.New(poison.Config{Store: client.Store, Queues: q, Parking: client.Store, Ledger: router.NewPoisonLedger(client.Store)})
 }
 
 // explainMissing adds a way out to the error about a poison message that is not there.

@@ -211,6 +211,7 @@ func superseded(records []events.Witnessed, i int) bool {
 func (w *Witness) Record(ctx context.Context, record events.Witnessed) (confirmed func() error, err error) {
 	s := w.broker.sender
 	c := &call{ctx: ctx, to: w.destination(), items: w.items(record), written: make(chan struct{})}
+	c.mandatory = s.setMandatory(c.to, c.items)
 	select {
 	case s.calls <- c:
 	case <-ctx.Done():
