@@ -26,7 +26,7 @@ func contract() map[string]bool {
 		"pitwheel_relay_lag_events", "pitwheel_projection_lag_events", "pitwheel_broker_connected",
 		"pitwheel_broker_reconnects_total", "pitwheel_build_info",
 		"pitwheel_broker_blocked", "pitwheel_poison_messages", "pitwheel_handler_breaker_open",
-		"pitwheel_handler_blocked_keys", "pitwheel_handler_parked_messages", "pitwheel_handler_rate_limit",
+		"pitwheel_handler_blocked_keys", "pitwheel_handler_parked_messages", "pitwheel_handler_rate_limit", "pitwheel_orphaned_messages",
 	} {
 		names[counterOrGauge] = true
 	}
