@@ -65,9 +65,12 @@ func TestLedger_QueueIsLostWhileItsHandlerDoesNotRun(t *testing.T) {
 			r = b.serve(t, "--only", "create-user,user-directory")
 			registerUsers(t, r, 0, n)
 			programtest.Eventually(t, "all of them waiting", func() bool {
-				v, code := booksOf(t, b.environ)
-				return v.Events == n && v.Waiting == n && code == exitOK
+				open := pitwheel(t, b.environ, "ledger", "--open", "-o", "jsonl").ok(t).stdout
+				return strings.Count(open, `"place":"waiting"`) == n // None is unpublished.
 			})
+			if v, code := booksOf(t, b.environ); v.Events != n || v.Waiting != n || code != exitOK {
+				t.Errorf("exit code %d, %+v; want %d that wait", code, v, n)
+			}
 			if code := r.end(t); code != exitOK {
 				t.Fatalf("exit code %d", code)
 			}
@@ -111,7 +114,10 @@ func TestLedger_LossesUnderLoad(t *testing.T) {
 			return ch.QueueUnbind(b.named("notification-service"), "USER_CREATED", b.named("user.events"), nil)
 		},
 		func(ch *amqp.Channel) error { return ch.ExchangeDelete(b.named("user.events"), false, false) },
-		func(ch *amqp.Channel) error { _, err := ch.QueuePurge(b.named("notification-service"), false); return err },
+		func(ch *amqp.Channel) error {
+			_, err := ch.QueuePurge(b.named("notification-service"), false)
+			return err
+		},
 	}
 	ch := b.channel(t)
 	for i, fault := range faults {
