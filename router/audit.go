@@ -92,8 +92,8 @@ func (r *Router) declareAgain(ctx context.Context, handler string) error {
 
 // markPassed tells the auditor that one of its marks has arrived.
 func (c *consumer) markPassed(msg *message.Message) error {
-	n, err := strconv.ParseUint(msg.Metadata[events.MetaMark], 10, 64)
-	if err != nil || c.account == nil {
+	n, _ := strconv.ParseUint(msg.Metadata[events.MetaMark], 10, 64) // 0 is no mark.
+	if n == 0 || c.account == nil {
 		return nil // It is of no use to anybody.
 	}
 	return c.account.ledger.MarkPassed(msg.Context(), c.account.handler, n)

@@ -127,7 +127,7 @@ func (l *ledgered) register(names ...string) {
 
 // pass lets time pass.
 func pass(d time.Duration) {
-	time.Sleep(d)
+	time.Sleep(d) //nolint:forbidigo // It is the time of a bubble.
 	synctest.Wait()
 }
 

@@ -10,12 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/app"
-	"github.com/pitwheel/pitwheel/infra/embedded"
 	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/infra/settings"
 	"github.com/pitwheel/pitwheel/router"
@@ -229,29 +227,6 @@ func TestApp_Run_OtherHandlers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := running.Run(within(t)); events.CodeOf(err) != events.CodeConfig || !strings.Contains(err.Error(), "late (reaction)") {
-		t.Errorf("the run ended with %v", err)
-	}
-}
-
-// TestApp_Run_QueueThatIsNotAStream has a run end with why the router could not start.
-func TestApp_Run_QueueThatIsNotAStream(t *testing.T) {
-	t.Parallel()
-	server, err := embedded.Start(embedded.Config{Addr: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	t.Cleanup(func() { _ = client.Close() })
-	if err := client.Set(t.Context(), "create-user", "not a stream", 0).Err(); err != nil {
-		t.Fatal(err)
-	}
-	running, err := app.New(minimal(nil), settings.Source{Flags: map[string]string{"http_addr": "127.0.0.1:0", "redis_url": server.URL()}}, app.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := within(t)
-	if err := running.Run(ctx); err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "WRONGTYPE") {
 		t.Errorf("the run ended with %v", err)
 	}
 }

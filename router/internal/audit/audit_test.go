@@ -71,7 +71,7 @@ func (w *world) play(ops []string) {
 					w.receive(i)
 					w.attend(i)
 				}
-				time.Sleep(time.Second)
+				pass(time.Second)
 			}
 		}
 		synctest.Wait()

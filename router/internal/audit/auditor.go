@@ -96,16 +96,16 @@ func New(c Config, handlers []Handler) *Auditor {
 // Health returns the health of the role.
 func (a *Auditor) Health() *health.Health { return &a.health }
 
-// Run audits until ctx ends. It always returns nil: failures are retried with backoff.
+// Run audits until ctx ends, and then returns nil. Failures are retried with backoff; it
+// returns an error if it has got nowhere for some seconds, so that another instance can try.
 func (a *Auditor) Run(ctx context.Context) error {
-	a.health.Run(ctx, a.Logger, Role, func(ctx context.Context) error {
+	return a.health.Run(ctx, a.Logger, Role, func(ctx context.Context) error {
 		err := a.audit(ctx)
 		if events.CodeOf(err) == events.CodeCursorMoved {
 			return nil // Another instance has the role now, or had it a moment ago.
 		}
 		return err
 	})
-	return nil
 }
 
 // audit reads the books from the store, and balances them until ctx ends or something fails.
