@@ -151,7 +151,7 @@ func (s *session) abandon() {
 	s.cancel()
 	for _, t := range s.order {
 		if t.flying {
-			<-t.done // It is that of the end of its context, if any.
+			<-t.done //nolint:errcheck // It is that of the end of its context, if any.
 		}
 	}
 }
