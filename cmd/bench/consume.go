@@ -42,6 +42,7 @@ type consuming struct {
 	// few and some are how much plain Watermill takes with 1 and with 16 subscribers,
 	// where all would take it too long: few ≤ some ≤ all.
 	few, some int
+	ledger    bool // Pitwheel has a ledger
 }
 
 // filled returns a queue of RabbitMQ, or a stream of Redis, that holds messages for a raw
@@ -90,7 +91,11 @@ func consumers(carrier broker, of func(*bench) consuming) func(context.Context, 
 // consume empties the application's queue, and checks that it is empty.
 func (a *application) consume(ctx context.Context, c consuming) float64 {
 	m := newMeter(c.load.n, c.load.n)
-	rate := whileRunning(ctx, a.config(noRole, reaction(m, c.wait)), m.wait)
+	config := a.config(noRole, reaction(m, c.wait))
+	if c.ledger {
+		config.Ledger, config.Audit, config.Marker = a.store, a.store, a.marker()
+	}
+	rate := whileRunning(ctx, config, m.wait)
 	if a.broker != nil {
 		a.space.onChannel(func(ch *amqp.Channel) {
 			for _, name := range []string{a.space.queue("bench"), a.space.queue("bench.poison")} {

@@ -42,7 +42,7 @@ func (s *space) bound(name, queueType string, keys ...string) string {
 func publishing(msg *message.Message) amqp.Publishing {
 	m := msg.Metadata
 	at, _ := time.Parse(time.RFC3339, m[events.MetaTimestamp]) // We wrote it.
-	return amqp.Publishing{
+	p := amqp.Publishing{
 		MessageId: msg.UUID, Type: m[events.MetaType], Timestamp: at, ContentType: "application/json",
 		CorrelationId: m[events.MetaCorrelationID], AppId: "pitwheel", DeliveryMode: amqp.Persistent, Body: msg.Payload,
 		Headers: amqp.Table{
@@ -52,6 +52,12 @@ func publishing(msg *message.Message) amqp.Publishing {
 			events.MetaSchemaVersion: m[events.MetaSchemaVersion],
 		},
 	}
+	if m[events.MetaLogPosition] != "" {
+		for _, name := range []string{events.MetaLogPartition, events.MetaLogPosition, events.MetaLogEpoch} {
+			p.Headers[name] = m[name]
+		}
+	}
+	return p
 }
 
 func publishings(msgs []*message.Message) []amqp.Publishing {
