@@ -71,13 +71,11 @@ func (a *App) keepRecord(ctx context.Context, drivers *Drivers) error {
 			use.Broker, _ = drivers.Broker.Identity(now) // While there is no connection, it is not compared.
 			stop()
 		}
-		made, err := drivers.Store.ClaimStore(ctx, use)
-		switch {
-		case record.IsMismatch(err):
+		_, err := drivers.Store.ClaimStore(ctx, use)
+		if record.IsMismatch(err) {
 			return a.def.explainRecord(err)
-		case made:
-			a.logger.ErrorContext(ctx, "Redis has lost the record of this store, and so probably all data; the record is made again, and the log begins anew")
-		case err == nil:
+		}
+		if err == nil {
 			err = drivers.Store.RecordTransport(ctx, drivers.used)
 		}
 		if err != nil && ctx.Err() == nil {

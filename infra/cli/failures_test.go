@@ -43,7 +43,7 @@ func (p *picky) handler() router.Handler {
 			close(p.reached)
 		}
 		return nil
-	}, router.Policy{})
+	}, router.Policy{Attempts: 5, Backoff: 100 * time.Millisecond, MaxBackoff: 10 * time.Second})
 }
 
 // TestFailures_OneInAHundred has 100 of 10,000 messages fail until their handler is

@@ -16,6 +16,8 @@ type Ledger interface {
 	// settled reports whether the handler has settled it, so that it would be taken for a
 	// duplicate.
 	Requeued(ctx context.Context, handler string, meta message.Metadata) (settled bool, err error)
+	// Settled reports whether the handler has settled a message.
+	Settled(ctx context.Context, handler string, meta message.Metadata) (bool, error)
 	// Discarded records that the handler need not handle messages any more.
 	Discarded(ctx context.Context, handler string, metas []message.Metadata) error
 }

@@ -119,7 +119,9 @@ func (r *retrier) remove(ctx context.Context, messages []Message, t *Tally) erro
 			t.FailedAgain++
 		} else {
 			t.Done++
-			retried = append(retried, messages[i].head())
+			m := messages[i].head()
+			m.Metadata = messages[i].Metadata // It says where the event is in the log.
+			retried = append(retried, m)
 		}
 	}
 	if r.retried != nil {

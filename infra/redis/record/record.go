@@ -69,6 +69,7 @@ type StoreRecord struct {
 	readOnly   bool
 	partitions int
 	use        atomic.Pointer[Use] // what was claimed; nil: nothing yet
+	opened     atomic.Bool         // the record was there, or was made, once
 }
 
 // Open returns the record of a store, and how many partitions its log has. It is to be called while [conn.Open]
@@ -152,6 +153,10 @@ func (r *StoreRecord) check(ctx context.Context) (info Info, made bool, err erro
 		return info, false, differs("Partitions", fmt.Sprint(info.Partitions, " partitions"), fmt.Sprint(r.partitions)).
 			WithHint("restart this instance: Redis was emptied, and the store was made again with another number")
 	}
+	if made && r.opened.Load() {
+		r.conn.Logger().ErrorContext(ctx, "Redis has lost the record of this store, and so probably all data; the record is made again, and the log begins anew", "log", info.LogID)
+	}
+	r.opened.Store(true)
 	if use != nil {
 		err = info.Check(*use)
 	}
