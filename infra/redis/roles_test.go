@@ -170,9 +170,17 @@ func startLoad(t *testing.T, s *redis.Store) *load {
 		defer tick.Stop()
 		for ctx.Err() == nil {
 			<-tick.C
-			a := redistest.Decision(events.NewID(), events.NewID(), 0, 1)
-			asked := time.Now()
-			if _, err := s.Append(ctx, a); err == nil {
+			user, asked := events.NewID(), time.Now()
+			a := redistest.Decision(user, events.NewID(), 0, 1)
+			_, err := s.Append(ctx, a)
+			if events.CodeOf(err) == events.CodeConflict { // The log has lost events that may have been this user's.
+				var h events.History
+				if h, err = s.Load(ctx, a.Aggregate, user, ""); err == nil {
+					a = redistest.Decision(user, events.NewID(), h.Version(), 1)
+					_, err = s.Append(ctx, a)
+				}
+			}
+			if err == nil {
 				l.mu.Lock()
 				l.accepted = append(l.accepted, accepted{a.Events[0].ID, a.AggregateID, asked})
 				l.mu.Unlock()

@@ -70,6 +70,10 @@ func TestSubscriber_Ordered_PausedInstance(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	queue := redistest.Subscriber(t, s, router.Subscription{Topic: "user.events", Queue: "q", Ordered: true})
+	if err := queue.Declare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	publish(1)
 	redistest.Receive(t, ids)
 	publish(20_000)
