@@ -79,8 +79,9 @@ func (r *retrier) allowed(ctx context.Context, m Message) error {
 	return err
 }
 
-// publish publishes messages to a queue and returns those that are confirmed. One that the
-// broker can never accept does not keep it from publishing the others.
+// publish publishes messages to a queue and returns those that are confirmed, with the
+// headers that they were published with. One that the broker can never accept does not keep
+// it from publishing the others.
 func (r *retrier) publish(ctx context.Context, queue string, messages []Message, t *Tally) ([]Message, error) {
 	msgs := make([]*message.Message, len(messages))
 	for i, m := range messages {
@@ -88,6 +89,7 @@ func (r *retrier) publish(ctx context.Context, queue string, messages []Message,
 		if err := requeued(ctx, r.ledger, m.Handler, msgs[i]); err != nil {
 			return nil, err
 		}
+		messages[i].Metadata = msgs[i].Metadata
 		msgs[i].SetContext(ctx)
 	}
 	err := r.queues.QueuePublisher().Publish(queue, msgs...)
@@ -119,7 +121,7 @@ func (r *retrier) remove(ctx context.Context, messages []Message, t *Tally) erro
 			t.FailedAgain++
 		} else {
 			t.Done++
-			retried = append(retried, messages[i].head())
+			retried = append(retried, messages[i].trace())
 		}
 	}
 	if r.retried != nil {
