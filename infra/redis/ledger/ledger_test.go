@@ -312,15 +312,15 @@ func isSettle(cmd goredis.Cmder) bool {
 // isLookup reports whether a command runs the script that looks up.
 func isLookup(cmd goredis.Cmder) bool {
 	args := cmd.Args()
-	return len(args) > 4 && strings.HasPrefix(fmt.Sprint(args[0]), "eval") && strings.HasSuffix(fmt.Sprint(args[3]), "}") && strings.Contains(fmt.Sprint(args[4]), "}:0:")
+	return len(args) > 4 && strings.HasPrefix(fmt.Sprint(args[0]), "eval") && strings.HasPrefix(fmt.Sprint(args[4]), fmt.Sprint(args[3])+":0:")
 }
 
-// messageOf returns a message of the log's event.
 // keyOf returns the key of a handler's ledger.
 func keyOf(t testing.TB, s *redis.Store, ns, handler string) string {
 	return ns + ":ledger:{" + handler + "}:" + redistest.Must[string](t)(s.Epoch(context.Background()))
 }
 
+// messageOf returns a message of the log's event.
 func messageOf(at events.LogPosition, epoch string) *message.Message {
 	msg := message.NewMessage(events.NewID(), nil)
 	msg.Metadata[events.MetaLogPartition] = fmt.Sprint(at.Partition)
