@@ -125,6 +125,9 @@ type LedgerAdvance struct {
 	// From is the Audited cursor that the advance starts from; if the stored one differs,
 	// another instance has advanced it, and nothing is written.
 	From Cursor
+	// FromWatermark is the Watermark that the advance starts from; if the stored one differs,
+	// the ledger was joined with another one, and nothing is written. Nil: it may differ.
+	FromWatermark Cursor
 	// Audited and Watermark are the cursors afterwards. Watermark never moves back.
 	Audited, Watermark Cursor
 	// Events is how many events between From and Audited the handler owes an answer.

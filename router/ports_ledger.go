@@ -65,6 +65,19 @@ type AuditLedger interface {
 	LedgerReports(ctx context.Context) (map[string]events.LedgerReport, error)
 }
 
+// LedgerAdmin is what it takes to give the ledger of a former handler to another one, or to
+// remove it. No instance may run the former handler meanwhile; the other one may.
+type LedgerAdmin interface {
+	// RenameLedger gives what a handler has settled and owes to another one, and removes its
+	// ledger: the other handler's ledger is the two of them joined ([events.JoinLedgers]), and
+	// of an event that has two places, the other handler's stays. If that is interrupted, it
+	// may be called again. A ledger that has not begun changes nothing.
+	RenameLedger(ctx context.Context, from, to string) error
+	// RemoveLedger removes a handler's ledger, its places and its report. What does not exist
+	// is not an error.
+	RemoveLedger(ctx context.Context, handler string) error
+}
+
 // Marker is what the auditor needs of a transport.
 type Marker interface {
 	// Mark publishes a message that only the subscriber of the queue receives, after

@@ -97,12 +97,20 @@ func (c *cli) removeFormer(ctx context.Context, h router.DeclaredHandler, infos 
 			return err
 		}
 	}
-	if h.Kind == router.KindProjection {
+	declared := slices.ContainsFunc(infos, func(i router.HandlerInfo) bool { return i.Name == h.Name })
+	switch {
+	case declared: // It has another queue now; the rest is its own.
+	case h.Kind == router.KindProjection:
 		if err := store.DropProjection(ctx, h.Name); err != nil {
 			return err
 		}
-	} else if err := store.DropParking(ctx, h.Name); err != nil {
-		return err
+	default:
+		if err := store.DropParking(ctx, h.Name); err != nil {
+			return err
+		}
+		if err := store.RemoveLedger(ctx, h.Name); err != nil {
+			return err
+		}
 	}
 	heads, err := c.poisonOf(ctx, h)
 	if err != nil {

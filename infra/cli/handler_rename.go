@@ -26,12 +26,6 @@ type renameView struct {
 	Parked   int    `json:"parked"`
 }
 
-// ledgerRenamer is a store that keeps ledgers by the name of the handler: what the former
-// name has settled is settled for the new one.
-type ledgerRenamer interface {
-	RenameLedger(ctx context.Context, from, to string) error
-}
-
 func (c *cli) renameHandler() *cobra.Command {
 	var yes bool
 	var reason string
@@ -39,9 +33,9 @@ func (c *cli) renameHandler() *cobra.Command {
 		Use: "rename OLD NEW", Args: input.Exactly("the former name", "the handler's name now"),
 		Short: "Give what a handler of a former name has left behind to the one of the new name",
 		Long: "Move what waits in the queue of a handler that no build declares any more into the queue of one that this build\n" +
-			"declares, with its poison messages and what is parked behind them, and remove the former queue. Interrupted and run\n" +
-			"again, it loses none; a message that is in both queues has the same id. No running instance may declare the former\n" +
-			"name within the last minute.",
+			"declares, with its poison messages and what is parked behind them, and remove the former queue. What the former\n" +
+			"handler has handled is not handled again. Interrupted and run again, it loses none; a message that is in both queues\n" +
+			"has the same id. No running instance may declare the former name within the last minute.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.runRename(cmd.Context(), cmd, args[0], args[1], yes, reason)
 		},
@@ -123,10 +117,8 @@ func fits(h router.DeclaredHandler, to router.HandlerInfo) error {
 func (c *cli) moveHandler(ctx context.Context, h router.DeclaredHandler, to router.HandlerInfo, infos []router.HandlerInfo, reason string, view *renameView) error {
 	store, queues := c.client.Store, c.client.Transport.QueuePublisher()
 	// The ledger first: what was settled under the former name is not handled again.
-	if l, ok := any(store).(ledgerRenamer); ok {
-		if err := l.RenameLedger(ctx, h.Name, to.Name); err != nil {
-			return err
-		}
+	if err := store.RenameLedger(ctx, h.Name, to.Name); err != nil {
+		return err
 	}
 	taken := h.QueueTaken(infos) // It was renamed, and has kept its queue.
 	if !taken {

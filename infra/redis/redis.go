@@ -100,6 +100,7 @@ var (
 	_ router.Inbox           = (*Store)(nil)
 	_ router.Ledger          = (*Store)(nil)
 	_ router.AuditLedger     = (*Store)(nil)
+	_ router.LedgerAdmin     = (*Store)(nil)
 	_ router.Parking         = (*Store)(nil)
 	_ router.PoisonStore     = (*Store)(nil)
 	_ poison.Store           = (*Store)(nil)

@@ -17,9 +17,10 @@ import (
 type LedgerStore interface {
 	router.Ledger
 	router.AuditLedger
+	router.LedgerAdmin
 }
 
-// TestLedger checks an implementation of [router.Ledger] and [router.AuditLedger]. It uses
+// TestLedger checks an implementation of [router.Ledger], [router.AuditLedger] and [router.LedgerAdmin]. It uses
 // partition 0 only.
 func TestLedger(t *testing.T, open func(t *testing.T) LedgerStore) {
 	s := suite[LedgerStore]{t, open}
@@ -28,6 +29,7 @@ func TestLedger(t *testing.T, open func(t *testing.T) LedgerStore) {
 	testLedgerPlaces(s)
 	testLedgerAudit(s)
 	testLedgerMarks(s)
+	testLedgerRename(s)
 	s.run("like its model", func(t *testing.T, l LedgerStore) { checkLedgerModel(t, l) })
 }
 

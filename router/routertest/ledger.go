@@ -181,7 +181,8 @@ func (l *Ledger) AdvanceLedger(_ context.Context, handler string, a events.Ledge
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.of(handler)
-	if n := max(len(a.From), len(b.state.Audited)); len(b.state.Terms) == 0 || !slices.Equal(a.From.Clone(n), b.state.Audited.Clone(n)) {
+	moved := !sameCursor(a.From, b.state.Audited) || a.FromWatermark != nil && !sameCursor(a.FromWatermark, b.state.Watermark)
+	if len(b.state.Terms) == 0 || moved {
 		return events.Errorf(events.CodeCursorMoved, "another instance has audited %s meanwhile", handler).MayRetry()
 	}
 	b.state.Audited = a.Audited.Clone(0)
@@ -195,6 +196,11 @@ func (l *Ledger) AdvanceLedger(_ context.Context, handler string, a events.Ledge
 		return (c.Number+1)*events.ChunkPositions <= b.state.Watermark.At(at.Partition)
 	})
 	return nil
+}
+
+func sameCursor(a, b events.Cursor) bool {
+	n := max(len(a), len(b))
+	return slices.Equal(a.Clone(n), b.Clone(n))
 }
 
 // SendMark returns the number of the next mark.
@@ -239,4 +245,37 @@ func (l *Ledger) LedgerReports(context.Context) (map[string]events.LedgerReport,
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return maps.Clone(l.reports), nil
+}
+
+// RenameLedger joins the ledger of a handler with that of another one, and removes it.
+func (l *Ledger) RenameLedger(_ context.Context, from, to string) error {
+	if from == to {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	former, own := l.of(from), l.of(to)
+	var spans []events.LedgerSpan
+	own.state, spans = events.JoinLedgers(former.state, own.state)
+	for _, s := range spans {
+		for p := s.After + 1; p <= s.UpTo; p++ {
+			own.settled[events.LogPosition{Partition: s.Partition, Position: p}] = true
+		}
+	}
+	maps.Copy(own.settled, former.settled)
+	maps.Copy(former.places, own.places)
+	own.places = former.places
+	maps.DeleteFunc(own.places, func(at events.LogPosition, _ events.Place) bool { return own.standing(at) != events.Open })
+	delete(l.books, from)
+	delete(l.reports, from)
+	return nil
+}
+
+// RemoveLedger removes a handler's ledger, its places and its report.
+func (l *Ledger) RemoveLedger(_ context.Context, handler string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.books, handler)
+	delete(l.reports, handler)
+	return nil
 }

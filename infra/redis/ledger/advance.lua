@@ -7,12 +7,13 @@
 -- ARGV[3] the watermark, which does not move back in any partition
 -- ARGV[4] how many events are between the cursors
 -- ARGV[5] how many chunks to delete at most, ARGV[6] how many partitions there are
+-- ARGV[7] the watermark before, '' if it does not matter
 --
--- Reply: 1 if it is written; 0 if the audited cursor is not the one before, or the ledger has
--- not begun.
+-- Reply: 1 if it is written; 0 if the cursors are not those before, or the ledger has not
+-- begun.
 
 local was = redis.call('HMGET', KEYS[1], 'a', 'w', 'x')
-if was[1] ~= ARGV[1] or not was[2] or not was[3] then
+if was[1] ~= ARGV[1] or not was[2] or not was[3] or ARGV[7] ~= '' and was[2] ~= ARGV[7] then
   return 0
 end
 local watermark, kept, passed = {}, {}, {}

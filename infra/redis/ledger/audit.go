@@ -21,28 +21,44 @@ const (
 
 // LedgerState returns a handler's ledger without its bits.
 func (l *Ledger) LedgerState(ctx context.Context, handler string) (events.LedgerState, error) {
-	var s events.LedgerState
 	of, err := l.of(ctx, handler)
 	if err != nil {
-		return s, err
+		return events.LedgerState{}, err
 	}
-	key := l.key(of)
-	reply, err := l.conn.Do(ctx, "hgetall", key)
+	fields, err := l.fields(ctx, of)
 	if err != nil {
-		return s, err
+		return events.LedgerState{}, err
 	}
-	fields, _ := reply.([]any)
-	text := func(name string) string { v, _ := conn.FieldText(fields, name); return v }
-	if s.Terms, err = readTerms(key, text("terms")); err != nil {
+	return l.state(of, fields)
+}
+
+// fields returns the hash of a ledger.
+func (l *Ledger) fields(ctx context.Context, of account) (map[string]string, error) {
+	reply, err := l.conn.Do(ctx, "hgetall", l.key(of))
+	if err != nil {
+		return nil, err
+	}
+	flat, _ := reply.([]any)
+	fields := make(map[string]string, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		fields[conn.Text(flat[i])] = conn.Text(flat[i+1])
+	}
+	return fields, nil
+}
+
+// state reads the hash of a ledger.
+func (l *Ledger) state(of account, fields map[string]string) (s events.LedgerState, err error) {
+	key := l.key(of)
+	if s.Terms, err = readTerms(key, fields["terms"]); err != nil {
 		return s, err
 	}
 	for field, cursor := range map[string]*events.Cursor{"w": &s.Watermark, "a": &s.Audited} {
-		if *cursor, err = l.cursor(text(field)); err != nil {
+		if *cursor, err = l.cursor(fields[field]); err != nil {
 			return s, err
 		}
 	}
 	for field, n := range map[string]*uint64{"e": &s.Events, "h": &s.Handled, "d": &s.Discarded} {
-		if *n, err = number(key, field, text(field)); err != nil {
+		if *n, err = number(key, field, fields[field]); err != nil {
 			return s, err
 		}
 	}
@@ -100,6 +116,10 @@ func (l *Ledger) LedgerPlaces(ctx context.Context, handler string) (map[events.L
 	if err != nil {
 		return nil, err
 	}
+	return l.places(ctx, of)
+}
+
+func (l *Ledger) places(ctx context.Context, of account) (map[events.LogPosition]events.Place, error) {
 	key, places := l.placesKey(of), map[events.LogPosition]events.Place{}
 	for cursor := "0"; ; {
 		reply, err := l.conn.Do(ctx, "hscan", key, cursor, "count", scanCount)
@@ -149,8 +169,12 @@ func (l *Ledger) AdvanceLedger(ctx context.Context, handler string, a events.Led
 	if err != nil {
 		return err
 	}
+	before := ""
+	if a.FromWatermark != nil {
+		before = l.cursorText(a.FromWatermark)
+	}
 	reply, err := l.conn.Run(ctx, l.scripts.advance, []string{l.key(of)},
-		l.cursorText(a.From), l.cursorText(a.Audited), l.cursorText(a.Watermark), a.Events, maxDropped, l.partitions)
+		l.cursorText(a.From), l.cursorText(a.Audited), l.cursorText(a.Watermark), a.Events, maxDropped, l.partitions, before)
 	if err != nil {
 		return err
 	}

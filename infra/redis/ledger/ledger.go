@@ -39,13 +39,20 @@ var (
 	passLua string
 	//go:embed round.lua
 	roundLua string
+	//go:embed add.lua
+	addLua string
+	//go:embed takeplace.lua
+	takePlaceLua string
+	//go:embed join.lua
+	joinLua string
 )
 
-type scripts struct{ begin, settle, standing, place, advance, attend, pass, round *conn.Script }
+type scripts struct{ begin, settle, standing, place, advance, attend, pass, round, add, takePlace, join *conn.Script }
 
 var (
 	_ router.Ledger      = (*Ledger)(nil)
 	_ router.AuditLedger = (*Ledger)(nil)
+	_ router.LedgerAdmin = (*Ledger)(nil)
 )
 
 // Ledger holds the ledgers of all handlers. It is safe for concurrent use.
@@ -71,6 +78,7 @@ func Open(ctx context.Context, c *conn.Conn, partitions int, epoch func(context.
 			begin: conn.NewScript(beginLua), settle: conn.NewScript(settleLua), standing: conn.NewScript(standingLua),
 			place: conn.NewScript(placeLua), advance: conn.NewScript(advanceLua), attend: conn.NewScript(attendLua),
 			pass: conn.NewScript(passLua), round: conn.NewScript(roundLua),
+			add: conn.NewScript(addLua), takePlace: conn.NewScript(takePlaceLua), join: conn.NewScript(joinLua),
 		},
 	}
 	if _, err := l.logs.current(ctx); err != nil {

@@ -312,7 +312,7 @@ func isSettle(cmd goredis.Cmder) bool {
 // isLookup reports whether a command runs the script that looks up.
 func isLookup(cmd goredis.Cmder) bool {
 	args := cmd.Args()
-	return len(args) > 4 && strings.HasPrefix(fmt.Sprint(args[0]), "eval") && strings.Contains(fmt.Sprint(args[3]), "ledger:{") && strings.Contains(fmt.Sprint(args[4]), ":0:")
+	return len(args) > 4 && strings.HasPrefix(fmt.Sprint(args[0]), "eval") && strings.HasPrefix(fmt.Sprint(args[4]), fmt.Sprint(args[3])+":0:")
 }
 
 // keyOf returns the key of a handler's ledger.

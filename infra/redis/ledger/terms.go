@@ -88,14 +88,17 @@ func (l *Ledger) SetPlace(ctx context.Context, handler string, at events.LogPosi
 		_, err := l.conn.Do(ctx, "hdel", l.placesKey(of), placeField(at))
 		return err
 	}
-	place := string(p.Kind)
-	if !p.Until.IsZero() {
-		place += ":" + strconv.FormatInt(p.Until.UnixMilli(), 10)
-	}
 	c, bit := events.ChunkOf(at)
 	_, err = l.conn.Run(ctx, l.scripts.place, []string{l.key(of), l.placesKey(of), l.chunkKey(of, c)},
-		at.Partition, at.Position, bit, place)
+		at.Partition, at.Position, bit, placeText(p))
 	return err
+}
+
+func placeText(p events.Place) string {
+	if p.Until.IsZero() {
+		return string(p.Kind)
+	}
+	return string(p.Kind) + ":" + strconv.FormatInt(p.Until.UnixMilli(), 10)
 }
 
 func placeField(at events.LogPosition) string {

@@ -97,7 +97,9 @@ func (b *books) advance(ctx context.Context, a *account, open openSet) error {
 		audited[p] = max(audited[p], a.state.Audited[p])
 	}
 	if a.state.Audited.Behind(audited) > 0 || a.state.Watermark.Behind(watermark) > 0 {
-		err := b.Ledger.AdvanceLedger(ctx, a.Name, events.LedgerAdvance{From: a.state.Audited, Audited: audited, Watermark: watermark, Events: a.counted})
+		err := b.Ledger.AdvanceLedger(ctx, a.Name, events.LedgerAdvance{
+			From: a.state.Audited, FromWatermark: a.state.Watermark, Audited: audited, Watermark: watermark, Events: a.counted,
+		})
 		if err != nil {
 			return err
 		}
@@ -116,6 +118,9 @@ func (b *books) report(ctx context.Context, a *account, s *sorted, now time.Time
 	}
 	if len(state.Terms) == 0 {
 		return events.Errorf(events.CodeCursorMoved, "the ledger of %s is gone", a.Name)
+	}
+	if state.Events != a.state.Events {
+		return events.Errorf(events.CodeCursorMoved, "the ledger of %s was joined with another one", a.Name)
 	}
 	a.state.Handled, a.state.Discarded = state.Handled, state.Discarded
 	r := s.report(a)
