@@ -38,6 +38,7 @@ type consumer struct {
 	waiting     atomic.Int32 // messages that wait in memory
 	inbox       Inbox        // nil: none
 	account     *account     // nil: none
+	refusals    refusals     // of the log
 	parking     Parking      // nil: none
 	key         func(*message.Message) string
 	workers     *workerpool.Pool

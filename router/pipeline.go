@@ -24,6 +24,7 @@ func (c *consumer) pipeline() []func(next stage) stage {
 		c.delay,      // a longer pause before a retry is spent at the broker
 		c.park,       // Ordered: later messages of a key wait behind one that failed
 		c.dedupe,     // a message that was handled before is not handled again
+		c.refused,    // a command that the log refuses to store waits on
 		c.due,        // a message that is delivered too early waits on
 		c.retry,      // a failed attempt is followed by another, after a pause
 		c.replay,     // a command that was decided before has its stored outcome

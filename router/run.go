@@ -138,6 +138,8 @@ func (r *Router) Ready() map[string]error {
 			out[c.plan.name] = err
 		} else if err := c.breaker.err(); err != nil {
 			out[c.plan.name] = err
+		} else if err := c.refusals.get(); err != nil {
+			out[c.plan.name] = err
 		}
 	}
 	for _, q := range r.declared {

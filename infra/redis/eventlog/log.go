@@ -76,6 +76,9 @@ func (l *Log) Append(ctx context.Context, a events.AppendRequest) (events.Outcom
 		args = append(args, e.Type, encodeHead(e.Header, a.Aggregate, a.AggregateID), []byte(e.Data))
 	}
 	reply, err := l.runAppend(ctx, p, keys, args)
+	if err != nil && events.CodeOf(err) == events.CodeInternal && ctx.Err() == nil {
+		err = events.Errorf(events.CodeInternal, "partition %d of the log refuses what is appended: %w", p, err).MayRetry()
+	}
 	if err != nil {
 		return events.Outcome{}, err
 	}
