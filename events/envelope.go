@@ -157,6 +157,8 @@ const (
 	// MetaAgain is on an event that is to be handled even though the handler has handled it:
 	// once for each value, which names the replay.
 	MetaAgain = "pitwheel_again"
+	// MetaHealed is on an event that was delivered again, since nobody had settled it.
+	MetaHealed = "pitwheel_healed"
 	// MetaMark is on a mark, which is not an event; see [LedgerRound]. Its value is the number.
 	MetaMark = "pitwheel_mark"
 	// MetaAttempts and MetaFirstFailed are on a message that is retried: how many attempts

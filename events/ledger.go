@@ -89,8 +89,9 @@ type LedgerTerm struct {
 }
 
 // AddLedgerTerm returns terms with t at the end, its types sorted, unless the last term has the
-// same types. A term never begins before the one that it follows.
-func AddLedgerTerm(terms []LedgerTerm, t LedgerTerm) []LedgerTerm {
+// same types. A term never begins before the one that it follows, nor before what was audited
+// without it.
+func AddLedgerTerm(terms []LedgerTerm, t LedgerTerm, audited Cursor) []LedgerTerm {
 	types := slices.Compact(slices.Sorted(slices.Values(t.Types)))
 	after := t.After.Clone(0)
 	if n := len(terms); n > 0 {
@@ -98,12 +99,25 @@ func AddLedgerTerm(terms []LedgerTerm, t LedgerTerm) []LedgerTerm {
 		if slices.Equal(last.Types, types) {
 			return terms
 		}
-		after = after.Clone(len(last.After))
-		for p, position := range last.After {
-			after[p] = max(after[p], position)
+		for _, passed := range []Cursor{last.After, audited} {
+			after = after.Clone(len(passed))
+			for p, position := range passed {
+				after[p] = max(after[p], position)
+			}
 		}
 	}
 	return append(slices.Clip(terms), LedgerTerm{After: after, Types: types})
+}
+
+// Owed reports whether terms owe an answer to an event of the given type: by the last of them
+// that begins before it.
+func Owed(terms []LedgerTerm, at LogPosition, kind string) bool {
+	for _, t := range slices.Backward(terms) {
+		if at.Position > t.After.At(at.Partition) {
+			return slices.Contains(t.Types, kind)
+		}
+	}
+	return false
 }
 
 // LedgerState is a handler's ledger without its bits.
@@ -128,6 +142,9 @@ type LedgerAdvance struct {
 	// FromWatermark is the Watermark that the advance starts from; if the stored one differs,
 	// the ledger was joined with another one, and nothing is written. Nil: it may differ.
 	FromWatermark Cursor
+	// Terms is how many terms the audit knows; if there are others by now, nothing is written:
+	// they may owe what the advance passes. 0: it does not matter.
+	Terms int
 	// Audited and Watermark are the cursors afterwards. Watermark never moves back.
 	Audited, Watermark Cursor
 	// Events is how many events between From and Audited the handler owes an answer.

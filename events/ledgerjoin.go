@@ -30,7 +30,7 @@ func JoinLedgers(a, b LedgerState) (joined LedgerState, spans []LedgerSpan) {
 	joined = first
 	joined.Terms = slices.Clone(first.Terms)
 	for _, t := range then.Terms {
-		joined.Terms = AddLedgerTerm(joined.Terms, t)
+		joined.Terms = AddLedgerTerm(joined.Terms, t, nil)
 	}
 	joined.Handled, joined.Discarded = a.Handled+b.Handled, a.Discarded+b.Discarded
 	counted := first.begin().notAfter(then.begin())

@@ -43,8 +43,10 @@ func (c *consumer) dedupeOwed(foreign, next stage) stage {
 			return ack(outcomeDuplicate)
 		}
 		run := next
-		if d.again() != "" {
-			run = foreign // Handled again once, however often it is delivered.
+		if d.again() != "" || d.msg.Metadata[events.MetaHealed] != "" {
+			// Handled again once, however often it is delivered. And what was delivered again may
+			// have been handled when the ledger did not owe it yet: the inbox knows.
+			run = foreign
 		}
 		r := run(ctx, d)
 		if r.action == actionAck && (r.outcome == outcomeHandled || r.outcome == outcomeDuplicate) {

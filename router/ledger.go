@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -17,8 +18,21 @@ import (
 type account struct {
 	handler string
 	ledger  Ledger
+	// begin begins the ledger, if the store's log has none, and returns its terms; log is the
+	// id of that log.
+	begin func(ctx context.Context) (terms []events.LedgerTerm, log string, err error)
+	mu    sync.Mutex
+	log   string // that the terms are of
+	terms []events.LedgerTerm
+	asked time.Time
 	// begun is closed once the ledger has begun: what is handled before could not be settled.
 	begun <-chan struct{}
+}
+
+// logOf returns the id of the log in one of its epochs.
+func logOf(epoch string) string {
+	id, _, _ := strings.Cut(epoch, ".")
+	return id
 }
 
 // positionOf returns where the event of a message is in a log, if its producer is one.
@@ -29,13 +43,31 @@ func positionOf(meta message.Metadata) (at events.LogPosition, ok bool) {
 	}
 	p, err := strconv.ParseUint(meta[events.MetaLogPartition], 10, 16)
 	n, err2 := strconv.ParseUint(text, 10, 64)
-	id, _, _ := strings.Cut(meta[events.MetaLogEpoch], ".")
+	id := logOf(meta[events.MetaLogEpoch])
 	return events.LogPosition{Log: id, Partition: int(p), Position: n}, err == nil && err2 == nil && n > 0 && id != ""
 }
 
-// locate returns where the event of a message is in a log; ok is false for a message that
-// claims no place in one. It waits until the ledger has begun. Of events of another store's
-// log the ledger says that they are not owed.
+// askEvery bounds how often the terms of a log are asked for that the store may not have.
+const askEvery = time.Second
+
+// owes reports whether the handler owes an event of the given type an answer: not if it is of
+// another log, or from before its ledger, nor if another build has wanted other types there.
+func (a *account) owes(ctx context.Context, at events.LogPosition, kind string) (bool, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	owed := func() bool { return a.log == at.Log && events.Owed(a.terms, at, kind) }
+	if !owed() && time.Since(a.asked) >= askEvery { // Rename a handler, and it owes more than before.
+		terms, log, err := a.begin(ctx)
+		if err != nil {
+			return false, err
+		}
+		a.terms, a.log, a.asked = terms, log, time.Now()
+	}
+	return owed(), nil
+}
+
+// locate returns where the event of a message is in the log; ok is false for a message that
+// the handler does not owe an answer. It waits until the ledger has begun.
 func (a *account) locate(ctx context.Context, meta message.Metadata) (at events.LogPosition, ok bool, err error) {
 	if a == nil {
 		return at, false, nil
@@ -45,7 +77,8 @@ func (a *account) locate(ctx context.Context, meta message.Metadata) (at events.
 	}
 	select {
 	case <-a.begun:
-		return at, true, nil
+		ok, err = a.owes(ctx, at, meta[events.MetaType])
+		return at, ok, err
 	case <-ctx.Done():
 		return at, false, ctx.Err()
 	}
@@ -114,7 +147,14 @@ func (r *Router) account(p *plan) *account {
 	if r.config.Ledger == nil || p.Kind() != KindReaction {
 		return nil
 	}
-	return &account{handler: p.name, ledger: r.config.Ledger, begun: r.ledgersBegun}
+	return &account{handler: p.name, ledger: r.config.Ledger, begun: r.ledgersBegun, begin: func(ctx context.Context) ([]events.LedgerTerm, string, error) {
+		epoch, err := r.config.Reader.Epoch(ctx) // Before the terms: those of a later log do no harm.
+		if err != nil {
+			return nil, "", err
+		}
+		terms, err := r.beginLedger(ctx, p)
+		return terms, logOf(epoch), err
+	}}
 }
 
 // beforeAck returns what a subscriber waits for before it acknowledges messages: a message

@@ -68,7 +68,7 @@ func (l *Ledger) BeginLedger(_ context.Context, handler string, t events.LedgerT
 	if len(s.Terms) == 0 {
 		s.Watermark, s.Audited = t.After.Clone(0), t.After.Clone(0)
 	}
-	s.Terms = events.AddLedgerTerm(s.Terms, t)
+	s.Terms = events.AddLedgerTerm(s.Terms, t, s.Audited)
 	return slices.Clone(s.Terms), nil
 }
 
@@ -182,7 +182,7 @@ func (l *Ledger) AdvanceLedger(_ context.Context, handler string, a events.Ledge
 	defer l.mu.Unlock()
 	b := l.of(handler)
 	moved := !sameCursor(a.From, b.state.Audited) || a.FromWatermark != nil && !sameCursor(a.FromWatermark, b.state.Watermark)
-	if len(b.state.Terms) == 0 || moved {
+	if len(b.state.Terms) == 0 || a.Terms > 0 && len(b.state.Terms) != a.Terms || moved {
 		return events.Errorf(events.CodeCursorMoved, "another instance has audited %s meanwhile", handler).MayRetry()
 	}
 	b.state.Audited = a.Audited.Clone(0)

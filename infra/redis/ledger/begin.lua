@@ -4,10 +4,12 @@
 -- ARGV[1] the terms before, '' if the ledger has not begun; ARGV[2] the terms afterwards
 -- ARGV[3] the cursor at which the ledger begins; ARGV[4] the chunk of each partition that is
 --   at that cursor: both are written only if it has not begun
+-- ARGV[5] the audited cursor before: a further term begins after it
 --
--- Reply: 1 if they are written; 0 if the terms are not those before.
+-- Reply: 1 if they are written; 0 if terms or cursor are not those before.
 
-if (redis.call('HGET', KEYS[1], 'terms') or '') ~= ARGV[1] then
+local was = redis.call('HMGET', KEYS[1], 'terms', 'a')
+if (was[1] or '') ~= ARGV[1] or (was[2] or '') ~= ARGV[5] then
   return 0
 end
 if ARGV[1] == '' then

@@ -23,15 +23,23 @@ func (l *Ledger) BeginLedger(ctx context.Context, handler string, t events.Ledge
 	}
 	key := l.key(of)
 	for {
-		stored, err := l.text(ctx, key, "terms")
+		reply, err := l.conn.Do(ctx, "hmget", key, "terms", "a")
 		if err != nil {
 			return nil, err
+		}
+		var stored, audited string
+		if fields, _ := reply.([]any); len(fields) == 2 {
+			stored, audited = conn.Text(fields[0]), conn.Text(fields[1])
 		}
 		before, err := readTerms(key, stored)
 		if err != nil {
 			return nil, err
 		}
-		terms := events.AddLedgerTerm(before, t)
+		passed, err := l.cursor(audited)
+		if err != nil {
+			return nil, err
+		}
+		terms := events.AddLedgerTerm(before, t, passed)
 		if len(terms) == len(before) {
 			return terms, nil
 		}
@@ -44,7 +52,7 @@ func (l *Ledger) BeginLedger(ctx context.Context, handler string, t events.Ledge
 		for p := range first {
 			first[p] /= events.ChunkPositions
 		}
-		reply, err := l.conn.Run(ctx, l.scripts.begin, []string{key}, stored, after, l.cursorText(begin), l.cursorText(first))
+		reply, err = l.conn.Run(ctx, l.scripts.begin, []string{key}, stored, after, l.cursorText(begin), l.cursorText(first), audited)
 		if err != nil {
 			return nil, err
 		}

@@ -22,10 +22,8 @@ type account struct {
 	Handler
 	state events.LedgerState
 	// owed has a bit for each event beyond the watermark that the handler owes.
-	owed map[events.LedgerChunk]*chunk
-	// counted is how many of them the stored state does not count yet.
-	counted uint64
-	round   round
+	owed  map[events.LedgerChunk]*chunk
+	round round
 
 	verification verification
 }
@@ -39,14 +37,7 @@ func newAccount(h Handler, state events.LedgerState, partitions int) *account {
 }
 
 // owes reports whether the handler owes an event an answer.
-func (a *account) owes(e *events.Recorded) bool {
-	for _, t := range slices.Backward(a.state.Terms) {
-		if e.Position > t.After.At(e.Partition) {
-			return slices.Contains(t.Types, e.Type)
-		}
-	}
-	return false
-}
+func (a *account) owes(e *events.Recorded) bool { return events.Owed(a.state.Terms, e.At(), e.Type) }
 
 // add adds an event of the log. Each partition's events come in order.
 func (a *account) add(e *events.Recorded) {
@@ -60,9 +51,31 @@ func (a *account) add(e *events.Recorded) {
 		a.owed[c] = set
 	}
 	set[bit/8] |= 0x80 >> (bit % 8)
-	if e.Position > a.state.Audited[e.Partition] {
-		a.counted++
+}
+
+// owedBetween returns how many events the handler owes after one cursor and up to another.
+// They are beyond the watermark.
+func (a *account) owedBetween(after, upTo events.Cursor) (n uint64) {
+	for ref, set := range a.owed {
+		from, to := after.At(ref.Partition), upTo.At(ref.Partition)
+		first, last := position(ref, 0), position(ref, events.ChunkPositions-1)
+		switch {
+		case last <= from || first > to:
+		case first > from && last <= to:
+			for _, v := range set {
+				n += uint64(bits.OnesCount8(v)) //nolint:gosec // It is not negative.
+			}
+		default:
+			for b, v := range set {
+				for ; v != 0; v &^= 0x80 >> bits.LeadingZeros8(v) {
+					if at := position(ref, 8*b+bits.LeadingZeros8(v)); at > from && at <= to {
+						n++
+					}
+				}
+			}
+		}
 	}
+	return n
 }
 
 // openSet is the events that a handler has not settled.

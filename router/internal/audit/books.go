@@ -63,7 +63,7 @@ func (b *books) balanceAccount(ctx context.Context, a *account, now time.Time) e
 	if err != nil {
 		return err
 	}
-	if err := b.advance(ctx, a, open); err != nil {
+	if err := b.advance(ctx, a, open, b.relayed[len(b.relayed)-1].cursor); err != nil {
 		return err
 	}
 	places := map[events.LogPosition]events.Place{}
@@ -72,7 +72,7 @@ func (b *books) balanceAccount(ctx context.Context, a *account, now time.Time) e
 			return err
 		}
 	}
-	s := sorted{open: open, places: places}
+	s := sorted{open: open, places: places, cursor: b.cursor}
 	if err := b.verify(ctx, a, &s, now); err != nil {
 		return err
 	}
@@ -83,30 +83,31 @@ func (b *books) balanceAccount(ctx context.Context, a *account, now time.Time) e
 }
 
 // advance stores how far the account was audited, and moves the watermark to before the first
-// open event of each partition.
-func (b *books) advance(ctx context.Context, a *account, open openSet) error {
-	watermark := b.cursor.Clone(0)
-	for p := range watermark {
+// open event of each partition. Neither passes the relay: a later build may react to other
+// types, of which it owes what is published from then on.
+func (b *books) advance(ctx context.Context, a *account, open openSet, relayed events.Cursor) error {
+	watermark, audited := b.cursor.Clone(0), b.cursor.Clone(0)
+	for p := range b.cursor {
+		audited[p] = max(min(audited[p], relayed.At(p)), a.state.Audited[p])
+		watermark[p] = audited[p]
 		if first := open.first[p]; first > 0 {
-			watermark[p] = first - 1
+			watermark[p] = min(watermark[p], first-1)
 		}
 		watermark[p] = max(watermark[p], a.state.Watermark[p])
 	}
-	audited := b.cursor.Clone(0)
-	for p := range audited {
-		audited[p] = max(audited[p], a.state.Audited[p])
+	if a.state.Audited.Behind(audited) == 0 && a.state.Watermark.Behind(watermark) == 0 {
+		return nil
 	}
-	if a.state.Audited.Behind(audited) > 0 || a.state.Watermark.Behind(watermark) > 0 {
-		err := b.Ledger.AdvanceLedger(ctx, a.Name, events.LedgerAdvance{
-			From: a.state.Audited, FromWatermark: a.state.Watermark, Audited: audited, Watermark: watermark, Events: a.counted,
-		})
-		if err != nil {
-			return err
-		}
-		a.state.Events += a.counted
-		a.state.Audited, a.state.Watermark, a.counted = audited, watermark, 0
-		a.forget()
+	n := a.owedBetween(a.state.Audited, audited)
+	err := b.Ledger.AdvanceLedger(ctx, a.Name, events.LedgerAdvance{
+		From: a.state.Audited, FromWatermark: a.state.Watermark, Terms: len(a.state.Terms), Audited: audited, Watermark: watermark, Events: n,
+	})
+	if err != nil {
+		return err
 	}
+	a.state.Events += n
+	a.state.Audited, a.state.Watermark = audited, watermark
+	a.forget()
 	return nil
 }
 
@@ -116,8 +117,8 @@ func (b *books) report(ctx context.Context, a *account, s *sorted, now time.Time
 	if err != nil {
 		return err
 	}
-	if len(state.Terms) == 0 {
-		return events.Errorf(events.CodeCursorMoved, "the ledger of %s is gone", a.Name)
+	if len(state.Terms) != len(a.state.Terms) {
+		return events.Errorf(events.CodeCursorMoved, "the ledger of %s is gone, or has another term", a.Name)
 	}
 	if state.Events != a.state.Events {
 		return events.Errorf(events.CodeCursorMoved, "the ledger of %s was joined with another one", a.Name)
@@ -162,10 +163,12 @@ type sorted struct {
 	places map[events.LogPosition]events.Place
 	// missing is how many are certainly missing, though not known which ones.
 	missing uint64
+	// cursor is how far the log was read.
+	cursor events.Cursor
 }
 
 func (s *sorted) report(a *account) events.LedgerReport {
-	r := events.LedgerReport{Handler: a.Name, Events: a.state.Events, Discarded: a.state.Discarded, Missing: s.missing}
+	r := events.LedgerReport{Handler: a.Name, Events: a.state.Events + a.owedBetween(a.state.Audited, s.cursor), Discarded: a.state.Discarded, Missing: s.missing}
 	for at, p := range s.places {
 		if !s.open.has(at) {
 			continue

@@ -88,7 +88,9 @@ func (b *books) deliver(ctx context.Context, a *account, batch []events.LogPosit
 			if !wanted[read[i].Position] {
 				continue
 			}
-			msgs, at = append(msgs, codec.EncodeRecorded(&read[i], epoch)), append(at, read[i].At())
+			msg := codec.EncodeRecorded(&read[i], epoch)
+			msg.Metadata[events.MetaHealed] = "true"
+			msgs, at = append(msgs, msg), append(at, read[i].At())
 		}
 		batch = batch[n:]
 	}

@@ -56,7 +56,7 @@ func (a *Auditor) Look(ctx context.Context, h Handler, list int, onlyMissing boo
 	if err := b.readToEnd(ctx, acct); err != nil {
 		return Look{}, err
 	}
-	s := sorted{}
+	s := sorted{cursor: b.cursor}
 	if s.open, err = acct.open(ctx, a.Ledger); err != nil {
 		return Look{}, err
 	}
@@ -74,7 +74,6 @@ func (a *Auditor) Look(ctx context.Context, h Handler, list int, onlyMissing boo
 			}
 		}
 	}
-	acct.state.Events += acct.counted
 	out := Look{Report: s.report(acct)}
 	out.Report.At, out.Report.Healed = now, acct.round.healed
 	if out.Report.OldestSeconds, err = b.oldest(ctx, s.open, now); err != nil {
