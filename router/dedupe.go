@@ -4,9 +4,8 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/ThreeDotsLabs/watermill/message"
-
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // dedupe recognises messages that the handler has handled before. It looks them up
@@ -65,7 +64,7 @@ func (c *consumer) dedupeForeign(next stage) stage {
 		if d.undecodable != nil {
 			return next(ctx, d)
 		}
-		id := inboxID(d.envelope.ID, d.msg.Metadata)
+		id := poison.InboxID(d.envelope.ID, d.msg.Metadata)
 		seen, err := c.inbox.Seen(d, d.handler, id)
 		if err != nil {
 			return abort(err)
@@ -84,27 +83,6 @@ func (c *consumer) dedupeForeign(next stage) stage {
 		}
 		return r
 	}
-}
-
-// inboxID returns the id that a message has in the inbox. One that is to be handled again has
-// one of its own, so that it is handled again once.
-func inboxID(id string, meta message.Metadata) string {
-	if again := meta[events.MetaAgain]; again != "" {
-		return events.DeriveID("again", again, id)
-	}
-	return id
-}
-
-// HasHandled reports whether a reaction has handled a message with the given id and headers,
-// or need not handle it: what the ledger says about an event of the log, and otherwise what
-// the inbox does, which forgets.
-func HasHandled(ctx context.Context, l Ledger, in Inbox, handler, id string, meta message.Metadata) (bool, error) {
-	if at, ok := positionOf(meta); ok && meta[events.MetaAgain] == "" {
-		if standing, err := l.Standing(ctx, handler, at); err != nil || standing != events.NotOwed {
-			return standing == events.Settled, err
-		}
-	}
-	return in.Seen(ctx, handler, inboxID(id, meta))
 }
 
 // again returns the name of the replay that has sent the message to be handled even though

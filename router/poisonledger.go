@@ -36,6 +36,15 @@ func (l poisonLedger) Requeued(ctx context.Context, handler string, meta message
 	return false, l.ledger.SetPlace(ctx, handler, at, events.Place{Kind: events.PlaceQueued, Until: time.Now()})
 }
 
+func (l poisonLedger) Settled(ctx context.Context, handler string, meta message.Metadata) (bool, error) {
+	at, ok := positionOf(meta)
+	if !ok || meta[events.MetaAgain] != "" { // What is handled again was settled before.
+		return false, nil
+	}
+	standing, err := l.ledger.Standing(ctx, handler, at)
+	return standing == events.Settled, err
+}
+
 func (l poisonLedger) Discarded(ctx context.Context, handler string, metas []message.Metadata) error {
 	for _, meta := range metas {
 		if at, ok := positionOf(meta); ok {

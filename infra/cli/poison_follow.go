@@ -63,17 +63,20 @@ func (b *bulk) noteQueues(ctx context.Context, retried []poison.Message) {
 	slices.Sort(b.unconsumed)
 }
 
-// handled reports which messages were processed: those of reactions are in the ledger or the
-// inbox, and commands have an outcome.
+// handled reports which messages were processed: events are settled in the ledger, foreign
+// ones are in the inbox, and commands have an outcome.
 func (b *bulk) handled(ctx context.Context, messages []poison.Message) ([]bool, error) {
 	done := make([]bool, len(messages))
 	var commands []int // indexes in messages
 	var receipts []events.Receipt
+	ledger := router.NewPoisonLedger(b.client.Store)
 	group, ctx := errgroup.WithContext(ctx) // Lookups at the same time share round trips.
 	for i, m := range messages {
 		if m.Kind != string(router.KindCommand) {
 			group.Go(func() (err error) {
-				done[i], err = router.HasHandled(ctx, b.client.Store, b.client.Store, m.Handler, m.MessageID, m.Metadata)
+				if done[i], err = ledger.Settled(ctx, m.Handler, m.Metadata); err == nil && !done[i] {
+					done[i], err = b.client.Store.Seen(ctx, m.Handler, poison.InboxID(m.MessageID, m.Metadata))
+				}
 				return err
 			})
 		} else if t, ok := b.c.Catalogue.Lookup(m.Type); ok {

@@ -28,8 +28,7 @@ type Options struct {
 	// Progress, if not nil, is called after each batch with the number of its messages.
 	Progress func(messages int)
 	// Retried, if not nil, is called with the messages that were given back to their
-	// handlers, after each batch. They have no bodies, and no headers but those by which
-	// router.HasHandled finds what becomes of them.
+	// handlers, after each batch. They have no bodies.
 	Retried func(messages []Message)
 }
 

@@ -85,21 +85,6 @@ func (m Message) head() Message {
 	return m
 }
 
-// trace returns a message that was published as what becomes of it is found by: its head,
-// and the headers that say where in the log it is and whether it is to be handled again.
-func (m Message) trace() Message {
-	out := m.head()
-	for _, name := range []string{events.MetaLogPartition, events.MetaLogPosition, events.MetaLogEpoch, events.MetaAgain} {
-		if value := m.Metadata[name]; value != "" {
-			if out.Metadata == nil {
-				out.Metadata = map[string]string{}
-			}
-			out.Metadata[name] = value
-		}
-	}
-	return out
-}
-
 // Fields returns the names of the fields that poison messages can be filtered and grouped
 // by, sorted.
 func Fields() []string { return slices.Sorted(maps.Keys(Message{}.values())) }

@@ -79,9 +79,8 @@ func (r *retrier) allowed(ctx context.Context, m Message) error {
 	return err
 }
 
-// publish publishes messages to a queue and returns those that are confirmed, with the
-// headers that they were published with. One that the broker can never accept does not keep
-// it from publishing the others.
+// publish publishes messages to a queue and returns those that are confirmed. One that the
+// broker can never accept does not keep it from publishing the others.
 func (r *retrier) publish(ctx context.Context, queue string, messages []Message, t *Tally) ([]Message, error) {
 	msgs := make([]*message.Message, len(messages))
 	for i, m := range messages {
@@ -89,7 +88,7 @@ func (r *retrier) publish(ctx context.Context, queue string, messages []Message,
 		if err := requeued(ctx, r.ledger, m.Handler, msgs[i]); err != nil {
 			return nil, err
 		}
-		messages[i].Metadata = msgs[i].Metadata
+		messages[i].Metadata = msgs[i].Metadata // It says whether to handle the message again.
 		msgs[i].SetContext(ctx)
 	}
 	err := r.queues.QueuePublisher().Publish(queue, msgs...)
@@ -121,7 +120,9 @@ func (r *retrier) remove(ctx context.Context, messages []Message, t *Tally) erro
 			t.FailedAgain++
 		} else {
 			t.Done++
-			retried = append(retried, messages[i].trace())
+			m := messages[i].head()
+			m.Metadata = messages[i].Metadata // It says where the event is in the log.
+			retried = append(retried, m)
 		}
 	}
 	if r.retried != nil {
