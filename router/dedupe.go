@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/pitwheel/pitwheel/events"
+	"github.com/pitwheel/pitwheel/router/poison"
 )
 
 // dedupe recognises messages that the handler has handled before. It looks them up
@@ -65,10 +66,7 @@ func (c *consumer) dedupeForeign(next stage) stage {
 		if d.undecodable != nil {
 			return next(ctx, d)
 		}
-		id := d.envelope.ID
-		if again := d.again(); again != "" {
-			id = events.DeriveID("again", again, id)
-		}
+		id := poison.InboxID(d.envelope.ID, d.msg.Metadata)
 		seen, err := c.inbox.Seen(d, d.handler, id)
 		if err != nil {
 			return abort(err)

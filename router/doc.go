@@ -28,7 +28,8 @@
 //	Commands.Send → Transport → command handler: load, fold, decide → Log.Append
 //	                                                                      │
 //	               reaction ← Transport ← relay ← catch-up subscription ←─┤
-//	                          rows ← projection ← catch-up subscription ←─┘
+//	                          rows ← projection ← catch-up subscription ←─┤
+//	      missing events, delivered again ← auditor ← log and ledgers ←───┘
 //
 // Each message of a queue goes through the stages listed in pipeline.go. A stage returns
 // a result to the one around it, and the last result is acked or nacked.
@@ -50,6 +51,17 @@
 // BreakAfter stops receiving messages after so many in a row have failed at their first
 // attempt, and probes with one; nothing goes to the poison queue meanwhile.
 //
+// # Nothing lost
+//
+// The log numbers the events of a partition 1, 2, 3, … without a gap, and the relay puts that
+// position into the headers. For each reaction a [Ledger] keeps which positions are settled:
+// handled, or discarded by an operator. So a message that arrives twice is recognised however
+// late it comes, and an event that does not arrive is found: the auditor, one instance at a
+// time, balances every ledger against the log, and delivers what is missing to that handler's
+// queue again (internal/audit says how it can know). [Router.Books] returns the balance, and
+// [Router.Replay] delivers history to one reaction. Foreign messages have no position: they
+// are recognised by their id, for as long as the [Inbox] remembers it.
+//
 // # Files, in reading order
 //
 //	handler.go      what a declaration is; decide.go, reaction.go, project.go: the three kinds
@@ -62,15 +74,19 @@
 //	park.go         the order of a key through failures, with a cache in blockedkeys.go
 //	breaker.go      the circuit breaker; the other stages: limit.go, turn.go, timeout.go, recover.go,
 //	                dedupe.go, replay.go
+//	ledger.go       where an event is in the log, and what is recorded about it; poisonledger.go:
+//	                the same for those who retry and discard; audit.go: the auditor; books.go: the
+//	                balance; redeliver.go: history to one reaction
+//	topology.go     what former builds of the application have left behind
 //	middleware.go   the application's own Watermill middleware
 //	decider.go      load, fold, decide, append; projector.go: from the log to rows
 //	execute.go      deciding a command for a caller in this process
 //	commands.go     sending commands; await.go: waiting for their outcomes; commandhash.go: one
 //	                id for two commands
-//	ports.go        what drivers implement
+//	ports.go        what drivers implement; ports_ledger.go, ports_topology.go: for ledger and topology
 //	logguard.go     has the log compared with its witness; ports_witness.go: what drivers implement for it
 //	metrics.go      the collectors; gauges.go: those that are sampled from the store
-//	internal/       relay, catch-up subscription, worker pool, locks by key, health, message codec
+//	internal/       relay, auditor, catch-up subscription, worker pool, locks by key, health, message codec
 //
 // # Glossary
 //
@@ -81,7 +97,11 @@
 //	relay             publishes the log, which is the outbox, to the bus    internal/relay
 //	checkpoint        how far a role has read the log, as a cursor          Checkpoints, events.Cursor
 //	projection        rows kept up to date from the log, replayable         Project, ProjectionStore
-//	inbox             which handler has handled which message               Inbox, dedupe.go
+//	ledger            which events of the log a reaction has settled        Ledger, ledger.go
+//	settled           handled, or discarded by an operator                  events.Settlement
+//	missing           published, not settled, and nowhere                   events.PlaceMissing
+//	auditor, mark     finds what is missing, by a message that passes the queue  internal/audit
+//	inbox             which foreign messages a handler has handled          Inbox, dedupe.go
 //	keyed dispatcher  one message of a key at a time, other keys parallel   Policy.Concurrency, infra/dispatcher
 //	poison message    one that its handler failed to process                PoisonStore, package poison
 //	parked message    waits behind a failed message of its key, the blocker Parking, park.go

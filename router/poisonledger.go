@@ -38,7 +38,7 @@ func (l poisonLedger) Requeued(ctx context.Context, handler string, meta message
 
 func (l poisonLedger) Settled(ctx context.Context, handler string, meta message.Metadata) (bool, error) {
 	at, ok := positionOf(meta)
-	if !ok {
+	if !ok || meta[events.MetaAgain] != "" { // What is handled again was settled before.
 		return false, nil
 	}
 	standing, err := l.ledger.Standing(ctx, handler, at)

@@ -43,7 +43,7 @@ func (r *reader) terminal(t *testing.T) *terminal {
 // The commands that run until they are stopped, and those that change nothing.
 var (
 	longRunning = regexp.MustCompile(`^\S*/\w+ (dev|serve)\b`)
-	looks       = regexp.MustCompile(`^(\S*/\w+ (handler|event|aggregate|projection (get|rows|list)|poison (list|show)|send \S+ --help)|curl -s '?http)`)
+	looks       = regexp.MustCompile(`^(\S*/\w+ (handler (list|show|replay)|ledger|log|store show|event|aggregate|projection (get|rows|list)|poison (list|show)|send \S+ --help)|curl -s '?http)`)
 )
 
 // The brokers as the README has them.

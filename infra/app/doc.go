@@ -74,10 +74,15 @@
 //   - definition.go checks an application without settings and brokers ([Define])
 //   - settings.go has the settings of the framework; package settings reads them
 //   - drivers.go connects to Redis and RabbitMQ ([Definition.Connect])
-//   - transport.go tells clients what carries the messages of the service
-//   - client.go has what works on a running service from outside, as the command line does
+//   - transport.go tells clients what carries the messages of the service; record.go compares
+//     the settings with what the store was made for, and witness.go has what remembers
+//     outside of Redis how far the log was published
+//   - client.go has what works on a running service from outside, as the command line does,
+//     and inspect.go what asks its ledgers
 //   - app.go puts drivers, handlers and HTTP around a router ([App.Run])
-//   - stop.go logs how a stop has gone
+//   - waiting.go logs what a start waits for, and stop.go how a stop has gone
+//   - topology.go has what former builds of the application have declared
+//   - guard.go turns a panic of the application's functions into an error
 //   - proxy.go answers 503 until the brokers are connected
 //   - dev.go runs dev: an in-process Redis and each [DevService] of the application;
 //     report.go shows what happens in it, and failing.go makes handlers fail

@@ -75,7 +75,7 @@ func (b *bulk) handled(ctx context.Context, messages []poison.Message) ([]bool, 
 		if m.Kind != string(router.KindCommand) {
 			group.Go(func() (err error) {
 				if done[i], err = ledger.Settled(ctx, m.Handler, m.Metadata); err == nil && !done[i] {
-					done[i], err = b.client.Store.Seen(ctx, m.Handler, m.MessageID)
+					done[i], err = b.client.Store.Seen(ctx, m.Handler, poison.InboxID(m.MessageID, m.Metadata))
 				}
 				return err
 			})

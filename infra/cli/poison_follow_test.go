@@ -79,6 +79,45 @@ func TestPoisonRetry_Wait(t *testing.T) {
 	programtest.Eventually(t, "every mail", func() bool { return b.mails.Count() == 2 })
 }
 
+// A poison message that was discarded is settled, but one that is imported again is to be
+// handled: it counts as handled once it is, and not before.
+func TestPoisonRetry_WaitForWhatWasDiscarded(t *testing.T) {
+	t.Parallel()
+	url := brokertest.Redis(t)
+	b := brokersAt(t, "", url)
+	brokertest.CleanRedis(t, url, b.namespace)
+	working := b.environ
+	b.environ = append(slices.Clone(working), "PITWHEEL_SMTP_URL=smtp://127.0.0.1:1")
+	r := b.serve(t, "--config", impatient(t))
+	for i := range 2 {
+		if _, err := r.post(t.Context(), "CREATE_USER", fmt.Sprint("user-", i), fmt.Sprintf(`{"email":"u%d@example.com","name":"U"}`, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var exported string
+	programtest.Eventually(t, "two poison messages", func() bool {
+		exported = pitwheel(t, b.environ, "poison", "export").ok(t).stdout
+		return len(poisonOf(t, exported)) == 2
+	})
+	if code := r.end(t); code != exitOK {
+		t.Errorf("the exit code is %d", code)
+	}
+	pitwheel(t, b.environ, "poison", "discard", "--all", "-y", "--reason", "a mistake").ok(t)
+	pitwheelWith(t, b.environ, exported, "poison", "import", "-").ok(t)
+
+	b.environ = working
+	out := pitwheel(t, b.environ, "poison", "retry", poisonOf(t, exported)[0].ID, "--wait", "--timeout", "50ms").exits(t, exitTimeout)
+	if !regexp.MustCompile(`(?m)^unknown +1$`).MatchString(out.stdout) {
+		t.Errorf("without a service: %s", out.stdout)
+	}
+	b.serve(t)
+	out = pitwheel(t, b.environ, "poison", "retry", "--all", "-y", "--wait", "--timeout", programtest.Patience.String()).ok(t)
+	if !regexp.MustCompile(`(?m)^handled +1$`).MatchString(out.stdout) {
+		t.Errorf("with a service: %s", out.stdout)
+	}
+	programtest.Eventually(t, "every mail", func() bool { return b.mails.Count() == 2 })
+}
+
 // A command is handled when it has an outcome.
 func TestPoisonRetry_WaitForCommand(t *testing.T) {
 	t.Parallel()

@@ -32,6 +32,9 @@
 // classic ones. Messages that wait for their next attempt at the broker are in the queues
 // {queue}.retry.{1s|2s|5s|10s|30s|1m|2m|5m|15m|30m|1h}, one for each delay tier.
 //
+// Of the log, the queue pitwheel.witness remembers how far it was published, for the day on
+// which Redis is put back to an earlier state (witness.go).
+//
 // Of watermill-amqp the interfaces Marshaler and TopologyBuilder and their Config are
 // used. Its connection is not, as it replaces a channel that other goroutines read
 // without a lock, and fails if the first attempt to connect does; nor are its publisher

@@ -16,10 +16,20 @@ type Ledger interface {
 	// settled reports whether the handler has settled it, so that it would be taken for a
 	// duplicate.
 	Requeued(ctx context.Context, handler string, meta message.Metadata) (settled bool, err error)
-	// Settled reports whether the handler has settled a message.
+	// Settled reports whether the handler has settled a message. Of one that is to be handled
+	// again the ledger does not know: the inbox has it under the id of [InboxID].
 	Settled(ctx context.Context, handler string, meta message.Metadata) (bool, error)
 	// Discarded records that the handler need not handle messages any more.
 	Discarded(ctx context.Context, handler string, metas []message.Metadata) error
+}
+
+// InboxID returns the id that the inbox has a message under, once it is handled. One that is
+// to be handled again has an id of its own there, so that it is handled again once.
+func InboxID(id string, meta message.Metadata) string {
+	if again := meta[events.MetaAgain]; again != "" {
+		return events.DeriveID("again", again, id)
+	}
+	return id
 }
 
 // requeued is [Ledger].Requeued; a message that was settled, as one that was discarded and

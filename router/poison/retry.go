@@ -88,6 +88,7 @@ func (r *retrier) publish(ctx context.Context, queue string, messages []Message,
 		if err := requeued(ctx, r.ledger, m.Handler, msgs[i]); err != nil {
 			return nil, err
 		}
+		messages[i].Metadata = msgs[i].Metadata // It says whether to handle the message again.
 		msgs[i].SetContext(ctx)
 	}
 	err := r.queues.QueuePublisher().Publish(queue, msgs...)
