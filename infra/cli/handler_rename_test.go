@@ -26,8 +26,9 @@ import (
 // greeter is an application whose reaction has the given name: it fails for everybody named
 // bad, until it is mended.
 type greeter struct {
-	name   string
-	mended bool
+	name    string
+	mended  bool
+	creates bool // it handles CREATE_USER, too
 
 	mu      sync.Mutex
 	greeted map[string]int // by the name of the user
@@ -37,7 +38,7 @@ func (g *greeter) application() app.Application {
 	return app.Application{
 		Name: "pitwheel", Domains: []events.Domain{sample.Register},
 		Handlers: func(app.Services) []router.Handler {
-			return []router.Handler{router.On(g.name, func(_ context.Context, e router.Event[sample.Created]) error {
+			handlers := []router.Handler{router.On(g.name, func(_ context.Context, e router.Event[sample.Created]) error {
 				if e.Data.Name == "bad" && !g.mended {
 					return events.Permanent(errors.New("bad"))
 				}
@@ -49,6 +50,10 @@ func (g *greeter) application() app.Application {
 				g.greeted[e.Data.Name]++
 				return nil
 			}, router.Policy{Ordered: true})}
+			if g.creates {
+				handlers = append(handlers, sample.Handlers(nil)[0])
+			}
+			return handlers
 		},
 	}
 }
