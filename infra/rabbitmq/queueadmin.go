@@ -157,9 +157,13 @@ func (b *Broker) messages(ctx context.Context, queue string) (n int, err error) 
 func (b *Broker) DeleteQueue(ctx context.Context, _, queue string) error {
 	for _, name := range append(b.sources(queue), events.PoisonQueue(b.cfg.qualify(queue))) {
 		err := b.onChannel(ctx, func(ch *amqp.Channel) error {
-			_, err := ch.QueueDelete(name, false, false, false)
+			_, err := ch.QueueDelete(name, true, false, false)
 			return err
 		})
+		if isRefused(err, amqp.PreconditionFailed) {
+			return events.Errorf(events.CodeConfig, "queue %s is in use: an instance of its handler consumes it", name).
+				WithHint("stop the processes that run the handler")
+		}
 		if err != nil && !isMissing(err) {
 			return adminError(err, "queue "+name+" was not deleted")
 		}
@@ -167,9 +171,12 @@ func (b *Broker) DeleteQueue(ctx context.Context, _, queue string) error {
 	return nil
 }
 
-func isMissing(err error) bool {
+func isMissing(err error) bool { return isRefused(err, amqp.NotFound) }
+
+// isRefused reports whether the broker has refused a request for a reason.
+func isRefused(err error, code int) bool {
 	var refusal *amqp.Error
-	return errors.As(err, &refusal) && refusal.Code == amqp.NotFound
+	return errors.As(err, &refusal) && refusal.Code == code
 }
 
 // adminError returns an error of the client with what it is about, and others as they are.
