@@ -285,6 +285,9 @@ func TestHandlerRemove(t *testing.T) {
 	greetQueue(t, b, 3)
 	b.fill(2, func(_ int, m *poison.Message) { m.Handler, m.Queue = "greet", "greet" })
 	b.fill(1, nil)
+	if _, err := b.store.BeginLedger(t.Context(), "greet", events.LedgerTerm{Types: []string{"USER_CREATED"}}); err != nil {
+		t.Fatal(err)
+	}
 	remove := func(args ...string) result {
 		t.Helper()
 		return pitwheel(t, b.environ, append([]string{"handler", "remove"}, args...)...)
@@ -304,6 +307,9 @@ func TestHandlerRemove(t *testing.T) {
 	}
 	if has, err := b.store.HasQueue(t.Context(), "greet"); has || err != nil {
 		t.Errorf("the queue exists: %v, %v", has, err)
+	}
+	if state, err := b.store.LedgerState(t.Context(), "greet"); err != nil || len(state.Terms) != 0 {
+		t.Errorf("%v: its ledger is %+v", err, state)
 	}
 	groups, err := b.store.Client().XInfoGroups(t.Context(), "user.events").Result()
 	if err != nil || len(groups) != 0 {
