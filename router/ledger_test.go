@@ -3,7 +3,10 @@ package router_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +29,7 @@ type ledgered struct {
 	kept      *routertest.PoisonStore
 	transport *losing
 	commands  *router.Commands
+	faults    routertest.Faults
 
 	mu      sync.Mutex
 	handled []string // the names of users, in order
@@ -94,7 +98,7 @@ func (l *ledgered) router(handlers ...router.Handler) *router.Router {
 	r, err := router.New(router.Config{
 		Catalogue: catalogue(l.t), Handlers: handlers, Transport: l.transport,
 		Log: l.store, Reader: l.store, Checkpoints: l.store, Projections: l.store, Elector: l.store,
-		Ledger: l.store, Audit: l.store, Marker: l.transport, Inbox: l.store, Poison: l.kept, Parking: l.store,
+		Ledger: l.faults.Ledger(l.store), Audit: l.faults.AuditLedger(l.store), Marker: l.transport, Inbox: l.store, Poison: l.kept, Parking: l.store,
 	})
 	if err != nil {
 		l.t.Fatal(err)
@@ -212,21 +216,22 @@ func TestRouter_Ledger_NobodyConsumes(t *testing.T) {
 func TestRouter_Ledger_KnowsWhereMessagesWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newLedgered(t)
-		broken := true
+		var broken atomic.Bool
+		broken.Store(true)
 		l.run(func(r *router.Router) {
 			l.register("slow", "bad", "good")
 			pass(10 * time.Minute)
 			l.wantHandled("good")
 			l.wantBooks(r, events.LedgerReport{Events: 3, Handled: 1, Poison: 1, Waiting: 1})
-			broken = false
+			broken.Store(false)
 			pass(time.Hour)
 			l.wantHandled("good", "slow")
 			l.wantBooks(r, events.LedgerReport{Events: 3, Handled: 2, Poison: 1})
 		}, l.note(router.Policy{Concurrency: 1}, func(name string) error {
 			switch {
-			case name == "bad" && broken:
+			case name == "bad" && broken.Load():
 				return events.Permanent(errors.New("bad"))
-			case name == "slow" && broken:
+			case name == "slow" && broken.Load():
 				return events.RetryAfter(20*time.Minute, errors.New("not yet"))
 			}
 			return nil
@@ -323,5 +328,49 @@ func TestRouter_Ledger_DuplicatesForEver(t *testing.T) {
 			l.wantHandled("a", "b")
 			l.wantBooks(r, events.LedgerReport{Events: 2, Handled: 2})
 		}, l.note(router.Policy{Concurrency: 1}, nil))
+	})
+}
+
+// Calls of the ledger fail, before or after they have done their work, while the broker loses
+// events: all are handled once, and the books are right in the end.
+func TestRouter_Ledger_CallsFail(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for seed := range uint64(5) {
+			l := newLedgered(t)
+			l.faults.Seed = seed
+			var failing []*routertest.Fault
+			for _, call := range []string{"Standing", "SyncLedger", "SetPlace", "AdvanceLedger"} {
+				failing = append(failing, l.faults.On(call).Chance(0.3).Fail())
+			}
+			failing = append(failing, l.faults.On("SyncLedger", "AdvanceLedger").Chance(0.1).LoseAnswer())
+			var want []string
+			l.run(func(r *router.Router) {
+				for i := range 60 {
+					l.transport.set(i%3 == 0)
+					name := fmt.Sprint("u", i)
+					l.register(name)
+					pass(300 * time.Millisecond) // The relay has published it.
+					want = append(want, name)
+				}
+				l.transport.set(false)
+				pass(5 * time.Minute)
+				for i, f := range failing {
+					if f.Injected() == 0 && i != 2 { // A place is set only of what waits long.
+						t.Errorf("fault %d was never injected", i)
+					}
+				}
+				l.faults.End()
+				pass(5 * time.Minute)
+				l.mu.Lock()
+				slices.Sort(l.handled)
+				l.mu.Unlock()
+				slices.Sort(want)
+				l.wantHandled(want...)
+				report, _, err := r.Books(t.Context(), "note", 0, false)
+				if err != nil || report.Events != 60 || report.Handled != 60 {
+					t.Errorf("the books are %+v, %v", report, err)
+				}
+			}, l.note(router.Policy{Concurrency: 1}, nil))
+		}
 	})
 }

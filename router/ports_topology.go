@@ -69,6 +69,7 @@ type QueueAdmin interface {
 	// the queue meanwhile.
 	MoveQueue(ctx context.Context, from Subscription, to string) (int, error)
 	// DeleteQueue deletes a queue, its poison queue and what was delayed for it, with all
-	// messages. What does not exist is not an error.
+	// messages. If an instance consumes the queue, the error has the code CONFIG, and nothing
+	// is deleted. What does not exist is not an error.
 	DeleteQueue(ctx context.Context, topic, queue string) error
 }

@@ -26,8 +26,9 @@ import (
 // greeter is an application whose reaction has the given name: it fails for everybody named
 // bad, until it is mended.
 type greeter struct {
-	name   string
-	mended bool
+	name    string
+	mended  bool
+	creates bool // it handles CREATE_USER, too
 
 	mu      sync.Mutex
 	greeted map[string]int // by the name of the user
@@ -37,7 +38,7 @@ func (g *greeter) application() app.Application {
 	return app.Application{
 		Name: "pitwheel", Domains: []events.Domain{sample.Register},
 		Handlers: func(app.Services) []router.Handler {
-			return []router.Handler{router.On(g.name, func(_ context.Context, e router.Event[sample.Created]) error {
+			handlers := []router.Handler{router.On(g.name, func(_ context.Context, e router.Event[sample.Created]) error {
 				if e.Data.Name == "bad" && !g.mended {
 					return events.Permanent(errors.New("bad"))
 				}
@@ -49,6 +50,10 @@ func (g *greeter) application() app.Application {
 				g.greeted[e.Data.Name]++
 				return nil
 			}, router.Policy{Ordered: true})}
+			if g.creates {
+				handlers = append(handlers, sample.Handlers(nil)[0])
+			}
+			return handlers
 		},
 	}
 }
@@ -280,6 +285,9 @@ func TestHandlerRemove(t *testing.T) {
 	greetQueue(t, b, 3)
 	b.fill(2, func(_ int, m *poison.Message) { m.Handler, m.Queue = "greet", "greet" })
 	b.fill(1, nil)
+	if _, err := b.store.BeginLedger(t.Context(), "greet", events.LedgerTerm{Types: []string{"USER_CREATED"}}); err != nil {
+		t.Fatal(err)
+	}
 	remove := func(args ...string) result {
 		t.Helper()
 		return pitwheel(t, b.environ, append([]string{"handler", "remove"}, args...)...)
@@ -299,6 +307,9 @@ func TestHandlerRemove(t *testing.T) {
 	}
 	if has, err := b.store.HasQueue(t.Context(), "greet"); has || err != nil {
 		t.Errorf("the queue exists: %v, %v", has, err)
+	}
+	if state, err := b.store.LedgerState(t.Context(), "greet"); err != nil || len(state.Terms) != 0 {
+		t.Errorf("%v: its ledger is %+v", err, state)
 	}
 	groups, err := b.store.Client().XInfoGroups(t.Context(), "user.events").Result()
 	if err != nil || len(groups) != 0 {

@@ -76,6 +76,14 @@ func runRedis(t *testing.T, url func(t *testing.T) string) {
 		t.Parallel()
 		porttest.TestTransport(t, func(t *testing.T) router.Transport { return open(t) })
 	})
+	t.Run("QueueAdmin", func(t *testing.T) {
+		t.Parallel()
+		porttest.TestQueueAdmin(t, func(t *testing.T) porttest.AdminTransport { return open(t) })
+	})
+	t.Run("Topology", func(t *testing.T) {
+		t.Parallel()
+		porttest.TestTopology(t, func(t *testing.T) router.Topology { return open(t) })
+	})
 }
 
 // openRedis opens a store in a namespace of the test's own.

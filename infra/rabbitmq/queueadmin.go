@@ -153,8 +153,22 @@ func (b *Broker) messages(ctx context.Context, queue string) (n int, err error) 
 }
 
 // DeleteQueue is as in [router.QueueAdmin]. The topic is not used: RabbitMQ deletes the
-// bindings with the queue.
+// bindings with the queue. It has no if-unused for quorum queues, so that consumers are looked
+// for before.
 func (b *Broker) DeleteQueue(ctx context.Context, _, queue string) error {
+	name, consumers := b.cfg.qualify(queue), 0
+	err := b.onChannel(ctx, func(ch *amqp.Channel) error {
+		q, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
+		consumers = q.Consumers
+		return err
+	})
+	if err != nil && !isMissing(err) {
+		return adminError(err, "the consumers of queue "+name+" were not counted")
+	}
+	if consumers > 0 {
+		return events.Errorf(events.CodeConfig, "queue %s is in use: %d consumers, instances of its handler, have it", name, consumers).
+			WithHint("stop the processes that run the handler")
+	}
 	for _, name := range append(b.sources(queue), events.PoisonQueue(b.cfg.qualify(queue))) {
 		err := b.onChannel(ctx, func(ch *amqp.Channel) error {
 			_, err := ch.QueueDelete(name, false, false, false)

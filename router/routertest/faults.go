@@ -50,6 +50,9 @@ func points() map[string]string {
 		"ProjectionCursor": "projection", "OpenProjection": "projection", "Rows": "projection", "Commit": "projection", "List": "projection",
 		"Seen": "handler", "Record": "handler", "StorePoison": "handler", "CountPoison": "",
 		"KeyBlocker": "handler", "BlockKey": "handler", "ParkMessage": "handler", "ReleaseKey": "handler",
+		"BeginLedger": "handler", "Standing": "handler", "SyncLedger": "handler", "SetPlace": "handler", "Attend": "handler", "MarkPassed": "handler",
+		"LedgerState": "handler", "LedgerBits": "handler", "LedgerPlaces": "handler", "AdvanceLedger": "handler", "SendMark": "handler",
+		"LedgerRound": "handler", "SaveLedgerReport": "handler",
 		"UnparkMessage": "handler", "CountParked": "handler",
 	}
 }
@@ -162,6 +165,12 @@ func (f *Faults) Inject(c *router.Config) {
 	c.Checkpoints, c.Projections, c.Elector = f.Checkpoints(c.Checkpoints), f.Projections(c.Projections), f.Elector(c.Elector)
 	if c.Inbox != nil {
 		c.Inbox = f.Inbox(c.Inbox)
+	}
+	if c.Ledger != nil {
+		c.Ledger = f.Ledger(c.Ledger)
+	}
+	if c.Audit != nil {
+		c.Audit = f.AuditLedger(c.Audit)
 	}
 	if c.Parking != nil {
 		c.Parking = f.Parking(c.Parking)

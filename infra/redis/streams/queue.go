@@ -37,7 +37,7 @@ func (t *Transport) hasGroup(ctx context.Context, stream, name string) (bool, er
 func (t *Transport) groups(ctx context.Context, stream string) ([]any, error) {
 	reply, err := t.conn.Do(ctx, "xinfo", "groups", stream)
 	if err != nil {
-		if isNoStream(err) {
+		if isGone(err) {
 			return nil, nil
 		}
 		return nil, err

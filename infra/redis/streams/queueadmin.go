@@ -245,8 +245,15 @@ func (t *Transport) moveDelayed(ctx context.Context, queue, to string) (int, err
 	}
 }
 
-// DeleteQueue is as in [router.QueueAdmin].
+// DeleteQueue is as in [router.QueueAdmin]. An instance that was killed counts as consuming
+// the queue for 4 s. A command that another process sends within ten seconds may still be
+// accepted, and is then not handled.
 func (t *Transport) DeleteQueue(ctx context.Context, topic, queue string) error {
+	for _, stream := range t.feeds(topic, queue) {
+		if err := t.checkUnused(ctx, stream, queue); err != nil {
+			return err
+		}
+	}
 	if topic != "" && topic != queue {
 		if err := t.destroyGroup(ctx, t.streamKey(topic), queue); err != nil {
 			return err
@@ -259,6 +266,32 @@ func (t *Transport) DeleteQueue(ctx context.Context, topic, queue string) error 
 		if _, err := t.conn.Do(ctx, "unlink", key); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkUnused returns an error if a consumer of a group is alive.
+func (t *Transport) checkUnused(ctx context.Context, stream, queue string) error {
+	reply, err := t.conn.Do(ctx, "xinfo", "consumers", stream, queue)
+	if isGone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	consumers, _ := reply.([]any)
+	for _, c := range consumers {
+		fields, _ := c.([]any)
+		name, _ := conn.FieldText(fields, "name")
+		sign, err := t.conn.Do(ctx, "get", t.aliveKey(name))
+		if errors.Is(err, redis.Nil) || err == nil && sign == leftMark {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return events.Errorf(events.CodeConfig, "queue %s is in use: an instance of its handler consumes it", queue).
+			WithHint("stop the processes that run the handler; one that was killed is forgotten after 4 s")
 	}
 	return nil
 }

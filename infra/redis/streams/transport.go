@@ -29,11 +29,9 @@ var (
 	trimLua string
 	//go:embed depth.lua
 	depthLua string
-	//go:embed remove.lua
-	removeLua string
 )
 
-type scripts struct{ publish, delay, due, claim, trim, depth, remove *conn.Script }
+type scripts struct{ publish, delay, due, claim, trim, depth *conn.Script }
 
 var _ router.Transport = (*Transport)(nil)
 
@@ -62,7 +60,7 @@ func New(c *conn.Conn, inbox Prefetcher, elector router.Elector) *Transport {
 		scripts: scripts{
 			publish: conn.NewScript(publishLua), delay: conn.NewScript(delayLua), due: conn.NewScript(dueLua),
 			claim: conn.NewScript(claimLua), trim: conn.NewScript(trimLua),
-			depth: conn.NewScript(depthLua), remove: conn.NewScript(removeLua),
+			depth: conn.NewScript(depthLua),
 		},
 	}
 }
