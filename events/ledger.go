@@ -128,6 +128,9 @@ type LedgerAdvance struct {
 	// FromWatermark is the Watermark that the advance starts from; if the stored one differs,
 	// the ledger was joined with another one, and nothing is written. Nil: it may differ.
 	FromWatermark Cursor
+	// FromTerms is how many terms the caller knows; if the ledger has others, nothing is
+	// written, as the caller has not looked at all that the handler owes. 0: it does not matter.
+	FromTerms int
 	// Audited and Watermark are the cursors afterwards. Watermark never moves back.
 	Audited, Watermark Cursor
 	// Events is how many events between From and Audited the handler owes an answer.

@@ -181,7 +181,8 @@ func (l *Ledger) AdvanceLedger(_ context.Context, handler string, a events.Ledge
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.of(handler)
-	moved := !sameCursor(a.From, b.state.Audited) || a.FromWatermark != nil && !sameCursor(a.FromWatermark, b.state.Watermark)
+	moved := !sameCursor(a.From, b.state.Audited) || a.FromWatermark != nil && !sameCursor(a.FromWatermark, b.state.Watermark) ||
+		a.FromTerms != 0 && a.FromTerms != len(b.state.Terms)
 	if len(b.state.Terms) == 0 || moved {
 		return events.Errorf(events.CodeCursorMoved, "another instance has audited %s meanwhile", handler).MayRetry()
 	}

@@ -8,12 +8,16 @@
 -- ARGV[4] how many events are between the cursors
 -- ARGV[5] how many chunks to delete at most, ARGV[6] how many partitions there are
 -- ARGV[7] the watermark before, '' if it does not matter
+-- ARGV[8] how many terms the ledger has, 0 if it does not matter
 --
--- Reply: 1 if it is written; 0 if the cursors are not those before, or the ledger has not
--- begun.
+-- Reply: 1 if it is written; 0 if the cursors or the terms are not those before, or the ledger
+-- has not begun.
 
-local was = redis.call('HMGET', KEYS[1], 'a', 'w', 'x')
+local was = redis.call('HMGET', KEYS[1], 'a', 'w', 'x', 'terms')
 if was[1] ~= ARGV[1] or not was[2] or not was[3] or ARGV[7] ~= '' and was[2] ~= ARGV[7] then
+  return 0
+end
+if ARGV[8] ~= '0' and #cjson.decode(was[4] or '[]') ~= tonumber(ARGV[8]) then
   return 0
 end
 local watermark, kept, passed = {}, {}, {}

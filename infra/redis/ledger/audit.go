@@ -174,7 +174,7 @@ func (l *Ledger) AdvanceLedger(ctx context.Context, handler string, a events.Led
 		before = l.cursorText(a.FromWatermark)
 	}
 	reply, err := l.conn.Run(ctx, l.scripts.advance, []string{l.key(of)},
-		l.cursorText(a.From), l.cursorText(a.Audited), l.cursorText(a.Watermark), a.Events, maxDropped, l.partitions, before)
+		l.cursorText(a.From), l.cursorText(a.Audited), l.cursorText(a.Watermark), a.Events, maxDropped, l.partitions, before, a.FromTerms)
 	if err != nil {
 		return err
 	}

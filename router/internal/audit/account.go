@@ -22,10 +22,8 @@ type account struct {
 	Handler
 	state events.LedgerState
 	// owed has a bit for each event beyond the watermark that the handler owes.
-	owed map[events.LedgerChunk]*chunk
-	// counted is how many of them the stored state does not count yet.
-	counted uint64
-	round   round
+	owed  map[events.LedgerChunk]*chunk
+	round round
 
 	verification verification
 }
@@ -60,9 +58,25 @@ func (a *account) add(e *events.Recorded) {
 		a.owed[c] = set
 	}
 	set[bit/8] |= 0x80 >> (bit % 8)
-	if e.Position > a.state.Audited[e.Partition] {
-		a.counted++
+}
+
+// count returns how many events after one cursor and up to another one the handler owes. What
+// is settled counts, too.
+func (a *account) count(after, upTo events.Cursor) (n uint64) {
+	for ref, set := range a.owed {
+		from, to := after.At(ref.Partition), upTo.At(ref.Partition)
+		if first := ref.Number * events.ChunkPositions; first >= to || first+events.ChunkPositions <= from {
+			continue
+		}
+		for b, v := range set {
+			for ; v != 0; v &^= 0x80 >> bits.LeadingZeros8(v) {
+				if at := position(ref, 8*b+bits.LeadingZeros8(v)); at > from && at <= to {
+					n++
+				}
+			}
+		}
 	}
+	return n
 }
 
 // openSet is the events that a handler has not settled.

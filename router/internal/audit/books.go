@@ -84,27 +84,35 @@ func (b *books) balanceAccount(ctx context.Context, a *account, now time.Time) e
 
 // advance stores how far the account was audited, and moves the watermark to before the first
 // open event of each partition.
+//
+// Neither goes beyond what the relay has published, and nothing is stored if the handler owes
+// other types by now: a new term begins behind what is published, and its events must
+// neither be below the watermark, where all is settled, nor be left out of the count.
 func (b *books) advance(ctx context.Context, a *account, open openSet) error {
+	published := b.relayed[len(b.relayed)-1].cursor
 	watermark := b.cursor.Clone(0)
 	for p := range watermark {
+		watermark[p] = min(watermark[p], published.At(p))
 		if first := open.first[p]; first > 0 {
-			watermark[p] = first - 1
+			watermark[p] = min(watermark[p], first-1)
 		}
 		watermark[p] = max(watermark[p], a.state.Watermark[p])
 	}
 	audited := b.cursor.Clone(0)
 	for p := range audited {
-		audited[p] = max(audited[p], a.state.Audited[p])
+		audited[p] = max(min(audited[p], published.At(p)), a.state.Audited[p])
 	}
 	if a.state.Audited.Behind(audited) > 0 || a.state.Watermark.Behind(watermark) > 0 {
+		counted := a.count(a.state.Audited, audited)
 		err := b.Ledger.AdvanceLedger(ctx, a.Name, events.LedgerAdvance{
-			From: a.state.Audited, FromWatermark: a.state.Watermark, Audited: audited, Watermark: watermark, Events: a.counted,
+			From: a.state.Audited, FromWatermark: a.state.Watermark, FromTerms: len(a.state.Terms),
+			Audited: audited, Watermark: watermark, Events: counted,
 		})
 		if err != nil {
 			return err
 		}
-		a.state.Events += a.counted
-		a.state.Audited, a.state.Watermark, a.counted = audited, watermark, 0
+		a.state.Events += counted
+		a.state.Audited, a.state.Watermark = audited, watermark
 		a.forget()
 	}
 	return nil
@@ -122,8 +130,11 @@ func (b *books) report(ctx context.Context, a *account, s *sorted, now time.Time
 	if state.Events != a.state.Events {
 		return events.Errorf(events.CodeCursorMoved, "the ledger of %s was joined with another one", a.Name)
 	}
+	if len(state.Terms) != len(a.state.Terms) {
+		return events.Errorf(events.CodeCursorMoved, "%s reacts to other types by now", a.Name)
+	}
 	a.state.Handled, a.state.Discarded = state.Handled, state.Discarded
-	r := s.report(a)
+	r := s.report(a, b.cursor)
 	r.At, r.Healed = now, a.round.healed
 	if r.OldestSeconds, err = b.oldest(ctx, s.open, now); err != nil {
 		return err
@@ -164,8 +175,9 @@ type sorted struct {
 	missing uint64
 }
 
-func (s *sorted) report(a *account) events.LedgerReport {
-	r := events.LedgerReport{Handler: a.Name, Events: a.state.Events, Discarded: a.state.Discarded, Missing: s.missing}
+// report returns what the books say of the log up to a cursor.
+func (s *sorted) report(a *account, upTo events.Cursor) events.LedgerReport {
+	r := events.LedgerReport{Handler: a.Name, Events: a.state.Events + a.count(a.state.Audited, upTo), Discarded: a.state.Discarded, Missing: s.missing}
 	for at, p := range s.places {
 		if !s.open.has(at) {
 			continue

@@ -74,8 +74,7 @@ func (a *Auditor) Look(ctx context.Context, h Handler, list int, onlyMissing boo
 			}
 		}
 	}
-	acct.state.Events += acct.counted
-	out := Look{Report: s.report(acct)}
+	out := Look{Report: s.report(acct, b.cursor)}
 	out.Report.At, out.Report.Healed = now, acct.round.healed
 	if out.Report.OldestSeconds, err = b.oldest(ctx, s.open, now); err != nil {
 		return Look{}, err
