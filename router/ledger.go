@@ -113,6 +113,11 @@ func (c *consumer) place(d *delivery, kind events.PlaceKind, until time.Time) er
 func (r *Router) beginLedgers(ctx context.Context) bool {
 	for _, p := range r.reactions {
 		if !r.retry(ctx, func(ctx context.Context) error {
+			// The queue first: what was published before it was bound is not owed. One that
+			// cannot be declared owes what it misses until that is mended.
+			if err := r.declareAgain(ctx, p.name); err != nil && events.CodeOf(err) != events.CodeConfig {
+				return err
+			}
 			_, err := r.beginLedger(ctx, p)
 			return err
 		}) {
@@ -124,8 +129,7 @@ func (r *Router) beginLedgers(ctx context.Context) bool {
 }
 
 // beginLedger begins the ledger of a reaction after what the relay has published, so that
-// it owes everything that is published from now on; what was published before its queue was
-// bound is found missing, and delivered.
+// it owes everything that is published from now on.
 func (r *Router) beginLedger(ctx context.Context, p *plan) ([]events.LedgerTerm, error) {
 	after, err := r.relayed(ctx)
 	if err != nil {

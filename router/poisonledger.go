@@ -47,7 +47,15 @@ func (l poisonLedger) Settled(ctx context.Context, handler string, meta message.
 
 func (l poisonLedger) Discarded(ctx context.Context, handler string, metas []message.Metadata) error {
 	for _, meta := range metas {
-		if at, ok := positionOf(meta); ok {
+		at, ok := positionOf(meta)
+		if !ok {
+			continue
+		}
+		standing, err := l.ledger.Standing(ctx, handler, at)
+		if err != nil {
+			return err
+		}
+		if standing == events.Open {
 			l.ledger.Settle(handler, at, events.Discarded)
 		}
 	}

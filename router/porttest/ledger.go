@@ -195,6 +195,17 @@ func testLedgerPlaces(s suite[LedgerStore]) {
 }
 
 func testLedgerAudit(s suite[LedgerStore]) {
+	s.run("an audit that does not know all terms advances nothing", func(t *testing.T, l LedgerStore) {
+		ctx := t.Context()
+		beginLedger(t, l, 2)
+		_, err := l.BeginLedger(ctx, "h", events.LedgerTerm{After: events.Cursor{4}, Types: []string{"ANOTHER"}})
+		must(t, err)
+		advance := func(terms int) error {
+			return l.AdvanceLedger(ctx, "h", events.LedgerAdvance{From: events.Cursor{2}, Terms: terms, Audited: events.Cursor{9}, Watermark: events.Cursor{9}})
+		}
+		wantCode(t, "an audit by the first term alone", advance(1), events.CodeCursorMoved)
+		must(t, advance(2))
+	})
 	s.run("only the audit that starts from the audited cursor advances it", func(t *testing.T, l LedgerStore) {
 		ctx := t.Context()
 		advance := func(from, audited, watermark, n uint64) error {

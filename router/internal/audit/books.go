@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/pitwheel/pitwheel/events"
@@ -125,11 +126,24 @@ func (b *books) report(ctx context.Context, a *account, s *sorted, now time.Time
 	}
 	a.state.Handled, a.state.Discarded = state.Handled, state.Discarded
 	r := s.report(a)
+	b.compare(ctx, a, r)
 	r.At, r.Healed = now, a.round.healed
 	if r.OldestSeconds, err = b.oldest(ctx, s.open, now); err != nil {
 		return err
 	}
 	return b.Ledger.SaveLedgerReport(ctx, r)
+}
+
+// compare compares the two ways to know how many events are settled: counted when their bits
+// were set, and what the log has and the bits do not leave open. The count includes what was
+// settled since the bits were read, so it may only be greater.
+func (b *books) compare(ctx context.Context, a *account, r events.LedgerReport) {
+	wrong := a.state.Handled+a.state.Discarded < r.Handled+r.Discarded
+	if wrong && !a.wrong {
+		b.Logger.ErrorContext(ctx, "the ledger does not add up: fewer events were counted as settled than its bits say", slog.String("handler", a.Name),
+			slog.Uint64("counted", a.state.Handled+a.state.Discarded), slog.Uint64("settled", r.Handled+r.Discarded))
+	}
+	a.wrong = wrong
 }
 
 // oldest returns the age in seconds of the oldest open event, by its own time.

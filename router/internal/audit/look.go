@@ -84,7 +84,7 @@ func (a *Auditor) Look(ctx context.Context, h Handler, list int, onlyMissing boo
 			break
 		}
 		o := Open{Kind: s.places[at].Kind, Unpublished: at.Position > relayed.At(at.Partition)}
-		if idle && s.missing > 0 && lost.has(at) {
+		if idle && s.missing == lost.n && lost.has(at) { // Otherwise it is not known which ones.
 			o.Kind = events.PlaceMissing
 		}
 		if onlyMissing && o.Kind != events.PlaceMissing {
