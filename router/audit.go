@@ -64,6 +64,17 @@ type auditTransport struct {
 	Marker
 }
 
+// Unacknowledged asks a transport where messages of consumers that are gone stay with them until
+// another one takes them over.
+func (t auditTransport) Unacknowledged(ctx context.Context, topic, queue string) (int, error) {
+	if counter, ok := t.Marker.(interface {
+		Unacknowledged(ctx context.Context, topic, queue string) (int, error)
+	}); ok {
+		return counter.Unacknowledged(ctx, topic, queue)
+	}
+	return 0, nil
+}
+
 func (t auditTransport) QueuePublisher() message.Publisher { return t.queues }
 
 // relayed returns how far the log was published.

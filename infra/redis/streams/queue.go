@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -76,6 +77,26 @@ func (t *Transport) QueueDepth(ctx context.Context, topic, queue string) (n int,
 		n += waiting
 	}
 	return n, true, nil
+}
+
+// Unacknowledged returns how many messages of a queue consumers have received and not
+// acknowledged: what those have left that are gone waits with them until one is taken over.
+func (t *Transport) Unacknowledged(ctx context.Context, topic, queue string) (int, error) {
+	n := 0
+	for _, stream := range t.feeds(topic, queue) {
+		reply, err := t.conn.Do(ctx, "xpending", stream, queue)
+		if err != nil && (strings.Contains(err.Error(), "NOGROUP") || strings.Contains(err.Error(), "no such key")) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if parts, _ := reply.([]any); len(parts) > 0 {
+			pending, _ := parts[0].(int64)
+			n += int(pending)
+		}
+	}
+	return n, nil
 }
 
 // typesOf returns the types of a topic that a queue receives: none for all of them.

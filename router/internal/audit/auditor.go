@@ -47,6 +47,10 @@ type Transport interface {
 	QueuePublisher() message.Publisher
 	Mark(ctx context.Context, topic, queue string, msg *message.Message) error
 	QueueDepth(ctx context.Context, topic, queue string) (n int, exists bool, err error)
+	// Unacknowledged returns how many messages consumers have received and neither acknowledged
+	// nor given back, though they may be gone; 0 where a transport gives such messages back by
+	// itself.
+	Unacknowledged(ctx context.Context, topic, queue string) (int, error)
 }
 
 // Config is what an auditor works with. All fields but the last three are required.

@@ -53,6 +53,11 @@ func (a *Auditor) Look(ctx context.Context, h Handler, list int, onlyMissing boo
 	if err != nil {
 		return Look{}, err
 	}
+	left, err := a.Transport.Unacknowledged(ctx, h.Topic, h.Queue)
+	if err != nil {
+		return Look{}, err
+	}
+	depth = max(depth, 0) + left
 	if err := b.readToEnd(ctx, acct); err != nil {
 		return Look{}, err
 	}

@@ -222,6 +222,11 @@ func (b *books) searchIdle(ctx context.Context, a *account, s *sorted, due event
 				return err
 			}
 		}
+		left, err := b.Transport.Unacknowledged(ctx, a.Topic, a.Queue)
+		if err != nil {
+			return err
+		}
+		n = max(n, 0) + left
 		if r.empty++; uint64(max(n, 0)) >= found.n { //nolint:gosec // It is not negative.
 			r.empty = 0
 		}

@@ -240,6 +240,8 @@ func (w *world) Mark(_ context.Context, _, _ string, msg *message.Message) error
 	return nil
 }
 
+func (w *world) Unacknowledged(context.Context, string, string) (int, error) { return 0, nil }
+
 func (w *world) QueueDepth(_ context.Context, _, name string) (int, bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
