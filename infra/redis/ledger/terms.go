@@ -3,12 +3,9 @@ package ledger
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/redis/conn"
@@ -72,15 +69,6 @@ func readTerms(key, text string) ([]events.LedgerTerm, error) {
 		return nil, events.Errorf(events.CodeUndecodable, "the terms in the ledger %s cannot be read: %w", key, err)
 	}
 	return terms, nil
-}
-
-// text returns a field of a hash, "" if there is none.
-func (l *Ledger) text(ctx context.Context, key, field string) (string, error) {
-	reply, err := l.conn.Do(ctx, "hget", key, field)
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return "", err
-	}
-	return conn.Text(reply), nil
 }
 
 // SetPlace records where an open event is.
