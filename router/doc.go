@@ -73,7 +73,7 @@
 //	poison.go       to the poison queue; collector.go: from there into the poison store
 //	park.go         the order of a key through failures, with a cache in blockedkeys.go
 //	breaker.go      the circuit breaker; the other stages: limit.go, turn.go, timeout.go, recover.go,
-//	                dedupe.go, replay.go
+//	                dedupe.go, replay.go, refusal.go
 //	ledger.go       where an event is in the log, and what is recorded about it; poisonledger.go:
 //	                the same for those who retry and discard; audit.go: the auditor; books.go: the
 //	                balance; redeliver.go: history to one reaction
