@@ -198,10 +198,7 @@ func rabbitBinary(name string) (string, error) {
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	_, text, _ := net.SplitHostPort(freeAddr(t))
+	port, _ := strconv.Atoi(text) // It is a number.
+	return port
 }

@@ -84,13 +84,7 @@ func StartRedis(t testing.TB, args ...string) *RedisServer {
 		Skip(t, "this test needs a Redis of its own: put redis-server on the PATH")
 	}
 	redis.SetLogger(silence{}) // It would write a line for each attempt to connect.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("no free port for redis-server: %v", err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
-	s := &RedisServer{t: t, addr: addr, dir: t.TempDir(), args: args}
+	s := &RedisServer{t: t, addr: freeAddr(t), dir: t.TempDir(), args: args}
 	s.Start()
 	t.Cleanup(s.Kill)
 	return s
