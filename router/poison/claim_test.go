@@ -42,7 +42,10 @@ func TestAdmin_OperationsAtOnce(t *testing.T) {
 					if err != nil {
 						t.Error(err)
 					}
-					check(t, tally, 300, 300, 0, 0, 0)
+					// What the other one has removed before this one has listed it is not counted.
+					if tally.Matched != 300 || tally.Done > 300 || tally.FailedAgain+tally.Failed+len(tally.Problems) > 0 {
+						t.Errorf("the tally is %+v", tally)
+					}
 				})
 			}
 			operations.Wait()
