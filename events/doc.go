@@ -29,7 +29,7 @@
 //	ledger.go     what a reaction has settled of the log, and where the rest is
 //	checkpoint.go how far a role has read the log; witness.go: what is known of it outside of the store
 //	errors.go     codes, rejections, and errors that say whether to try again
-//	required.go   what data must have; nest.go: the envelope of Nest; undecodable.go: what is no message
+//	required.go   what data must have; nest.go: the envelope of Nest; undecodable.go: what is not a message
 //	codec.go      the body of a message; fast.go: the usual form of it, read faster
 //	id.go         ids, and how they are derived
 //	names.go      the names of topics and poison queues

@@ -22,7 +22,7 @@ type declaredQueue struct {
 }
 
 // err returns why the handler misses messages, or nil. That its queue is not consumed here
-// is no reason.
+// does not count.
 func (q *declaredQueue) err() error {
 	if err := q.health.Err(); err != nil {
 		return err

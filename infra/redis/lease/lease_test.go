@@ -128,7 +128,7 @@ func TestElector_LostLease(t *testing.T) {
 	})
 }
 
-// A user who may not run scripts cannot renew a lease. That is no other instance's doing.
+// A user who may not run scripts cannot renew a lease. No other instance has taken it.
 func TestElector_LacksRights(t *testing.T) {
 	t.Parallel()
 	srv := brokertest.StartRedis(t)

@@ -36,9 +36,9 @@ func (p *PoisonStore) RemovePoison(ctx context.Context, c poison.Change, msgs ..
 	return out, nil
 }
 
-// EditPoison gives a poison message another body and returns it with that. If it is no
-// longer as it was read, or is claimed, the error has the code VERSION_CONFLICT; if it does not exist any
-// more, NOT_FOUND.
+// EditPoison gives a poison message another body and returns it with that. If it
+// has changed since it was read, or is claimed, the error has the code VERSION_CONFLICT; if it
+// does not exist any more, NOT_FOUND.
 func (p *PoisonStore) EditPoison(ctx context.Context, m poison.Message, body []byte, c poison.Change) (poison.Message, error) {
 	c.Action = poison.Edited
 	args := append([]any{m.Revision, body, len(body)}, auditFields(m, c)...)

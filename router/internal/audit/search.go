@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// markType is the type of a mark, which is no event of any catalogue.
+	// markType is the type of a mark, which is not an event of any catalogue.
 	markType = "pitwheel.mark"
 	// depthEvery is how often the broker is asked how many messages wait in a queue.
 	depthEvery = 5 * time.Second

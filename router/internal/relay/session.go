@@ -214,7 +214,7 @@ func (s *session) check() error {
 }
 
 // giveUp returns an error once nothing can be published here, so that another instance can
-// try. A topic that fails while another one can be published to is no reason: that
+// try. A topic that fails while another one can be published to does not count: that
 // would not change, and what was published beyond the checkpoint would be again.
 func (s *session) giveUp() error {
 	for _, t := range s.order {
