@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/programtest"
 	"github.com/pitwheel/pitwheel/infra/redis"
@@ -32,10 +33,10 @@ func TestHandlerRename_Ledger(t *testing.T) {
 				t.Fatalf("the exit code is %d", code)
 			}
 		}
-		books := func(g *greeter, code int) (v ledgerView) {
+		books := func(g *greeter, code int) (v events.LedgerReport) {
 			t.Helper()
 			res := g.call(t, b.environ, "ledger", "--handler", g.name, "-o", "json").exits(t, code)
-			var views []ledgerView
+			var views []events.LedgerReport
 			if err := json.Unmarshal([]byte(res.stdout), &views); err != nil || len(views) != 1 {
 				t.Fatalf("%v: %s", err, res.stdout)
 			}

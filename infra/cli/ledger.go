@@ -17,20 +17,6 @@ import (
 // maxListed bounds the events of one handler that are listed.
 const maxListed = 1000
 
-// ledgerView is the books of one handler, as they are printed.
-type ledgerView struct {
-	Handler       string  `json:"handler"`
-	Events        uint64  `json:"events"`
-	Handled       uint64  `json:"handled"`
-	Discarded     uint64  `json:"discarded"`
-	Poison        uint64  `json:"poison"`
-	Parked        uint64  `json:"parked"`
-	Waiting       uint64  `json:"waiting"`
-	Missing       uint64  `json:"missing"`
-	OldestSeconds float64 `json:"oldest_seconds"`
-	Healed        uint64  `json:"healed"`
-}
-
 // openView is an event that a handler has not settled.
 type openView struct {
 	Handler       string    `json:"handler"`
@@ -91,7 +77,7 @@ func (c *cli) printLedger(ctx context.Context, handler string, list, onlyMissing
 	if err != nil {
 		return err
 	}
-	books, open := []ledgerView{}, []openView{}
+	books, open := []events.LedgerReport{}, []openView{}
 	var missing uint64
 	var notBegun error
 	for _, name := range names {
@@ -107,7 +93,7 @@ func (c *cli) printLedger(ctx context.Context, handler string, list, onlyMissing
 		if err != nil {
 			return err
 		}
-		books = append(books, viewOfBooks(report))
+		books = append(books, report)
 		missing += report.Missing
 		for _, e := range list {
 			open = append(open, viewOfOpen(name, e))
@@ -128,25 +114,21 @@ func (c *cli) printLedger(ctx context.Context, handler string, list, onlyMissing
 	return err
 }
 
-func viewOfBooks(r events.LedgerReport) ledgerView {
-	return ledgerView{r.Handler, r.Events, r.Handled, r.Discarded, r.Poison, r.Parked, r.Waiting, r.Missing, r.OldestSeconds, r.Healed}
-}
-
 func viewOfOpen(handler string, e router.OpenEvent) openView {
 	return openView{handler, e.Place, e.ID, e.Type, e.AggregateID, e.Version, e.Timestamp, e.CorrelationID, e.Partition, e.Position}
 }
 
-func (c *cli) listBooks(views []ledgerView) error {
-	return output.List(c.printer(), views, output.Columns[ledgerView]{
+func (c *cli) listBooks(views []events.LedgerReport) error {
+	return output.List(c.printer(), views, output.Columns[events.LedgerReport]{
 		Heads: []string{"handler", "events", "handled", "discarded", "poison", "parked", "waiting", "missing", "oldest", "healed"},
-		Row: func(v ledgerView) []any {
+		Row: func(v events.LedgerReport) []any {
 			oldest := ""
 			if v.OldestSeconds > 0 {
 				oldest = time.Duration(v.OldestSeconds * float64(time.Second)).Round(time.Second).String()
 			}
 			return []any{v.Handler, v.Events, v.Handled, v.Discarded, v.Poison, v.Parked, v.Waiting, v.Missing, oldest, v.Healed}
 		},
-		Key: func(v ledgerView) string { return v.Handler },
+		Key: func(v events.LedgerReport) string { return v.Handler },
 	})
 }
 

@@ -9,15 +9,16 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/pitwheel/pitwheel/events"
 	"github.com/pitwheel/pitwheel/infra/brokertest"
 	"github.com/pitwheel/pitwheel/infra/programtest"
 )
 
 // books returns the books of send-welcome, and the exit code of the command.
-func booksOf(t *testing.T, environ []string) (ledgerView, int) {
+func booksOf(t *testing.T, environ []string) (events.LedgerReport, int) {
 	t.Helper()
 	r := pitwheel(t, environ, "ledger", "--handler", "send-welcome", "-o", "json")
-	var views []ledgerView
+	var views []events.LedgerReport
 	if err := json.Unmarshal([]byte(r.stdout), &views); err != nil || len(views) != 1 {
 		t.Fatalf("exit code %d: %s%s (%v)", r.code, r.stdout, r.stderr, err)
 	}
